@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine with Python >= 3.11 and make: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help install demo test check fast slow bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
+
+# Installed anew whenever the declared dependencies change, never otherwise.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hargcn needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: .venv/.installed  ## create .venv with the tested versions
+
+demo: install  ## train, explain and judge a small network on embedded data (under 3 minutes)
+	$(BIN)/hargcn demo --out demo-out
+
+check: install  ## style, types and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: install  ## the tests everybody runs (under five minutes)
+	$(PYTEST) -q -m "not slow" --benchmark-disable
+
+slow: install  ## the slow tests
+	$(PYTEST) -q -m "slow" --ignore=tests/benchmarks
+
+test: check fast slow  ## the whole check
+
+bench: install  ## speed as ratios against a floor measured in the same run
+	$(PYTEST) -q -s tests/benchmarks
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-out

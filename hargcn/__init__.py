@@ -1,0 +1,49 @@
+"""hargcn: skeleton-based activity-recognition networks that explain themselves.
+
+`hargcn.skeleton(name)`, `hargcn.load_model(path)`, `hargcn.Windows.open(path)`,
+`hargcn.Explanation.open(path)` and `hargcn.explainers` are the front door. Everything heavy is
+imported on first use, so that `import hargcn` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hargcn.skeleton import Skeleton, skeleton
+
+if TYPE_CHECKING:
+    from hargcn import explainers
+    from hargcn.checkpoint import load_model, save_model
+    from hargcn.explanation import Explanation
+    from hargcn.model import MultiBranchSTGCN
+    from hargcn.windows import Windows
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Explanation": "hargcn.explanation",
+    "MultiBranchSTGCN": "hargcn.model",
+    "Windows": "hargcn.windows",
+    "load_model": "hargcn.checkpoint",
+    "save_model": "hargcn.checkpoint",
+}
+
+__all__ = [
+    "Explanation",
+    "MultiBranchSTGCN",
+    "Skeleton",
+    "Windows",
+    "explainers",
+    "load_model",
+    "save_model",
+    "skeleton",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "explainers":
+        return import_module("hargcn.explainers")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'hargcn' has no attribute {name!r}")

@@ -1,0 +1,212 @@
+"""Convert checkpoints of the published code (AutoGCN, AutoCP) into ours."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
+from hargcn.skeleton import Skeleton
+
+_TEMPORAL: dict[str, Temporal] = {
+    "basic": "basic",
+    "bottleneck": "bottleneck",
+    "sep": "separable",
+    "sg": "sandglass",
+    "v3": "inverted",
+    "shuffle": "shuffle",
+}
+_ACTIVATION = {"swish": "silu"}
+_STREAMS = {"0": "J", "1": "V", "2": "B", "3": "A"}
+
+# Their module names -> ours, tried in order on the part behind the block's name.
+_RENAMES: tuple[tuple[str, str], ...] = (
+    (r"\.conv\.gcn\.", ".conv."),
+    (r"\.conv\.edge$", ".edge"),
+    (r"\.conv\.A$", ".adjacency"),
+    (r"\.reduct_conv\.", ".reduce."),
+    (r"\.expand_conv\.", ".expand."),
+    (r"\.point_conv_expand\.", ".expand."),
+    (r"\.depth_conv(\d?)\.", r".depth\1."),
+    (r"\.point_conv(\d?)\.", r".point\1."),
+    (r"\.squeez_excite\.", ".squeeze."),
+    (r"\.att\.conv_t\.", ".gate.time."),
+    (r"\.att\.conv_v\.", ".gate.joint."),
+    (r"\.att\.conv\.", ".gate.conv."),
+)
+
+
+def model_config(choices: Mapping[str, Any]) -> ModelConfig:
+    """Translate the architecture dictionary of the published code.
+
+    Raises
+    ------
+    ValueError
+        Naming the choice that is missing or unknown.
+    """
+    try:
+        single = int(choices["depth_main"]) == 1
+        return ModelConfig(
+            width=int(choices["init_lay"]),
+            activation=_ACTIVATION.get(choices["act"], choices["act"]),
+            attention=cast("Any", str(choices["att_lay"]).lower()),
+            bounded=False,
+            temporal=_TEMPORAL[str(choices["conv_lay"]).lower()],
+            expand=float(choices["expand_ratio"]),
+            reduce=float(choices["reduct_ratio"]) or 1,
+            squeeze="replace",
+            dropout=float(choices["drop_prob"]),
+            reach=3,
+            input_norm="channel",
+            branch=StreamConfig(
+                blocks=int(choices["blocks_in"]),
+                depth=int(choices["depth_in"]),
+                stride=int(choices["stride_in"]),
+                scale=float(choices["scale_in"]),
+                window=int(choices["temp_win_in"]),
+                hops=int(choices["graph_dist_in"]),
+            ),
+            # Their later temporal layers replace the first under the same name, its stride with it.
+            main=StreamConfig(
+                blocks=int(choices["blocks_main"]),
+                depth=1,
+                stride=int(choices["stride_main"]) if single else 1,
+                scale=float(choices["scale_main"]),
+                window=int(choices["temp_win_main"]),
+                hops=int(choices["graph_dist_main"]),
+            ),
+        )
+    except KeyError as error:
+        raise ValueError(
+            f"Expected the architecture choice {error} (got {dict(choices)})"
+        ) from error
+
+
+def from_state(
+    state: Mapping[str, Tensor], choices: Mapping[str, Any], skeleton: Skeleton
+) -> MultiBranchSTGCN:
+    """Build our network with the weights of a published one.
+
+    Parameters
+    ----------
+    state
+        Full key names, `input_stream.0...`, `main_stream...`, `classifier...`.
+    choices
+        The architecture dictionary.
+    skeleton
+        The layout it was trained on.
+    """
+    renamed = {rename(key, choices): value for key, value in state.items()}
+    weights = {key: value for key, value in renamed.items() if key}
+    if "head.weight" not in weights:
+        raise ValueError("Expected the published classifier 'classifier.fc.weight' (got none)")
+    weights["head.weight"] = weights["head.weight"].flatten(1)
+    classes = [str(i) for i in range(len(weights["head.weight"]))]
+    config = model_config(choices)
+    model = MultiBranchSTGCN(config, skeleton, classes)
+    ours = model.state_dict()
+    misfits = [
+        f"{key} {tuple(weights[key].shape) if key in weights else 'missing'}"
+        for key, value in ours.items()
+        if key not in weights or weights[key].shape != value.shape
+    ] + [f"{key} unknown" for key in weights if key not in ours]
+    if misfits:
+        raise ValueError(
+            f"Expected the weights of the network the choices describe on skeleton "
+            f"{skeleton.name} ({len(misfits)} do not fit: {', '.join(misfits[:3])})"
+        )
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def rename(key: str, choices: Mapping[str, Any]) -> str:
+    """Return our name of a published weight, or "" for one we compute from the skeleton."""
+    if key.startswith("classifier.fc."):
+        return key.replace("classifier.fc.", "head.")
+    if key.endswith(".att.joints"):
+        return ""
+    stream = re.match(r"input_stream\.(\d)\.|main_stream\.", key)
+    if stream is None:
+        return key
+    ours = _STREAMS.get(stream.group(1) or "", "main")
+    rest = key[stream.end() :]
+    rest = re.sub(r"^init_bn\.", "init.bn.", rest)
+    rest = re.sub(r"^stem_scn\.", "stem.gcn.", rest)
+    rest = re.sub(r"^stem_tcn\.", "stem.tcn.", rest)
+    rest = re.sub(r"^block-(\d+)_scn(_main)?\.", r"\1.gcn.", rest)
+    rest = re.sub(r"^block-(\d+)_tcn_main\.", r"\1.tcn.0.", rest)
+    rest = re.sub(r"^block-(\d+)_tcn-(\d+)\.", r"\1.tcn.\2.", rest)
+    rest = re.sub(r"^block-(\d+)_att(_main)?\.", r"\1.attention.", rest)
+    for pattern, ours_name in _RENAMES:
+        rest = re.sub(pattern, ours_name, rest)
+    return f"{ours}.{_gate(rest, str(choices['att_lay']).lower())}"
+
+
+def read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a `.pth.tar` of the published code without running any code in it.
+
+    Returns
+    -------
+    tuple
+        The state dict with full key names and the architecture choices.
+
+    Raises
+    ------
+    ValueError
+        If it is no such checkpoint; names the file and what was found.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    scalars: list[Any] = [np._core.multiarray.scalar, np.dtype, *map(type, map(np.dtype, "fdilq"))]
+    try:
+        with torch.serialization.safe_globals(scalars):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a torch checkpoint of plain tensors and containers "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    parts = content.get("model") if isinstance(content, Mapping) else None
+    choices = content.get("actions") if isinstance(content, Mapping) else None
+    if not (isinstance(parts, Mapping) and isinstance(choices, Mapping)):
+        found = list(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise ValueError(f"{path}: expected the entries 'model' and 'actions' (got {found})")  # noqa: TRY004 a file's content
+    state: dict[str, Tensor] = {}
+    for name, values in parts.items():
+        for key, value in values.items():
+            state[key if key.startswith(f"{name}.") else f"{name}.{key}"] = value
+    return state, dict(choices)
+
+
+def convert(path: str | Path, skeleton: Skeleton) -> MultiBranchSTGCN:
+    """Read a published checkpoint and return it as our network.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, if its weights do not fit its choices and the skeleton.
+    """
+    state, choices = read_published(path)
+    try:
+        return from_state(state, choices, skeleton)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _gate(rest: str, kind: str) -> str:
+    """Name the layers of their gates; `fcn` starts with a pooling that has no weights."""
+    match = re.match(r"(.*\.attention)\.att\.fcn\.(\d+)\.(.*)", rest)
+    if match is None:
+        return rest
+    block, index, name = match.groups()
+    if kind == "stja":
+        return f"{block}.gate.squeeze.{index}.{name}"
+    return f"{block}.gate.net.{int(index) - 1}.{name}"

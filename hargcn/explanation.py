@@ -1,0 +1,335 @@
+"""The one result type: attributions with named axes, what they explain, where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from hargcn.files import replacing
+from hargcn.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import shap
+
+DIMS = ("sample", "branch", "channel", "time", "joint", "person")
+"""The axes of a model's input, in its order (N, I, C, T, V, M)."""
+
+_FORMAT = "hargcn-explanation-1"
+
+
+def _stored(name: str, doc: str) -> property:
+    """Read-only access to a variable that an explanation may hold."""
+
+    def read(self: Explanation) -> xr.DataArray:
+        if name not in self.dataset:
+            raise ValueError(f"explanation {self.name!r} holds no {name!r}")
+        return self.dataset[name]
+
+    return property(read, doc=doc)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Signed, unscaled attributions of the scores of some samples.
+
+    Parameters
+    ----------
+    dataset
+        Variable `attribution` with named dims (for skeleton models an ordered subset of `DIMS`,
+        the first always "sample") and the per-sample variables `target`, `score` and, where known,
+        `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`.
+        Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), digests.
+
+    See Also
+    --------
+    Explanation.build : from bare arrays.
+    """
+
+    dataset: xr.Dataset
+
+    def __post_init__(self) -> None:
+        if "attribution" not in self.dataset:
+            raise ValueError(
+                f"Expected a dataset with a variable 'attribution' (got {list(self.dataset)})"
+            )
+        if self.values.dims[:1] != ("sample",):
+            raise ValueError(f"Expected the first axis to be 'sample' (got {self.values.dims})")
+
+    @classmethod
+    def build(
+        cls,
+        values: Any,
+        dims: Sequence[str],
+        *,
+        method: str,
+        target: Any,
+        score: Any,
+        predicted: Any = None,
+        layer: str = "",
+        utility: str = "logit",
+        settings: Mapping[str, Any] | None = None,
+        coords: Mapping[str, Any] | None = None,
+        skeleton: Skeleton | None = None,
+        frames: int | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """Make an Explanation of bare arrays or tensors.
+
+        Parameters
+        ----------
+        values
+            Attributions, one axis per entry of `dims`.
+        dims
+            Axis names, "sample" first.
+        method, layer, utility
+            What was computed, at which layer ("" for the input) and for which score.
+        target, score, predicted
+            (sample,) class index explained, its score, and the predicted class.
+        settings
+            The method's settings; stored as JSON.
+        coords
+            Names or positions along axes.
+        skeleton
+            The key-point layout; pictures need nothing else.
+        frames
+            Frames of the input window, so that a coarse map can be brought back to them.
+        variables
+            More results by name: a (sample,) array, or a tuple (dims, array).
+        """
+        array = _numpy(values)
+        if array.ndim != len(dims):
+            raise ValueError(f"Expected one axis for each of {tuple(dims)} (got {array.shape})")
+        sizes = dict(zip(dims, array.shape, strict=True))
+        given = {"target": target, "score": score, "predicted": predicted, **(variables or {})}
+        data: dict[str, Any] = {"attribution": (tuple(dims), array)}
+        for name, value in given.items():
+            if value is not None:
+                axes, items = value if isinstance(value, tuple) else (("sample",), value)
+                data[name] = (axes, _numpy(items))
+        dataset = xr.Dataset(data)
+        names = {"sample": [str(i) for i in range(sizes["sample"])], **(coords or {})}
+        known = {dim: list(names[dim]) for dim in dims if dim in names}
+        for dim, labels in known.items():
+            if len(labels) != sizes[dim]:
+                raise ValueError(
+                    f"Expected {sizes[dim]} names along axis {dim!r} (got {len(labels)})"
+                )
+        attrs: dict[str, Any] = {
+            "format": _FORMAT,
+            "method": method,
+            "layer": layer,
+            "utility": utility,
+            "settings": json.dumps(settings or {}),
+            "skeleton": json.dumps(skeleton.to_dict()) if skeleton else "",
+        }
+        if frames is not None:
+            attrs["frames"] = frames
+        return cls(dataset.assign_coords(known).assign_attrs(attrs))
+
+    # -- what it holds ---------------------------------------------------------------------------
+
+    @property
+    def values(self) -> xr.DataArray:
+        """The attributions, signed and unscaled."""
+        return self.dataset["attribution"]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the attributions' axes."""
+        return tuple(str(dim) for dim in self.values.dims)
+
+    target = _stored("target", "(sample,) index of the class explained.")
+    score = _stored("score", "(sample,) the score explained, in units of `utility`.")
+    predicted = _stored("predicted", "(sample,) index of the predicted class.")
+    label = _stored("label", "(sample,) index of the true class.")
+    base_value = _stored("base_value", "(sample,) the background's mean score.")
+    additivity_gap = _stored("additivity_gap", "(sample,) sum + base value - score.")
+    relative_gap = _stored("relative_gap", "(sample,) the gap relative to |score - base value|.")
+    standard_error = _stored("standard_error", "Over the background, shaped like `values`.")
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self.dataset.attrs["method"])
+
+    @property
+    def layer(self) -> str:
+        """Name of the explained layer, "" for the input."""
+        return str(self.dataset.attrs["layer"])
+
+    @property
+    def utility(self) -> str:
+        """The score explained: logit, prob, logprob or rest."""
+        return str(self.dataset.attrs["utility"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's settings."""
+        return json.loads(self.dataset.attrs["settings"])
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The key-point layout, where known."""
+        text = self.dataset.attrs.get("skeleton", "")
+        return Skeleton.from_dict(json.loads(text), "explanation") if text else None
+
+    @property
+    def name(self) -> str:
+        """Method and layer in one short label for tables and pictures."""
+        return f"{self.method} {self.layer}".strip()
+
+    def __len__(self) -> int:
+        return self.values.sizes["sample"]
+
+    # -- views -----------------------------------------------------------------------------------
+
+    def joint_scores(self) -> xr.DataArray:
+        """Return (sample, joint) scores: the signed mean over every other axis."""
+        return self.values.mean([d for d in self.dims if d not in ("sample", "joint")])
+
+    def mean(self, *dims: str) -> Explanation:
+        """Average the attributions over some axes."""
+        return self._reduced(self.values.mean(list(dims)))
+
+    def sum(self, *dims: str) -> Explanation:
+        """Add the attributions up over some axes."""
+        return self._reduced(self.values.sum(list(dims)))
+
+    def sel(self, **labels: Any) -> Explanation:
+        """Select by name, e.g. `sel(joint="left_wrist")`; a single name drops its axis."""
+        return Explanation(self.dataset.sel(_listed(labels)))
+
+    def isel(self, **positions: Any) -> Explanation:
+        """Select by position along axes; a single position drops its axis."""
+        return Explanation(self.dataset.isel(_listed(positions)))
+
+    def upsample(self, frames: int | None = None) -> Explanation:
+        """Bring a coarse map to input frames by linear interpolation between its cells' centres.
+
+        Parameters
+        ----------
+        frames
+            Frames of the window; by default those the explanation was made from.
+        """
+        frames = int(self.dataset.attrs["frames"]) if frames is None else frames
+        values = self.values
+        if values.sizes["time"] == 1:
+            wide = values.isel(time=np.zeros(frames, int)).assign_coords(time=np.arange(frames))
+        else:
+            start, end = (float(values.time[i]) for i in (0, -1))
+            inside = np.clip(np.arange(frames), start, end)
+            wide = values.interp(time=inside).assign_coords(time=np.arange(frames))
+        return self._reduced(wide.astype(values.dtype))
+
+    def assign(
+        self,
+        variables: Mapping[str, Any] | None = None,
+        coords: Mapping[str, Any] | None = None,
+        **attrs: Any,
+    ) -> Explanation:
+        """Return a copy with more variables ((sample,) arrays), axis names or attributes."""
+        wrapped = {
+            name: value if isinstance(value, tuple) else (("sample",), _numpy(value))
+            for name, value in (variables or {}).items()
+        }
+        dataset = self.dataset.assign(wrapped).assign_coords(dict(coords or {}))
+        return Explanation(dataset.assign_attrs(attrs))
+
+    def _reduced(self, values: xr.DataArray) -> Explanation:
+        rest = self.dataset.drop_vars(["attribution", "standard_error"], errors="ignore")
+        gone = [dim for dim in rest.dims if dim in self.dims and dim not in values.dims]
+        changed = [dim for dim in values.dims if values.sizes[dim] != rest.sizes.get(dim)]
+        rest = rest.drop_dims([dim for dim in {*gone, *changed} if dim in rest.dims])
+        return Explanation(rest.assign(attribution=values))
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write an HDF5 file that `xarray.open_dataset(path, engine="h5netcdf")` and h5py open."""
+        numeric = {
+            name: {"zlib": True, "complevel": 4}
+            for name, variable in self.dataset.data_vars.items()
+            if variable.dtype.kind in "fiub" and variable.ndim > 1
+        }
+        with replacing(path) as temporary:
+            self.dataset.to_netcdf(temporary, engine="h5netcdf", encoding=numeric)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Explanation:
+        """Read an explanation file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no explanation file; names the file and what was found.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such explanation file")
+        try:
+            dataset = xr.load_dataset(path, engine="h5netcdf")
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"{path}: expected an explanation file (HDF5), found something else or a "
+                f"truncated file ({str(error).splitlines()[0]})"
+            ) from error
+        if dataset.attrs.get("format") != _FORMAT:
+            raise ValueError(
+                f"{path}: expected an explanation file of format {_FORMAT} "
+                f"(got {dataset.attrs.get('format', 'variables ' + str(list(dataset)))})"
+            )
+        return cls(dataset)
+
+    @staticmethod
+    def concat(parts: Sequence[Explanation]) -> Explanation:
+        """Join explanations of different samples (shards of one run)."""
+        joined = xr.concat(
+            [part.dataset for part in parts],
+            dim="sample",
+            data_vars="minimal",
+            coords="minimal",
+            compat="override",
+            join="exact",
+            combine_attrs="override",
+        )
+        return Explanation(joined)
+
+    def to_shap(self) -> shap.Explanation:
+        """Return a shap.Explanation of (sample, joint) sums, which shap's own plots accept.
+
+        The joints' sums add up to score - base value, as shap's plots expect; without a base value
+        the explanation makes no such promise and is refused.
+        """
+        import shap
+
+        base = self.base_value.to_numpy()
+        sums = self.values.sum([d for d in self.dims if d not in ("sample", "joint")])
+        if "joint" not in sums.dims:
+            sums = self.values.stack(joint=[d for d in self.dims if d != "sample"])
+        names = (
+            [str(j) for j in self.dataset["joint"].to_numpy()]
+            if "joint" in self.dataset.coords
+            else [str(i) for i in range(sums.sizes["joint"])]
+        )
+        return shap.Explanation(values=sums.to_numpy(), base_values=base, feature_names=names)
+
+
+def _numpy(values: Any) -> np.ndarray:
+    """Return a NumPy array of an array or a tensor, without importing torch."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
+def _listed(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the sample axis when a single sample is selected: every explanation has one."""
+    if isinstance(selection.get("sample"), str | int | np.integer):
+        return {**selection, "sample": [selection["sample"]]}
+    return dict(selection)

@@ -1,0 +1,152 @@
+"""From positions to the branches J, V, B, A. Knows no data-set names; differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hargcn.skeleton import Skeleton
+
+BRANCHES = ("J", "V", "B", "A")
+_PADDING = 27  # samples that scipy's sosfiltfilt needs for an order of 8
+POSITION_DIMS = ("sample", "channel", "time", "joint", "person")
+
+
+def branches(
+    positions: Tensor,
+    skeleton: Skeleton,
+    names: Sequence[str] = BRANCHES,
+    valid: Tensor | None = None,
+    smooth: bool = False,
+) -> Tensor:
+    """Compute the input branches of a network from key points.
+
+    J = [p, p - p(reference)]; V = [p(t+1) - p(t), (p(t+2) - p(t)) / 2];
+    B = [p - p(parent), arccos(bone_c / (|bone| + 1e-4))]; A = V's two differences of V's first
+    (Song et al. 2022, EfficientGCN, section 3.2; Tempel et al. 2024).
+
+    Parameters
+    ----------
+    positions
+        (N, C, T, V, M) key points in the unit of the preprocessing, C = 2 or 3.
+    skeleton
+        The layout of the V joints.
+    names
+        The branches wanted, in their order.
+    valid
+        (N, T, M) bool, where a person is present; by default wherever any coordinate is not 0.
+    smooth
+        Low-pass V (Butterworth order 8, Wn 0.5, zero phase) before differentiating it for A.
+
+    Returns
+    -------
+    Tensor
+        (N, I, 2C, T, V, M); exactly 0 where a person is absent, and differences that would reach
+        past a person's last frame are 0.
+    """
+    if positions.ndim != 5 or positions.shape[1] not in (2, 3):
+        raise ValueError(f"Expected positions (N, 2 or 3, T, V, M) (got {tuple(positions.shape)})")
+    if positions.shape[3] != skeleton.n_joints:
+        raise ValueError(
+            f"Expected the {skeleton.n_joints} joints of skeleton {skeleton.name} "
+            f"(got {positions.shape[3]})"
+        )
+    unknown = set(names) - set(BRANCHES)
+    if unknown:
+        raise ValueError(f"Expected branches of {BRANCHES} (got {sorted(unknown)})")
+    if valid is None:
+        valid = (positions != 0).any(dim=1).any(dim=2)
+    mask = valid[:, None, :, None, :].to(positions.dtype)
+    positions = positions * mask
+    made: dict[str, Callable[[], Tensor]] = {
+        "J": lambda: _joints(positions, skeleton),
+        "V": lambda: _differences(positions, mask),
+        "B": lambda: _bones(positions, skeleton),
+        "A": lambda: _acceleration(positions, mask, smooth),
+    }
+    return torch.stack([made[name]() * mask for name in names], dim=1)
+
+
+class SkeletonNetwork(Protocol):
+    """A network that makes its own input from positions."""
+
+    skeleton: Skeleton
+    axis_names: dict[str, Sequence[str]]
+
+    def features(self, positions: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Turn positions (N, C, T, V, M) into the network's input."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return logits (N, classes)."""
+
+
+class PositionModel(nn.Module):
+    """A network together with its features, so that raw coordinates can be explained.
+
+    J, V, B and A are functions of the same positions: attributions carried back to positions by
+    the chain rule count every movement once.
+
+    Parameters
+    ----------
+    model
+        A network with a method `features(positions, valid)`.
+    """
+
+    input_dims = POSITION_DIMS
+
+    def __init__(self, model: SkeletonNetwork) -> None:
+        super().__init__()
+        self.model = model
+        self.skeleton = model.skeleton
+        self.axis_names = {**model.axis_names, "channel": list("xyz"[: self.skeleton.ndim])}
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Return the logits (N, classes) of positions (N, C, T, V, M)."""
+        return self.model(self.model.features(positions))
+
+
+def _joints(positions: Tensor, skeleton: Skeleton) -> Tensor:
+    at = skeleton.reference
+    return torch.cat([positions, positions - positions[:, :, :, at : at + 1]], dim=1)
+
+
+def _differences(values: Tensor, mask: Tensor) -> Tensor:
+    """Forward differences over one frame and half of those over two, 0 where frames are missing."""
+    steps = []
+    for step in (1, 2):
+        ahead = nn.functional.pad(values[:, :, step:] / step, (0, 0, 0, 0, 0, step))
+        present = nn.functional.pad(mask[:, :, step:], (0, 0, 0, 0, 0, step))
+        steps.append((ahead - values / step) * present)
+    return torch.cat(steps, dim=1)
+
+
+def _bones(positions: Tensor, skeleton: Skeleton) -> Tensor:
+    bone = positions - positions[:, :, :, list(skeleton.parents)]
+    # The root has no bone; a plain norm has no gradient at 0.
+    length = (bone * bone).sum(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
+    return torch.cat([bone, torch.acos(bone / (length + 1e-4))], dim=1)
+
+
+def _acceleration(positions: Tensor, mask: Tensor, smooth: bool) -> Tensor:
+    velocity = _differences(positions, mask)[:, : positions.shape[1]]
+    if smooth:
+        velocity = torch.einsum("nctvm,ts->ncsvm", velocity, _lowpass(velocity))
+    # Velocity is known up to the last frame but one only: no jump to 0 there.
+    known = mask * nn.functional.pad(mask[:, :, 1:], (0, 0, 0, 0, 0, 1))
+    return _differences(velocity, known)
+
+
+def _lowpass(values: Tensor) -> Tensor:
+    """Return the zero-phase Butterworth filter as a (T, T) matrix: it is linear in the signal."""
+    from scipy.signal import butter, sosfiltfilt
+
+    frames = values.shape[2]
+    sections = butter(8, 0.5, output="sos")
+    # scipy's own padding, cut where the window is shorter than it.
+    pad = {} if frames > _PADDING else {"padlen": frames - 1}
+    matrix = sosfiltfilt(sections, np.eye(frames), axis=0, **pad).T
+    return torch.as_tensor(matrix.copy(), dtype=values.dtype, device=values.device)

@@ -1,0 +1,325 @@
+"""Skeletons: the joints, bones, body parts and graph partitions of a key-point layout.
+
+What differs between data sets is data: a `Skeleton`. The named layouts live in `layouts.yaml`;
+a user's own layout is a YAML file of the same form.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Strategy = Literal["distance", "spatial"]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A key-point layout: a tree of joints with its parts and mirror pairs.
+
+    Parameters
+    ----------
+    name
+        The layout's name; stored in every file.
+    joints
+        Joint names in the order of the data.
+    parents
+        For each joint the other end of its bone; the root of the bones is its own parent.
+    edges
+        Undirected edges of the graph as pairs of joint indices; they form a tree.
+    parts
+        Body parts by name; together they cover every joint exactly once.
+    mirror
+        Pairs (left, right) that swap when a body is mirrored.
+    root
+        The graph's centre, from which the spatial strategy measures distance.
+    reference
+        The joint that branch J subtracts.
+    centre
+        Joints whose mean is the middle of the pelvis.
+    trunk
+        Two groups of joints (lower, upper); the distance of their means is the trunk length.
+    ndim
+        2 or 3 coordinates.
+    up
+        The axis that points up in pictures: "y", "-y" (image coordinates) or "z".
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+    parts: Mapping[str, tuple[int, ...]]
+    mirror: tuple[tuple[int, int], ...]
+    root: int
+    reference: int
+    centre: tuple[int, ...]
+    trunk: tuple[tuple[int, ...], tuple[int, ...]]
+    ndim: int
+    up: str = "y"
+
+    def __post_init__(self) -> None:
+        defects = _defects(self)
+        if defects:
+            raise ValueError(f"skeleton {self.name!r}: " + "; ".join(defects))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.joints, self.edges, self.parents))
+
+    @property
+    def n_joints(self) -> int:
+        """The number of joints."""
+        return len(self.joints)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (joint, parent) of every joint that has a bone."""
+        return tuple((j, p) for j, p in enumerate(self.parents) if j != p)
+
+    def index(self, joint: str) -> int:
+        """Return a joint's position in the order of the data."""
+        if joint not in self.joints:
+            raise ValueError(
+                f"Expected a joint of skeleton {self.name} (got {joint!r}"
+                f"{_nearest(joint, self.joints)})"
+            )
+        return self.joints.index(joint)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layout in the form of a `skeleton.yaml`, joints by name."""
+        names = self.joints
+
+        def named(indices: tuple[int, ...]) -> list[str]:
+            return [names[i] for i in indices]
+
+        return {
+            "name": self.name,
+            "joints": list(names),
+            "parents": named(self.parents),
+            "edges": [named(edge) for edge in self.edges],
+            "parts": {part: named(joints) for part, joints in self.parts.items()},
+            "mirror": [named(pair) for pair in self.mirror],
+            "root": names[self.root],
+            "reference": names[self.reference],
+            "centre": named(self.centre),
+            "trunk": [named(group) for group in self.trunk],
+            "ndim": self.ndim,
+            "up": self.up,
+        }
+
+    @classmethod
+    def from_dict(cls, layout: Mapping[str, Any], source: str = "skeleton") -> Skeleton:
+        """Build a skeleton from the form of a `skeleton.yaml`.
+
+        Joints are given by name or by 0-based index. `parents` may be left out where the edges are
+        written (child, parent); `root`, `reference` and `centre` default to the first joint.
+
+        Raises
+        ------
+        ValueError
+            Names the source, and every defect of the layout at once.
+        """
+        required = {"name", "joints", "edges", "parts", "ndim"}
+        optional = {"parents", "mirror", "root", "reference", "centre", "trunk", "up"}
+        if not isinstance(layout, Mapping):
+            raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")  # noqa: TRY004 a file's content, not an argument's type
+        missing = required - set(layout)
+        unknown = set(layout) - required - optional
+        if missing or unknown:
+            raise ValueError(
+                f"{source}: expected the keys {sorted(required)} and optionally {sorted(optional)} "
+                f"(missing {sorted(missing)}, unknown {sorted(unknown)})"
+            )
+        joints = tuple(str(joint) for joint in layout["joints"])
+
+        def at(joint: str | int) -> int:
+            if isinstance(joint, int) and 0 <= joint < len(joints):
+                return joint
+            if joint not in joints:
+                raise ValueError(f"{source}: {joint!r} is no joint{_nearest(str(joint), joints)}")
+            return joints.index(str(joint))
+
+        edges = tuple((at(a), at(b)) for a, b in layout["edges"])
+        parents = list(range(len(joints)))
+        for child, parent in edges:
+            parents[child] = parent
+        if "parents" in layout:
+            parents = [at(joint) for joint in layout["parents"]]
+        root = at(layout.get("root", 0))
+        centre = tuple(at(j) for j in layout.get("centre", [root]))
+        trunk = layout.get("trunk", [[root], [edges[0][0] if edges else root]])
+        return cls(
+            name=str(layout["name"]),
+            joints=joints,
+            parents=tuple(parents),
+            edges=edges,
+            parts={str(p): tuple(at(j) for j in js) for p, js in layout["parts"].items()},
+            mirror=tuple((at(a), at(b)) for a, b in layout.get("mirror", [])),
+            root=root,
+            reference=at(layout.get("reference", root)),
+            centre=centre,
+            trunk=(tuple(at(j) for j in trunk[0]), tuple(at(j) for j in trunk[1])),
+            ndim=int(layout["ndim"]),
+            up=str(layout.get("up", "y")),
+        )
+
+
+def skeleton(name: str | Path) -> Skeleton:
+    """Return a named layout, or the one in a YAML file.
+
+    Parameters
+    ----------
+    name
+        One of `names()`, or the path of a `skeleton.yaml`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (with the nearest known one) or a layout with defects.
+    FileNotFoundError
+        For a path that does not exist.
+    """
+    import yaml
+
+    text = str(name)
+    if text in names():
+        return Skeleton.from_dict(_layouts()[text], f"layout {text}")
+    if not text.endswith((".yaml", ".yml")):
+        raise ValueError(
+            f"Expected a layout of {', '.join(names())} or a skeleton.yaml "
+            f"(got {text!r}{_nearest(text, names())})"
+        )
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"{name}: no such skeleton file")
+    try:
+        layout = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: expected a YAML file ({str(error).splitlines()[0]})") from error
+    return Skeleton.from_dict(layout, str(name))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the layouts that come with hargcn."""
+    return tuple(_layouts())
+
+
+def partitions(
+    skeleton: Skeleton, hops: int = 1, strategy: Strategy = "distance", reach: int | None = None
+) -> np.ndarray:
+    """Return the normalised adjacency of a skeleton's graph, split into partitions.
+
+    Parameters
+    ----------
+    skeleton
+        The layout.
+    hops
+        The largest distance (in edges) of two joints that see each other.
+    strategy
+        "distance": one partition per distance 0..hops. "spatial": per distance from 1 on the
+        neighbours nearer to the root and those not nearer (Yan et al. 2018, ST-GCN, section 3.3);
+        distance 0 is the first partition.
+    reach
+        The distance over which columns are normalised, by default `hops`; the published networks
+        normalise over 3 and use the first partitions only.
+
+    Returns
+    -------
+    numpy.ndarray
+        (K, V, V) float32; where `reach` is `hops`, the columns of the sum over K add up to 1
+        (column-normalised, A D^-1). K = hops + 1 for "distance", 2 * hops + 1 for "spatial".
+    """
+    import numpy as np
+
+    reach = hops if reach is None else reach
+    if not 0 <= hops <= reach:
+        raise ValueError(f"Expected 0 <= hops <= reach (got hops {hops}, reach {reach})")
+    distance = hop_distance(skeleton)
+    within = distance <= reach
+    adjacency = within / within.sum(axis=0, keepdims=True)
+    by_hop = [np.where(distance == hop, adjacency, 0) for hop in range(hops + 1)]
+    if strategy == "distance":
+        return np.stack(by_hop).astype(np.float32)
+    if strategy != "spatial":
+        raise ValueError(f"Expected strategy 'distance' or 'spatial' (got {strategy!r})")
+    depth = distance[:, skeleton.root]
+    nearer = depth[:, None] < depth[None, :]
+    kept = [by_hop[0]]
+    for ring in by_hop[1:]:
+        kept += [np.where(nearer, ring, 0), np.where(nearer, 0, ring)]
+    return np.stack(kept).astype(np.float32)
+
+
+def hop_distance(skeleton: Skeleton) -> np.ndarray:
+    """Return the number of edges between every two joints, (V, V) int."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import shortest_path
+
+    a, b = np.array(skeleton.edges).T
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(skeleton.n_joints,) * 2)
+    return shortest_path(graph.tocsr(), directed=False, unweighted=True).astype(int)
+
+
+@cache
+def _layouts() -> dict[str, dict[str, Any]]:
+    import yaml
+
+    text = resources.files("hargcn").joinpath("layouts.yaml").read_text(encoding="utf-8")
+    return {name: {"name": name, **layout} for name, layout in yaml.safe_load(text).items()}
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _defects(s: Skeleton) -> list[str]:
+    """List everything wrong with a layout."""
+    n = len(s.joints)
+    defects = []
+    repeated = sorted({joint for joint in s.joints if s.joints.count(joint) > 1})
+    if repeated:
+        defects.append(f"joint names must differ (got {repeated} more than once)")
+    if len(s.edges) != n - 1 or not _connected(n, s.edges):
+        defects.append(
+            f"the edges must form a tree over {n} joints: {n - 1} edges that reach every joint "
+            f"(got {len(s.edges)})"
+        )
+    if len(s.parents) != n or not _rooted(s.parents):
+        defects.append("parents must name one joint each and lead to a root without a cycle")
+    covered = sorted(joint for part in s.parts.values() for joint in part)
+    if covered != list(range(n)):
+        lost = [s.joints[j] for j in range(n) if covered.count(j) != 1]
+        defects.append(f"parts must cover every joint exactly once (not so: {lost})")
+    paired = [joint for pair in s.mirror for joint in pair]
+    if len(set(paired)) != len(paired):
+        defects.append("a joint can stand in one mirror pair only")
+    if s.ndim not in (2, 3):
+        defects.append(f"ndim must be 2 or 3 (got {s.ndim})")
+    if s.up not in ("y", "-y", "z"):
+        defects.append(f"up must be y, -y or z (got {s.up})")
+    return defects
+
+
+def _connected(n: int, edges: tuple[tuple[int, int], ...]) -> bool:
+    reached, fresh = {0}, {0}
+    while fresh:
+        fresh = {b for e in edges for a, b in (e, e[::-1]) if a in fresh} - reached
+        reached |= fresh
+    return len(reached) == n
+
+
+def _rooted(parents: tuple[int, ...]) -> bool:
+    for joint in range(len(parents)):
+        for _ in parents:
+            joint = parents[joint]
+        if parents[joint] != joint:
+            return False
+    return True

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import hargcn
+from hargcn.convert import convert, from_state, model_config, read_published
+from hargcn.model import MultiBranchSTGCN
+
+NTU60 = {
+    "init_lay": 128, "act": "relu", "att_lay": "ja", "conv_lay": "Shuffle", "expand_ratio": 1,
+    "reduct_ratio": 1, "blocks_in": 1, "depth_in": 2, "stride_in": 2, "scale_in": 0.95,
+    "temp_win_in": 5, "graph_dist_in": 1, "blocks_main": 2, "depth_main": 1, "stride_main": 1,
+    "scale_main": 1.2, "temp_win_main": 5, "graph_dist_main": 2, "drop_prob": 0.05,
+}  # fmt: skip
+CP29 = {
+    "init_lay": 64, "act": "silu", "att_lay": "fa", "conv_lay": "Sep", "expand_ratio": 1.5,
+    "reduct_ratio": 1, "blocks_in": 2, "depth_in": 2, "stride_in": 3, "scale_in": 1,
+    "temp_win_in": 3, "graph_dist_in": 1, "blocks_main": 2, "depth_main": 1, "stride_main": 1,
+    "scale_main": 1, "temp_win_main": 7, "graph_dist_main": 1, "drop_prob": 0.05,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choices", "skeleton", "classes", "values"),
+    [(NTU60, "ntu25", 60, 1_236_614), (CP29, "inmotion29", 2, 668_280)],
+)
+def test_the_published_networks_have_their_published_size(choices, skeleton, classes, values):
+    model = MultiBranchSTGCN(model_config(choices), hargcn.skeleton(skeleton), range(classes))
+    adjacency = sum(b.numel() for n, b in model.named_buffers() if n.endswith("adjacency"))
+    assert sum(p.numel() for p in model.parameters()) + adjacency == values
+
+
+def golden(root, name):
+    with safe_open(root / f"{name}.safetensors", "pt") as file:
+        meta = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 no mapping
+    state = {k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")}
+    return meta, state, tensors
+
+
+def published_file(path, state, choices):
+    parts = {"input_stream": {}, "main_stream": {}, "classifier": {}}
+    for key, value in state.items():
+        parts[key.split(".")[0]][key] = value
+    content = {"model": parts, "actions": choices, "best_state": {"auc": np.float64(0.9)}}
+    torch.save(content, path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    ["published_cp29", "variant_bottleneck_stja_relu6", "variant_v3_channel_hardswish"],
+)
+def test_golden_networks_agree_in_logits_layers_and_gradcam(tmp_path, golden_root, name):
+    meta, state, tensors = golden(golden_root, name)
+    path = tmp_path / "published.pth.tar"
+    published_file(path, state, json.loads(meta["arch"]))
+    model = convert(path, hargcn.skeleton(meta["skeleton"]))
+    last = f"main.{model.config.main.blocks - 1}"
+    layers = {"J.init": "J.init", f"{last}.tcn": "main.last.tcn"}
+    layers[f"{last}.attention"] = "main.last.attention"
+    seen = {}
+    for layer, theirs in layers.items():
+        model.get_layer(layer).register_forward_hook(
+            lambda _m, _i, out, theirs=theirs: seen.__setitem__(theirs, out)
+        )
+    logits = model(tensors["input"])
+    torch.testing.assert_close(logits, tensors["logits"], rtol=1e-4, atol=1e-4)
+    for theirs, activation in seen.items():
+        expected = tensors[f"activation.{theirs}"]
+        torch.testing.assert_close(activation, expected, rtol=1e-4, atol=1e-4)
+    maps = hargcn.explainers.GradCAM([f"{last}.attention"])(
+        model, tensors["input"], tensors["target"]
+    )
+    cam = maps.values.transpose("sample", "person", "time", "joint").to_numpy()
+    expected = tensors["gradcam_signed.main_last_attention"].numpy()
+    np.testing.assert_allclose(cam, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.data
+def test_weights_that_do_not_fit_are_named(tmp_path, golden_root):
+    meta, state, _ = golden(golden_root, "published_cp29")
+    choices = json.loads(meta["arch"])
+    path = tmp_path / "x.pth.tar"
+    published_file(path, state, choices)
+    with pytest.raises(ValueError, match=r"x\.pth\.tar: .*skeleton coco17"):
+        convert(path, hargcn.skeleton("coco17"))
+    published_file(path, state, {**choices, "init_lay": 32})
+    with pytest.raises(ValueError, match="do not fit"):
+        convert(path, hargcn.skeleton("inmotion29"))
+    del choices["stride_in"]
+    published_file(path, state, choices)
+    with pytest.raises(ValueError, match="architecture choice 'stride_in'"):
+        convert(path, hargcn.skeleton("inmotion29"))
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path, capsys):
+    path = tmp_path / "evil.pth.tar"
+    with path.open("wb") as file:
+        pickle.dump({"model": Evil()}, file, protocol=2)
+    with pytest.raises(ValueError, match=r"evil\.pth\.tar: expected a torch checkpoint of plain"):
+        read_published(path)
+    torch.save({"model": Evil(), "actions": {}}, path)
+    with pytest.raises(ValueError, match="expected a torch checkpoint of plain"):
+        read_published(path)
+    assert capsys.readouterr().out == ""
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "x.pth.tar"
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        read_published(path)
+    torch.save({"weights": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"'model' and 'actions' \(got \['weights'\]\)"):
+        read_published(path)
+    with pytest.raises(ValueError, match=r"classifier\.fc\.weight"):
+        from_state({}, CP29, hargcn.skeleton("inmotion29"))

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hargcn
+from hargcn.explanation import DIMS, Explanation
+
+
+def build(samples=3, times=4, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    skeleton = hargcn.skeleton("coco17")
+    shape = (samples, 2, 4, times, 17, 1)
+    arguments = {
+        "method": "shap",
+        "target": np.arange(samples),
+        "score": rng.normal(size=samples),
+        "predicted": np.zeros(samples, int),
+        "settings": {"chunk": 20},
+        "coords": {
+            "sample": [f"s{i}@0" for i in range(samples)],
+            "branch": ["J", "V"],
+            "joint": skeleton.joints,
+        },
+        "skeleton": skeleton,
+        "variables": {"base_value": np.ones(samples)},
+    }
+    return Explanation.build(rng.normal(size=shape).astype("f4"), DIMS, **arguments | changes)
+
+
+@settings(max_examples=8, deadline=None)
+@given(samples=st.integers(1, 4), times=st.integers(1, 6), seed=st.integers(0, 99))
+def test_file_round_trip(tmp_path_factory, samples, times, seed):
+    path = tmp_path_factory.mktemp("round") / "e.h5"
+    made = build(samples, times, seed)
+    made.save(path)
+    read = Explanation.open(path)
+    xr.testing.assert_identical(made.dataset, read.dataset)
+    assert read.skeleton == made.skeleton
+    assert read.settings == {"chunk": 20}
+
+
+def test_the_file_opens_in_xarray_and_h5py(tmp_path):
+    path = tmp_path / "e.h5"
+    made = build()
+    made.save(path)
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        np.testing.assert_array_equal(dataset["attribution"], made.values)
+    with h5py.File(path) as file:
+        assert file["attribution"].shape == made.values.shape
+        assert file["attribution"].dims[4][0].name.endswith("joint")
+
+
+def test_joint_scores_are_signed_means():
+    made = build()
+    scores = made.joint_scores()
+    assert scores.dims == ("sample", "joint")
+    np.testing.assert_allclose(scores, made.values.to_numpy().mean(axis=(1, 2, 3, 5)), rtol=1e-5)
+
+
+def test_selecting_by_name():
+    made = build()
+    one = made.sel(joint="left_wrist")
+    assert "joint" not in one.dims
+    np.testing.assert_array_equal(one.values, made.values.to_numpy()[..., 9, :])
+    assert len(made.sel(sample="s1@0")) == 1
+    assert float(made.sel(sample="s1@0").target[0]) == 1
+    assert made.sum("branch", "channel").dims == ("sample", "time", "joint", "person")
+    assert made.mean("person").score.identical(made.score)
+
+
+def test_upsampling_places_cells_on_their_frames():
+    values = np.array([0.0, 10.0, 40.0]).reshape(1, 3, 1, 1)
+    made = Explanation.build(
+        values,
+        ("sample", "time", "joint", "person"),
+        method="gradcam",
+        target=[0],
+        score=[1.0],
+        coords={"time": [1.0, 5.0, 9.0]},
+        frames=11,
+    )
+    wide = made.upsample().values.to_numpy().ravel()
+    # Linear between centres, constant outside the first and the last.
+    np.testing.assert_allclose(wide, [0, 0, 2.5, 5, 7.5, 10, 17.5, 25, 32.5, 40, 40])
+
+
+def test_upsampling_a_single_cell_is_constant():
+    made = Explanation.build(
+        np.full((1, 1, 2), 3.0),
+        ("sample", "time", "joint"),
+        method="cam",
+        target=[0],
+        score=[0.0],
+        coords={"time": [4.0]},
+    )
+    assert (made.upsample(7).values == 3).all()
+
+
+def test_shards_join_into_the_whole():
+    made = build(5)
+    parts = [made.isel(sample=slice(0, 2)), made.isel(sample=slice(2, 5))]
+    xr.testing.assert_identical(Explanation.concat(parts).dataset, made.dataset)
+
+
+def test_to_shap_keeps_the_sum():
+    made = build()
+    theirs = made.to_shap()
+    assert theirs.values.shape == (3, 17)
+    total = made.values.to_numpy().reshape(3, -1).sum(1)
+    np.testing.assert_allclose(theirs.values.sum(1), total, rtol=1e-4, atol=1e-5)
+    assert theirs.feature_names[9] == "left_wrist"
+
+
+def test_missing_variables_are_named():
+    with pytest.raises(ValueError, match="holds no 'label'"):
+        _ = build().label
+    labelled = build().assign({"label": np.zeros(3, int)})
+    assert labelled.label.sizes == {"sample": 3}
+
+
+def test_foreign_and_truncated_files_are_refused(tmp_path):
+    path = tmp_path / "e.h5"
+    with pytest.raises(FileNotFoundError, match="no such explanation file"):
+        Explanation.open(path)
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=r"e\.h5: expected an explanation file"):
+        Explanation.open(path)
+    build().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"e\.h5: expected an explanation file"):
+        Explanation.open(path)
+    xr.Dataset({"x": ("a", [1.0])}).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"format hargcn-explanation-1 \(got variables \['x'\]"):
+        Explanation.open(path)
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="Expected one axis for each"):
+        Explanation.build(np.zeros((2, 3)), ("sample",), method="m", target=[0], score=[0])
+    with pytest.raises(ValueError, match="Expected 3 names along axis 'joint'"):
+        Explanation.build(
+            np.zeros((2, 3)), ("sample", "joint"), method="m", target=[0, 0], score=[0, 0],
+            coords={"joint": ["a"]},
+        )  # fmt: skip
