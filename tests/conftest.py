@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import hargcn
+from hargcn.allocator import keep_freed_memory
 from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
 
+keep_freed_memory()
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 

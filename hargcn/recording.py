@@ -1,0 +1,209 @@
+"""A recording: the key points of one video, with who moved, when they were seen, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hargcn.files import track
+from hargcn.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The key points of one video or sequence.
+
+    Coordinates that are not finite mean "this joint was not observed": the whole joint becomes NaN
+    in that frame. Persons that are absent (`valid` False) are exactly zero.
+
+    Parameters
+    ----------
+    positions
+        (C, T, V, M) space, time, joint, person; kept as float32.
+    valid
+        (T, M) whether the person is there.
+    fps
+        Frames per second.
+    skeleton
+        The layout of the joints.
+    sample
+        The recording's name.
+    group
+        Who moved: the unit that splits must keep together.
+    label
+        Index into the classes, None where it is not known.
+    camera, setup
+        Numbers of the view and of the set-up, where the data set has them.
+    truth, distractor
+        (T, V) where the evidence of the class was planted, and where a decoy was.
+    notes
+        Counters of the reader and the preprocessing, for the quality report.
+
+    Raises
+    ------
+    ValueError
+        Names the recording and lists every defect at once.
+    """
+
+    positions: np.ndarray
+    valid: np.ndarray
+    fps: float
+    skeleton: Skeleton
+    sample: str
+    group: str
+    label: int | None = None
+    camera: int | None = None
+    setup: int | None = None
+    truth: np.ndarray | None = None
+    distractor: np.ndarray | None = None
+    notes: Mapping[str, int | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with np.errstate(over="ignore"):  # too large for float32 is as unusable as inf
+            positions = np.array(self.positions, dtype=np.float32)
+        object.__setattr__(self, "positions", positions)
+        for name in ("valid", "truth", "distractor"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.array(getattr(self, name), dtype=bool))
+        defects = _shape_defects(self)
+        if not defects:
+            seen = np.isfinite(positions).all(axis=0)
+            positions[:, ~seen] = np.nan
+            positions[:, ~np.broadcast_to(self.valid[:, None], seen.shape)] = 0
+            defects = _never_seen(self)
+        if defects:
+            raise ValueError(f"{self.sample}: " + "; ".join(defects))
+
+    @property
+    def frames(self) -> int:
+        """The number of frames T."""
+        return int(self.positions.shape[1])
+
+    @property
+    def persons(self) -> int:
+        """The number of persons M."""
+        return int(self.positions.shape[3])
+
+    @property
+    def observed(self) -> np.ndarray:
+        """(T, V, M) bool: the person is there and the joint was seen."""
+        return np.isfinite(self.positions).all(axis=0) & self.valid[:, None]
+
+    def noting(self, **counts: int | float) -> Recording:
+        """Return the recording with counters added to its notes."""
+        notes = dict(self.notes)
+        for name, count in counts.items():
+            notes[name] = notes.get(name, 0) + count
+        return replace(self, notes=notes)
+
+
+def _shape_defects(recording: Recording) -> list[str]:
+    """List what is wrong with the fields of a recording before its values are looked at."""
+    shape, skeleton = recording.positions.shape, recording.skeleton
+    defects = []
+    if len(shape) != 4:
+        return [f"expected positions (space, time, joint, person) (got {len(shape)} axes)"]
+    space, frames, joints, persons = shape
+    if space != skeleton.ndim:
+        defects.append(f"expected {skeleton.ndim} coordinates of {skeleton.name} (got {space})")
+    if joints != skeleton.n_joints:
+        defects.append(f"expected {skeleton.n_joints} joints of {skeleton.name} (got {joints})")
+    if frames < 1 or persons < 1:
+        defects.append(f"expected at least 1 frame and 1 person (got {frames} and {persons})")
+    if recording.valid.shape != (frames, persons):
+        defects.append(f"expected valid {(frames, persons)} (got {recording.valid.shape})")
+    for name in ("truth", "distractor"):
+        mask = getattr(recording, name)
+        if mask is not None and mask.shape != (frames, joints):
+            defects.append(f"expected {name} {(frames, joints)} (got {mask.shape})")
+    if not (np.isfinite(recording.fps) and recording.fps > 0):
+        defects.append(f"expected fps > 0 (got {recording.fps})")
+    if recording.label is not None and recording.label < 0:
+        defects.append(f"expected label >= 0 or None (got {recording.label})")
+    return defects
+
+
+def _never_seen(recording: Recording) -> list[str]:
+    """List the joints that no frame shows, and say so where nobody is there at all."""
+    if not recording.valid.any():
+        return ["expected at least one frame with a person (got none)"]
+    lost = ~recording.observed.any(axis=0) & recording.valid.any(axis=0)
+    return [
+        f"joint {recording.skeleton.joints[joint]!r} of person {person} is never observed"
+        for joint, person in np.argwhere(lost)
+    ]
+
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """A data set on disk: its recordings are read one by one as somebody iterates over them.
+
+    Parameters
+    ----------
+    items
+        What `load` takes, one per recording (usually paths).
+    load
+        Reads one recording.
+    classes
+        Names of the labels, in order.
+    notes
+        Counters of what was left out before reading, for the quality report.
+    on_error
+        "raise", or "skip" to leave out recordings that cannot be read; they are listed in
+        `skipped`, one line each.
+    progress
+        Whether to show a progress bar.
+    """
+
+    items: Sequence[Any]
+    load: Callable[[Any], Recording]
+    classes: tuple[str, ...]
+    notes: Mapping[str, int] = field(default_factory=dict)
+    on_error: OnError = "raise"
+    progress: bool = False
+    skipped: list[str] = field(default_factory=list)
+
+    def map(self, change: Callable[[Recording], Recording]) -> Recordings:
+        """Return the data set with every recording changed after reading, e.g. preprocessed."""
+        return replace(self, load=lambda item: change(self.load(item)), skipped=[])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Recording]:
+        self.skipped.clear()
+        for item in track(self.items, "reading", progress=self.progress):
+            try:
+                recording = self.load(item)
+            except ValueError as error:
+                if self.on_error == "raise":
+                    raise
+                self.skipped.append(str(error))
+                continue
+            yield recording
+
+
+def list_files(folder: str | Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that match a pattern, sorted by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it holds no such file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise ValueError(f"{folder}: expected files named {pattern} (got none)")
+    return found
