@@ -1,0 +1,119 @@
+"""Batches: windows checked against a network, and read in batches, from memory where they fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hargcn.model import MultiBranchSTGCN
+from hargcn.windows import Windows
+
+IN_MEMORY = 2 * 1024**3
+"""Windows of fewer bytes than this are kept in memory; others are read batch by batch."""
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class Batches(Dataset[Batch]):
+    """Windows as tensors (positions (n, C, T, V, M), valid (n, T, M), label (n,)).
+
+    Parameters
+    ----------
+    windows
+        What to read.
+    workers
+        Processes that read ahead, where the windows are not kept in memory.
+    """
+
+    def __init__(self, windows: Windows, workers: int = 0) -> None:
+        self.windows = windows
+        self.kept: Batch | None = None
+        if 4 * len(windows) * math.prod(windows.shape) < IN_MEMORY:
+            self.kept = self._read(np.arange(len(windows)))
+        self.workers = 0 if self.kept else workers
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitems__(self, index: Sequence[int]) -> Batch:
+        """Return the windows of these numbers."""
+        if self.kept is None:
+            return self._read(np.asarray(index))
+        positions, valid, label = self.kept
+        return positions[index], valid[index], label[index]
+
+    def _read(self, index: np.ndarray) -> Batch:
+        return (
+            torch.from_numpy(self.windows.positions(index)),
+            torch.from_numpy(self.windows.valid(index)),
+            torch.from_numpy(self.windows.label[index]).long(),
+        )
+
+    def in_order(self, order: Sequence[int] | np.ndarray, batch_size: int) -> Iterator[Batch]:
+        """Yield batches in the order given, as equal in size as can be.
+
+        Equal, because a last batch of one window has no batch statistics.
+
+        Parameters
+        ----------
+        order
+            Numbers of windows.
+        batch_size
+            The largest size of a batch.
+        """
+        parts = np.array_split(np.asarray(order), steps(len(order), batch_size))
+        yield from DataLoader(
+            self,
+            batch_sampler=[part.tolist() for part in parts],
+            collate_fn=_as_read,
+            num_workers=self.workers,
+            generator=torch.Generator(),  # else the loader draws from the global one
+        )
+
+
+def steps(n: int, batch_size: int) -> int:
+    """Return how many batches `n` windows make."""
+    return math.ceil(n / batch_size)
+
+
+def check(model: MultiBranchSTGCN, windows: Windows) -> None:
+    """Refuse windows that a network cannot take, or whose labels it cannot be taught or judged by.
+
+    Raises
+    ------
+    ValueError
+        No windows, another skeleton or other classes than the network's, missing labels.
+    """
+    if not len(windows):
+        raise ValueError(f"{windows.path}: expected at least one window (got none)")
+    if windows.skeleton != model.skeleton:
+        raise ValueError(
+            f"{windows.path}: expected windows of the model's skeleton {_named(model)} "
+            f"(got {_named(windows)})"
+        )
+    if windows.classes != model.classes:
+        raise ValueError(
+            f"{windows.path}: expected the model's classes {', '.join(model.classes)} "
+            f"(got {', '.join(windows.classes)})"
+        )
+    wrong = np.flatnonzero((windows.label < 0) | (windows.label >= len(model.classes)))
+    if len(wrong):
+        raise ValueError(
+            f"{windows.path}: expected a label 0..{len(model.classes) - 1} for every window "
+            f"(got {len(wrong)} without, first {windows.names[wrong[0]]} "
+            f"with {windows.label[wrong[0]]})"
+        )
+
+
+def _named(owner: MultiBranchSTGCN | Windows) -> str:
+    return f"{owner.skeleton.name} with {owner.skeleton.n_joints} joints"
+
+
+def _as_read(batch: Any) -> Any:
+    return batch

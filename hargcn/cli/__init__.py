@@ -1,0 +1,61 @@
+"""The command line: the only place that knows data and explainers and pictures.
+
+Every command imports what it needs when it runs, so that `hargcn --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from hargcn import __version__
+from hargcn.cli import data, demo, explain, judge, learn
+
+app = typer.Typer(
+    name="hargcn",
+    help="Skeleton-based activity-recognition networks that explain themselves.",
+    epilog="Start with: hargcn demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="prepare")
+for module in (demo, learn, explain, judge):
+    for command in module.COMMANDS:
+        app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hargcn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line on standard error and exit code 2.
+
+    With HARGCN_DEBUG set, the whole traceback is shown.
+    """
+    try:
+        app()
+    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        if os.environ.get("HARGCN_DEBUG"):
+            raise
+        typer.secho(f"hargcn: {' '.join(str(error).split())}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("hargcn: interrupted; what was finished is kept", err=True)
+        sys.exit(130)

@@ -1,0 +1,282 @@
+"""`hargcn prepare`: recordings become windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hargcn.config import PrepareConfig
+    from hargcn.recording import Recording
+    from hargcn.windows import Windows
+
+app = typer.Typer(
+    help="Turn recordings into a windows file (HDF5).",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The windows file to write (.h5).")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Experiment file whose section `prepare` is used."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change a setting, e.g. -s windows.length=64."),
+]
+Folder = Annotated[Path, typer.Argument(help="Folder with the recordings.")]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
+]
+
+
+def _settings(config: Path | None, changes: list[str] | None, **defaults: Any) -> PrepareConfig:
+    """Read the section `prepare`; what it does not set falls back to the source's defaults."""
+    from hargcn.config import read_config
+
+    own = read_config(config, [f"prepare.{change}" for change in changes or ()]).prepare
+    unset = {key: value for key, value in defaults.items() if key not in own.model_fields_set}
+    return own.model_copy(update=unset)
+
+
+def _write(
+    recordings: Iterable[Recording],
+    classes: tuple[str, ...],
+    settings: PrepareConfig,
+    out: Path,
+    source: str,
+    raw: bool = True,
+) -> Windows:
+    from rich.console import Console
+
+    from hargcn.preprocess import preprocess
+    from hargcn.quality import Quality
+    from hargcn.recording import Recordings
+    from hargcn.windows import write_windows
+
+    chain = settings.chain
+    if raw:
+        change = lambda recording: preprocess(recording, chain)  # noqa: E731 used once, by both
+        recordings = (
+            recordings.map(change)
+            if isinstance(recordings, Recordings)
+            else map(change, recordings)
+        )
+    windows = write_windows(
+        out,
+        recordings,
+        classes,
+        settings.windows,
+        source=source,
+        preprocessing=chain.model_dump(mode="json"),
+        split=settings.split,
+    )
+    console = Console()
+    for line in Quality.from_dict(windows.attrs["quality"]).lines():
+        console.print(line, highlight=False, markup=False)
+    console.print(f"{out}: {len(windows)} windows of {windows.frames} frames")
+    return windows
+
+
+@app.command()
+def ntu(
+    folder: Folder,
+    out: Out,
+    protocol: Annotated[
+        str, typer.Option(help="Split: xsub, xview (NTU 60), xsub120 or xset (NTU 120).")
+    ] = "xsub",
+    missing: Annotated[
+        Path | None, typer.Option(help="The official list of samples without skeletons.")
+    ] = None,
+    config: Config = None,
+    set_: Set = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """NTU RGB+D `.skeleton` files.
+
+    Example: hargcn prepare ntu nturgb+d_skeletons --protocol xview --missing missing.txt
+    --out data/ntu60_xview.h5
+    """
+    from hargcn.config import checked
+    from hargcn.cutting import WindowConfig
+    from hargcn.readers import reader
+    from hargcn.splits import SplitConfig
+
+    split = checked(SplitConfig, {"protocol": protocol}, "--protocol")
+    whole = WindowConfig(mode="whole", length=150, fit="pad")
+    settings = _settings(config, set_, preprocess="ntu", windows=whole, split=split)
+    recordings = reader("ntu").read_folder(
+        folder, missing=missing, protocol=protocol, on_error=_policy(skip_broken), progress=True
+    )
+    _write(recordings, recordings.classes, settings, out, "NTU RGB+D")
+
+
+@app.command()
+def keypoints(
+    folder: Folder,
+    out: Out,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(help="Table (CSV) with one row per video: its outcome, subject, fps."),
+    ] = None,
+    skeleton: Annotated[
+        str, typer.Option(help="A layout's name or a skeleton.yaml.")
+    ] = "inmotion29",
+    video: Annotated[str, typer.Option(help="Column with the CSV's name.")] = "video",
+    outcome: Annotated[str, typer.Option(help="Column with the class.")] = "outcome",
+    subject: Annotated[str, typer.Option(help="Column with the subject.")] = "subject",
+    fps: Annotated[str, typer.Option(help="Column with the frame rate, or a number.")] = "fps",
+    likelihood: Annotated[
+        float, typer.Option(help="Key points below this likelihood count as not observed.")
+    ] = 0.0,
+    config: Config = None,
+    set_: Set = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Key points of single videos: a folder of CSVs with columns `<joint>_x,<joint>_y`.
+
+    Example: hargcn prepare keypoints videos/ --outcomes outcomes.csv --skeleton inmotion29
+    --set preprocess=cp --set split.val_share=0.2 --out data/cp.h5
+    """
+    from hargcn.readers import reader
+
+    settings = _settings(config, set_, preprocess="cp")
+    recordings = reader("keypoints").read_folder(
+        folder,
+        outcomes,
+        skeleton,
+        video=video,
+        outcome=outcome,
+        subject=subject,
+        fps=float(fps) if fps.replace(".", "", 1).isdigit() else fps,
+        likelihood=likelihood,
+        on_error=_policy(skip_broken),
+        progress=True,
+    )
+    _write(recordings, recordings.classes, settings, out, "key points")
+
+
+@app.command("utd-mhad")
+def utd_mhad(
+    folder: Folder,
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """UTD-MHAD skeletons (`aA_sS_tT_skeleton.mat`), split across subjects.
+
+    Example: hargcn prepare utd-mhad UTD-MHAD/Skeleton --out data/utd_mhad.h5
+    """
+    from hargcn.cutting import WindowConfig
+    from hargcn.readers import reader
+    from hargcn.splits import SplitConfig
+
+    settings = _settings(
+        config,
+        set_,
+        preprocess="utd-mhad",
+        windows=WindowConfig(mode="whole", length=64),
+        split=SplitConfig(train=("s1", "s3", "s5", "s7")),
+    )
+    recordings = reader("utd-mhad").read_folder(
+        folder, on_error=_policy(skip_broken), progress=True
+    )
+    _write(recordings, recordings.classes, settings, out, "UTD-MHAD")
+
+
+@app.command("mini-rgbd")
+def mini_rgbd(
+    folder: Folder,
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """MINI-RGBD infants in 2D; without labels, so usually the start of `prepare plant`.
+
+    Example: hargcn prepare mini-rgbd MINI-RGBD/raw --out data/mini_rgbd.h5
+    """
+    from hargcn.readers import reader
+
+    settings = _settings(config, set_, preprocess="mini-rgbd")
+    recordings = reader("mini-rgbd").read_folder(
+        folder, on_error=_policy(skip_broken), progress=True
+    )
+    _write(recordings, recordings.classes, settings, out, "MINI-RGBD")
+
+
+@app.command()
+def synthetic(
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+) -> None:
+    """Articulated bodies whose class evidence is known: which joints, which frames.
+
+    Example: hargcn prepare synthetic -s synthetic.skeleton=inmotion29 -s synthetic.recordings=400
+    --out data/synthetic.h5
+    """
+    from hargcn.cutting import WindowConfig
+    from hargcn.preprocess import PreprocessConfig
+    from hargcn.splits import SplitConfig
+    from hargcn.synthetic import synthesise
+
+    settings = _settings(
+        config,
+        set_,
+        preprocess=PreprocessConfig(centre="median", scale="trunk"),
+        windows=WindowConfig(mode="whole", length=90),
+    )
+    made = settings.synthetic
+    if settings.split is None:
+        test = tuple(f"subject{i:02d}" for i in range(made.subjects) if i % 5 >= 3)
+        settings = settings.model_copy(update={"split": SplitConfig(test=test)})
+    _write(synthesise(made), tuple(made.plant.classes), settings, out, "synthetic")
+
+
+@app.command()
+def plant(
+    source: Annotated[str, typer.Argument(help="Reader: ntu, keypoints, utd-mhad, mini-rgbd.")],
+    folder: Folder,
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    shuffle: Annotated[
+        bool,
+        typer.Option("--shuffle-labels", help="Exchange the labels within subjects (a control)."),
+    ] = False,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Plant a known sign, and decoys of it, in real recordings.
+
+    Half of the recordings get the sign; all get decoys of its kind and size elsewhere.
+
+    Example: hargcn prepare plant utd-mhad UTD-MHAD/Skeleton --out data/utd_tremor.h5
+
+    Example: hargcn prepare plant mini-rgbd MINI-RGBD --config configs/mini_rgbd_planted.yaml
+    --out data/mini_rgbd_planted.h5
+    """
+    from hargcn.planting import plant as planted
+    from hargcn.planting import shuffle_labels
+    from hargcn.preprocess import preprocess
+    from hargcn.readers import reader
+
+    chain = source if source in ("ntu", "utd-mhad", "mini-rgbd") else "cp"
+    settings = _settings(config, set_, preprocess=chain)
+    read = reader(source).read_folder(folder, on_error=_policy(skip_broken), progress=True)
+    ready = read.map(lambda recording: preprocess(recording, settings.chain))
+    marked: Iterable[Recording] = planted(ready, settings.plant)
+    if shuffle:
+        marked = shuffle_labels(marked, settings.plant.seed)
+    about = f"{source}, planted{', labels shuffled' if shuffle else ''}"
+    _write(marked, tuple(settings.plant.classes), settings, out, about, raw=False)
+
+
+def _policy(skip: bool) -> str:
+    return "skip" if skip else "raise"

@@ -1,0 +1,295 @@
+"""A training under way: what changes from epoch to epoch, and can be saved and resumed."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hargcn.augment import Augment
+from hargcn.batches import Batches, check, steps
+from hargcn.evaluation import Evaluation, evaluate
+from hargcn.model import ModelConfig, MultiBranchSTGCN
+from hargcn.optimisation import (
+    TrainConfig,
+    move_average,
+    optimiser,
+    recalibrate,
+    reproducibly,
+    schedule,
+)
+from hargcn.windows import Windows
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[], MultiBranchSTGCN]
+Row = dict[str, float | None]
+_EQUIVALENT = {"device", "workers", "threads"}  # settings that a resumed run may change
+
+
+class Run:
+    """One training: data, network, averages, optimiser and history.
+
+    Parameters
+    ----------
+    model
+        The architecture, or a function that builds (or loads) a network.
+    windows
+        Labelled windows with their sets.
+    config
+        How to train.
+
+    Raises
+    ------
+    ValueError
+        As `hargcn.train.fit` says.
+    """
+
+    def __init__(self, model: ModelConfig | Build, windows: Windows, config: TrainConfig) -> None:
+        self.config = config
+        self.device = _device(config.device)
+        self.train = windows.subset("train")
+        self.val = windows.subset("val") if "val" in windows.split else None
+        with self._seeded(0):
+            self.model = (
+                MultiBranchSTGCN(model, windows.skeleton, windows.classes)
+                if isinstance(model, ModelConfig)
+                else model()
+            ).to(self.device)
+        check(self.model, self.train)
+        if self.val is not None:
+            check(self.model, self.val)
+        self.select, self.monitor = _selection(config, len(self.model.classes), self.val)
+        weights = _class_weights(config, self.train, self.model.classes)
+        self.loss = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
+        self.loss.to(self.device)
+        self.augment = config.augment and Augment(
+            config.augment, self.model.skeleton, self.model.classes
+        )
+        self.batches = Batches(self.train, config.workers)
+        self.val_batches = None if self.val is None else Batches(self.val, config.workers)
+        self.steps = steps(len(self.train), config.batch_size)
+        self.average = copy.deepcopy(self.model) if config.ema else self.model
+        self.optimiser = optimiser(self.model, config)
+        self.schedule = schedule(self.optimiser, config, config.epochs * self.steps)
+        self.history: list[Row] = []
+        self.best: dict[str, Any] = {"epoch": 0, "figure": -math.inf, "loss": math.inf}
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        patience = self.config.patience
+        out_of_patience = patience is not None and self.epoch - self.best["epoch"] >= patience
+        return self.epoch >= self.config.epochs or out_of_patience
+
+    def go_on(self, advance: Callable[[str], None]) -> None:
+        """Go once through the training windows, then validate.
+
+        Parameters
+        ----------
+        advance
+            Called after every step with a line about the last epoch.
+        """
+        began = time.perf_counter()
+        epoch = self.epoch + 1
+        with self._seeded(epoch):
+            draw = torch.Generator().manual_seed(torch.initial_seed())
+            order = torch.randperm(len(self.train), generator=draw).numpy()
+            self.model.train()
+            total = torch.zeros(2, device=self.device)
+            for positions, valid, labels in self.batches.in_order(order, self.config.batch_size):
+                total += self._step(positions, valid, labels, draw)
+                advance(self._said())
+            loss, accuracy = (total / len(self.train)).tolist()
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"Expected a finite loss in epoch {epoch} (got {loss}): a lower lr, or clip"
+                )
+            row: Row = {"epoch": epoch, "lr": float(self.schedule.get_last_lr()[0])}
+            row |= {"train_loss": loss, "train_accuracy": accuracy, **self._validated(epoch)}
+        self.history.append({**row, "seconds": round(time.perf_counter() - began, 2)})
+
+    def _step(
+        self, positions: Tensor, valid: Tensor, labels: Tensor, draw: torch.Generator
+    ) -> Tensor:
+        """Move the weights once; return the sums of loss and hits over the batch."""
+        positions, valid = positions.to(self.device), valid.to(self.device)
+        labels = labels.to(self.device)
+        if self.augment:
+            positions, valid, labels = self.augment(positions, valid, labels, draw)
+        x = self.model.features(positions, valid)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+            logits = self.model(x)
+        loss = self.loss(logits.float(), labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        if self.config.ema:
+            move_average(self.average, self.model, self.config.ema, self.schedule.last_epoch)
+        hits = (logits.detach().argmax(dim=1) == labels).sum()
+        return torch.stack([loss.detach() * len(labels), hits])
+
+    def _validated(self, epoch: int) -> Row:
+        """Return the validation figures of an epoch, and remember the weights if it is the best."""
+        if self.val_batches is None:
+            return {}
+        figures = evaluate(self.average, self.val_batches, device=self.device).windows
+        loss, figure = figures["loss"], figures[self.monitor]
+        if figure is None:
+            raise ValueError(
+                f"{self.train.path}: expected validation windows of more than one class, "
+                f"to monitor {self.monitor}"
+            )
+        # Of equal figures the one with the lower loss: figures saturate on small sets.
+        if (figure, -loss) > (self.best["figure"], -self.best["loss"]):
+            self.best = {"epoch": epoch, "figure": figure, "loss": loss}
+            if self.select == "best":
+                self.best["weights"] = copy.deepcopy(self.average.state_dict())
+        shown = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "f1")
+        return {f"val_{name}": figures[name] for name in shown}
+
+    def _said(self) -> str:
+        if not self.history:
+            return "epoch 1"
+        last = self.history[-1]
+        said = f"epoch {self.epoch + 1}: loss {last['train_loss']:.3f}"
+        if self.val is not None:
+            said += f", val {self.monitor} {last[f'val_{self.monitor}']:.3f}"
+        return said
+
+    # -- saving and finishing --------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what a later process needs to go on, in types that are safe to load."""
+        return {
+            "signature": self._signature(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict() if self.config.ema else None,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def restore(self, path: Path) -> None:
+        """Take over a state that `state` gave and somebody saved.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, or from a run with other settings, network or data.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            theirs = state["signature"]
+        except Exception as error:  # torch and pickle raise many kinds for a damaged file
+            raise ValueError(
+                f"{path}: expected the state of a training ({type(error).__name__})"
+            ) from error
+        mine = self._signature()
+        differ = sorted(key for key in mine.keys() | theirs if mine.get(key) != theirs.get(key))
+        if differ:
+            raise ValueError(
+                f"{path}: expected the state of the same training (other: {', '.join(differ)}); "
+                "do not resume, or write to another folder"
+            )
+        self.model.load_state_dict(state["model"])
+        if state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.history, self.best = state["history"], state["best"]
+
+    def finish(self) -> tuple[int, Evaluation | None]:
+        """Give `average` the chosen weights; return their epoch and figures."""
+        epoch = self.epoch
+        if "weights" in self.best:
+            self.average.load_state_dict(self.best["weights"])
+            epoch = self.best["epoch"]
+        with self._seeded(0):
+            if self.config.recalibrate:
+                order = np.arange(len(self.train))
+                recalibrate(
+                    self.average,
+                    (
+                        self.average.features(p.to(self.device), v.to(self.device))
+                        for p, v, _ in self.batches.in_order(order, self.config.batch_size)
+                    ),
+                )
+            self.average.eval()
+            if self.val_batches is None:
+                return epoch, None
+            return epoch, evaluate(self.average, self.val_batches, device=self.device)
+
+    def _signature(self) -> dict[str, Any]:
+        rows = [self.train.rows] if self.val is None else [self.train.rows, self.val.rows]
+        split = hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()[:16]
+        return {
+            **self.config.model_dump(mode="json", exclude=_EQUIVALENT),
+            "model": self.model.config.model_dump(mode="json"),
+            "windows": self.train.digest,
+            "split": split,
+        }
+
+    def _seeded(self, epoch: int) -> AbstractContextManager[None]:
+        seed = np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0]
+        return reproducibly(int(seed), self.device, self.config.threads)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"Expected a CUDA device for device {name} (got none): use cpu or auto")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"Expected device auto, cpu or cuda (got {name!r})") from error
+
+
+def _selection(config: TrainConfig, classes: int, val: Windows | None) -> tuple[str, str]:
+    """Return how the epoch is selected and by which figure."""
+    if val is None and (config.select == "best" or config.patience is not None):
+        asked = "select: best" if config.select == "best" else "patience"
+        raise ValueError(f"Expected windows in the set val for {asked} (got none)")
+    select = config.select or ("last" if val is None else "best")
+    return select, config.monitor or ("roc_auc" if classes == 2 else "accuracy")
+
+
+def _class_weights(config: TrainConfig, train: Windows, classes: tuple[str, ...]) -> Tensor | None:
+    """Return the weights of the classes in the loss; say which classes no window shows."""
+    if len(train) < 2:
+        raise ValueError(f"{train.path}: expected at least 2 training windows (got {len(train)})")
+    counts = np.bincount(train.label, minlength=len(classes))
+    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if absent:
+        log.warning("%s: no training window of class %s", train.path, ", ".join(absent))
+    if config.class_weights is None:
+        return None
+    if config.class_weights == "balanced":
+        present = np.maximum(counts, 1) * (counts > 0).sum()
+        return torch.tensor(np.where(counts, len(train) / present, 0), dtype=torch.float32)
+    if len(config.class_weights) != len(classes):
+        raise ValueError(
+            f"Expected one class weight for each of {len(classes)} classes "
+            f"(got {len(config.class_weights)})"
+        )
+    return torch.tensor(config.class_weights, dtype=torch.float32)

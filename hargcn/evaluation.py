@@ -1,0 +1,277 @@
+"""How well a network classifies: the usual measures, per window and per recording."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_auc_score
+
+from hargcn.batches import Batches, check, steps
+from hargcn.files import track
+from hargcn.model import MultiBranchSTGCN
+from hargcn.windows import Windows
+
+Aggregate = Literal["mean", "median"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A network's probabilities for some windows and how good they are.
+
+    Parameters
+    ----------
+    windows, recordings
+        The figures of `classification`, once over windows, once over recordings, where a
+        recording's probabilities aggregate those of its windows.
+    labels
+        (N,) int, one per window.
+    probabilities
+        (N, classes).
+    samples
+        (N,) the recording of every window.
+    settings
+        Aggregate and threshold.
+    """
+
+    windows: dict[str, Any]
+    recordings: dict[str, Any]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    samples: np.ndarray
+    settings: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings and figures as plain JSON values; undefined ones are None."""
+        return {**self.settings, "windows": self.windows, "recordings": self.recordings}
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=1)
+
+
+def evaluate(
+    model: MultiBranchSTGCN,
+    windows: Windows | Batches,
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    *,
+    aggregate: Aggregate = "mean",
+    threshold: float | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Judge a network by labelled windows.
+
+    Parameters
+    ----------
+    model
+        The network; it is moved to `device`, its training flags are restored.
+    windows
+        What to classify.
+    batch_size
+        Windows per forward pass.
+    device
+        Where to compute.
+    aggregate
+        How a recording's probabilities come from those of its windows.
+    threshold
+        With two classes, the probability from which on the second class is predicted; by default
+        the more probable class is.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        No windows, another skeleton or other classes than the network's, missing labels.
+    """
+    batches = windows if isinstance(windows, Batches) else Batches(windows)
+    data = batches.windows
+    check(model, data)
+    p = predict(model, batches, batch_size, device, progress)
+    _, recording_labels, recording_p = by_recording(data.sample, data.label, p, aggregate)
+    return Evaluation(
+        windows=classification(data.label, p, model.classes, threshold),
+        recordings=classification(recording_labels, recording_p, model.classes, threshold),
+        labels=data.label,
+        probabilities=p,
+        samples=data.sample,
+        settings={"aggregate": aggregate, "threshold": threshold},
+    )
+
+
+def predict(
+    model: MultiBranchSTGCN,
+    batches: Batches,
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> np.ndarray:
+    """Return the probabilities (N, classes) of all windows, in float64."""
+    training = [module for module in model.modules() if module.training]
+    model.to(device).eval()
+    order = np.arange(len(batches))
+    rows = []
+    try:
+        with torch.inference_mode():
+            for positions, valid, _ in track(
+                batches.in_order(order, batch_size),
+                "classifying",
+                steps(len(order), batch_size),
+                progress,
+            ):
+                x = model.features(positions.to(device), valid.to(device))
+                rows.append(torch.softmax(model(x).double(), dim=1).cpu().numpy())
+    finally:
+        for module in training:
+            module.training = True
+    return np.concatenate(rows)
+
+
+def by_recording(
+    samples: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, how: Aggregate = "mean"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Aggregate windows to recordings.
+
+    Parameters
+    ----------
+    samples
+        (N,) the recording of every window.
+    labels
+        (N,) int.
+    probabilities
+        (N, classes).
+    how
+        Mean of the probabilities, or their median scaled to a sum of 1.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Names (R,), labels (R,) and probabilities (R, classes) of the recordings, sorted by name.
+
+    Raises
+    ------
+    ValueError
+        If two windows of a recording have different labels.
+    """
+    names, first, group = np.unique(samples, return_index=True, return_inverse=True)
+    mixed = np.flatnonzero(labels != labels[first][group])
+    if len(mixed):
+        raise ValueError(
+            f"Expected one label per recording (got different ones in {samples[mixed[0]]})"
+        )
+    at = np.argsort(group, kind="stable")
+    parts = np.split(probabilities[at], np.cumsum(np.bincount(group))[:-1])
+    scores = np.stack([getattr(np, how)(part, axis=0) for part in parts])
+    return names, labels[first], scores / scores.sum(axis=1, keepdims=True)
+
+
+def classification(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    threshold: float | None = None,
+) -> dict[str, Any]:
+    """Return the usual measures of a classification.
+
+    Parameters
+    ----------
+    labels
+        (N,) int.
+    probabilities
+        (N, classes), rows sum to 1.
+    classes
+        Their names.
+    threshold
+        With two classes, the probability from which on the second class is predicted.
+
+    Returns
+    -------
+    dict
+        `n`, `accuracy`, `top5` (more than five classes), `balanced_accuracy` (over the classes that
+        occur), `loss` (cross-entropy, nats), `roc_auc`, `sensitivity`, `specificity`, `ppv`,
+        `npv`, `f1`; `per_class` (the same one-vs-rest, and `support`) and `confusion` (rows: true).
+        With two classes the second is the positive one; with more, the measures are means over the
+        classes in which they are defined. What is undefined (a class does not occur, or is never
+        predicted) is None.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or a threshold is given for other than two classes.
+    """
+    n, k = probabilities.shape
+    if len(labels) != n or k != len(classes) or not n:
+        raise ValueError(
+            f"Expected probabilities ({len(labels)}, {len(classes)}) (got {probabilities.shape})"
+        )
+    if threshold is not None and k != 2:
+        raise ValueError(f"Expected two classes with a threshold (got {k})")
+    if threshold is None:
+        predicted = probabilities.argmax(axis=1)
+    else:
+        predicted = (probabilities[:, 1] >= threshold).astype(int)
+    per_class = _one_vs_rest(labels, predicted, probabilities)
+    summary = {
+        name: values[1] if k == 2 else _mean(values)
+        for name, values in per_class.items()
+        if name != "support"
+    }
+    own = probabilities[np.arange(n), labels]
+    better = (probabilities > own[:, None]).sum(axis=1)
+    figures = {
+        "n": n,
+        "accuracy": float((predicted == labels).mean()),
+        "top5": float((better < 5).mean()) if k > 5 else math.nan,
+        "balanced_accuracy": _mean(per_class["sensitivity"]),
+        "loss": float(-np.log(np.maximum(own, np.finfo(float).tiny)).mean()),
+        **summary,
+        "per_class": {
+            name: {measure: values[i] for measure, values in per_class.items()}
+            for i, name in enumerate(classes)
+        },
+        "confusion": confusion_matrix(labels, predicted, labels=range(k)).tolist(),
+    }
+    return _plain(figures)
+
+
+def _one_vs_rest(
+    labels: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return every measure of each class against the rest, (classes,), NaN where undefined."""
+    k = probabilities.shape[1]
+    counts = multilabel_confusion_matrix(labels, predicted, labels=range(k)).astype(float)
+    (tn, fp), (fn, tp) = counts.transpose(1, 2, 0)
+    with np.errstate(invalid="ignore"):
+        return {
+            "support": (tp + fn).astype(int),
+            "roc_auc": np.array([_auc(labels == i, probabilities[:, i]) for i in range(k)]),
+            "sensitivity": tp / (tp + fn),
+            "specificity": tn / (tn + fp),
+            "ppv": tp / (tp + fp),
+            "npv": tn / (tn + fn),
+            "f1": 2 * tp / (2 * tp + fp + fn),
+        }
+
+
+def _auc(positive: np.ndarray, score: np.ndarray) -> float:
+    return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else math.nan
+
+
+def _mean(values: np.ndarray) -> float:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else math.nan
+
+
+def _plain(value: Any) -> Any:
+    """Return plain Python values, None for NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,142 @@
+"""Hybrid explanations: what SHAP says of features together with where Grad-CAM looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from hargcn.explanation import DIMS, Explanation
+
+Form = Literal["rank", "product"]
+
+
+def rank_average(shap: Explanation, cam: Explanation) -> Explanation:
+    """Average the ranks of two maps, cell by cell.
+
+    Both are brought to the axes they share and to input frames; within a sample each cell's rank
+    is scaled to [-1, 1] (ties share their mean rank), and the two are averaged. No scale of either
+    method enters. (The hybrid score that Tempel et al. 2024, section 5, look out to.)
+
+    Parameters
+    ----------
+    shap, cam
+        Explanations of the same samples and classes.
+
+    Returns
+    -------
+    Explanation
+        Over the shared axes; 0 is the middle rank.
+    """
+    a, b = _aligned(shap, cam)
+    shared = [dim for dim in DIMS if dim in a.dims and dim in b.dims]
+    a, b = (
+        each.mean([d for d in each.dims if d not in shared]).transpose(*shared) for each in (a, b)
+    )
+    a, b = xr.align(a, b, join="override")
+    return _built(shap, cam, a.copy(data=(_ranks(a) + _ranks(b)) / 2), "rank")
+
+
+def product(shap: Explanation, cam: Explanation) -> Explanation:
+    """Weigh every feature's attribution by the positive part of a spatial map, scaled to [0, 1].
+
+    SHAP keeps its sign and its axes (branch, channel); the map, which has none, holds for all of
+    them. Where Grad-CAM sees nothing, nothing is left.
+
+    Parameters
+    ----------
+    shap, cam
+        Explanations of the same samples and classes.
+
+    Returns
+    -------
+    Explanation
+        With the axes of `shap`.
+    """
+    a, b = _aligned(shap, cam)
+    b = b.mean([dim for dim in b.dims if dim not in a.dims]).clip(min=0)
+    top = b.max([dim for dim in b.dims if dim != "sample"])
+    weight = b / top.where(top > 0, 1)
+    a, weight = xr.align(a, weight, join="override")
+    return _built(shap, cam, (a * weight).transpose(*a.dims).astype(a.dtype), "product")
+
+
+class Hybrid:
+    """Run two explainers and combine their explanations.
+
+    Parameters
+    ----------
+    shap, cam
+        Explainers, `(model, x, target) -> Explanation`.
+    form
+        "rank" (`rank_average`) or "product".
+    """
+
+    def __init__(
+        self,
+        shap: Callable[[nn.Module, Tensor, Tensor], Explanation],
+        cam: Callable[[nn.Module, Tensor, Tensor], Explanation],
+        form: Form = "rank",
+    ) -> None:
+        if form not in ("rank", "product"):
+            raise ValueError(f"Expected the form 'rank' or 'product' (got {form!r})")
+        self.shap, self.cam, self.form = shap, cam, form
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor) -> Explanation:
+        """Explain with both and combine."""
+        combine = rank_average if self.form == "rank" else product
+        return combine(self.shap(model, x, target), self.cam(model, x, target))
+
+
+def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.DataArray]:
+    """Bring both to the frames of the finer one; refuse different samples, classes, joints."""
+    for name in ("sample", "joint"):
+        if shap.values.sizes.get(name) != cam.values.sizes.get(name):
+            raise ValueError(
+                f"Expected explanations of as many {name}s (got {dict(shap.values.sizes)} "
+                f"and {dict(cam.values.sizes)})"
+            )
+    if not np.array_equal(shap.target, cam.target):
+        raise ValueError(
+            f"Expected explanations of the same classes (got {shap.name!r} and {cam.name!r})"
+        )
+    sizes = [each.values.sizes.get("time", 0) for each in (shap, cam)]
+    if 0 in sizes:
+        return shap.values, cam.values
+    frames = max(sizes)
+    a, b = (
+        each if each.values.sizes["time"] == frames else each.upsample(frames)
+        for each in (shap, cam)
+    )
+    return a.values, b.values
+
+
+def _ranks(values: xr.DataArray) -> np.ndarray:
+    """Return ranks within each sample, scaled to [-1, 1]."""
+    flat = values.to_numpy().reshape(len(values), -1)
+    ranks = rankdata(flat, axis=1) - 1
+    return (2 * ranks / max(flat.shape[1] - 1, 1) - 1).reshape(values.shape).astype(np.float32)
+
+
+def _built(shap: Explanation, cam: Explanation, values: xr.DataArray, form: Form) -> Explanation:
+    coords = {dim: values[dim].to_numpy() for dim in values.dims if dim in values.coords}
+    known = {name: shap.dataset[name].to_numpy() for name in ("label",) if name in shap.dataset}
+    return Explanation.build(
+        values.to_numpy(),
+        [str(dim) for dim in values.dims],
+        method=f"hybrid-{form}",
+        layer=cam.layer,
+        target=shap.target.to_numpy(),
+        score=shap.score.to_numpy(),
+        predicted=shap.dataset.get("predicted"),
+        utility=shap.utility,
+        settings={"shap": shap.name, "cam": cam.name},
+        coords={str(dim): labels for dim, labels in coords.items()},
+        skeleton=shap.skeleton or cam.skeleton,
+        frames=values.sizes.get("time"),
+        variables=known,
+    )

@@ -1,0 +1,178 @@
+"""Explaining many windows: in shards that are whole or absent, so that a killed run goes on."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hargcn.explanation import Explanation
+from hargcn.files import replacing, track
+from hargcn.model import MultiBranchSTGCN
+from hargcn.windows import Windows
+
+Explainer = Callable[..., Explanation | Mapping[str, Explanation]]
+
+
+def explain_windows(
+    model: MultiBranchSTGCN,
+    windows: Windows,
+    explainer: Explainer,
+    out: str | Path,
+    *,
+    target: str = "predicted",
+    description: Mapping[str, Any] | None = None,
+    shard: int = 32,
+    on_positions: torch.nn.Module | None = None,
+    progress: bool = True,
+) -> list[Path]:
+    """Explain windows shard by shard and join the shards into one file per layer.
+
+    Parameters
+    ----------
+    model
+        The network.
+    windows
+        What to explain.
+    explainer
+        Called as `explainer(model, x, target)`.
+    out
+        The explanation file; with several layers their names are put before its suffix.
+    target
+        "predicted", "label", or the name of a class.
+    description
+        Everything that shapes the result. Shards of a killed run are used again only where it is
+        the same.
+    shard
+        Windows per shard.
+    on_positions
+        The network on raw coordinates, explained instead of the one on branches.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    if windows.skeleton != model.skeleton:
+        raise ValueError(
+            f"{windows.path}: expected windows of the model's skeleton {model.skeleton.name} "
+            f"(got {windows.skeleton.name})"
+        )
+    out = Path(out)
+    job = {"model": model.card.get("weights", ""), "data": windows.digest, "target": target,
+           "windows": windows.names, "shard": shard, **(description or {})}  # fmt: skip
+    parts = _parts_folder(out, job)
+    index = np.arange(len(windows))
+    shards = [index[i : i + shard] for i in range(0, len(index), shard)]
+    for number, rows in enumerate(track(shards, "explaining", progress=progress)):
+        if any(parts.glob(f"{number:05d}*.h5")) and (parts / f"{number:05d}.done").exists():
+            continue
+        subset = windows.subset(rows)
+        made = explained(model, subset, explainer, target, on_positions)
+        for layer, explanation in made.items():
+            suffix = f".{layer}" if len(made) > 1 else ""
+            explanation.save(parts / f"{number:05d}{suffix}.h5")
+        (parts / f"{number:05d}.done").touch()
+    return _join(parts, out)
+
+
+def targets(model: MultiBranchSTGCN, windows: Windows, target: str, x: torch.Tensor) -> np.ndarray:
+    """Return the class (N,) to explain for every window.
+
+    Raises
+    ------
+    ValueError
+        For an unknown class name, or "label" where a label is missing.
+    """
+    if target == "predicted":
+        with torch.inference_mode():
+            return model(x).argmax(dim=1).cpu().numpy()
+    if target == "label":
+        if (windows.label < 0).any():
+            raise ValueError(f"{windows.path}: expected labels to explain (some are missing)")
+        return np.asarray(windows.label)
+    if target not in model.classes:
+        close = difflib.get_close_matches(target, model.classes, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Expected predicted, label or a class name (got {target!r}{hint})")
+    return np.full(len(windows), model.classes.index(target))
+
+
+def described(explanation: Explanation, model: MultiBranchSTGCN, windows: Windows) -> Explanation:
+    """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
+    variables: dict[str, Any] = {
+        "label": windows.label,
+        "group": windows.group.astype(str),
+        "recording": windows.sample.astype(str),
+        "present": (("sample", "person"), windows.valid().any(axis=1)),
+        "positions": (("sample", "space", "frame", "joint", "person"), windows.positions()),
+    }
+    for name in ("truth", "distractor"):
+        mask = getattr(windows, name)()
+        if mask is not None:
+            variables[name] = (("sample", "frame", "joint"), mask)
+    return explanation.assign(
+        variables,
+        {"sample": windows.names},
+        skeleton=json.dumps(model.skeleton.to_dict()),
+        classes=json.dumps(list(model.classes)),
+        model=model.card.get("weights", ""),
+        data=windows.digest,
+        fps=windows.fps,
+        frames=windows.frames,
+    )
+
+
+def explained(
+    model: MultiBranchSTGCN,
+    windows: Windows,
+    explainer: Explainer,
+    target: str,
+    on_positions: torch.nn.Module | None = None,
+) -> dict[str, Explanation]:
+    """Explain windows at once; return explanations, described, by layer ("" for the input)."""
+    device = next(model.parameters()).device
+    positions = torch.from_numpy(windows.positions()).to(device)
+    x = model.features(positions, torch.from_numpy(windows.valid()).to(device))
+    wanted = torch.as_tensor(targets(model, windows, target, x))
+    network, inputs = (model, x) if on_positions is None else (on_positions, positions)
+    result = explainer(network, inputs, wanted)
+    by_layer = {result.layer: result} if isinstance(result, Explanation) else result
+    return {layer: described(one, model, windows) for layer, one in by_layer.items()}
+
+
+def _parts_folder(out: Path, job: Mapping[str, Any]) -> Path:
+    """Return the folder of the shards, emptied where they belong to another job."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = out.with_name(f"{out.name}.parts")
+    mark = hashlib.sha256(json.dumps(job, sort_keys=True, default=str).encode()).hexdigest()
+    if parts.exists() and (
+        not (parts / "job").exists() or (parts / "job").read_text(encoding="utf-8") != mark
+    ):
+        shutil.rmtree(parts)
+    parts.mkdir(exist_ok=True)
+    with replacing(parts / "job") as temporary:
+        temporary.write_text(mark, encoding="utf-8")
+    return parts
+
+
+def _join(parts: Path, out: Path) -> list[Path]:
+    by_layer: dict[str, list[Path]] = {}
+    for file in sorted(parts.glob("*.h5")):
+        by_layer.setdefault(file.name[5:-3], []).append(file)
+    written = []
+    for layer, files in by_layer.items():
+        path = out.with_name(f"{out.stem}{layer}{out.suffix}")
+        Explanation.concat([Explanation.open(file) for file in files]).save(path)
+        written.append(path)
+    shutil.rmtree(parts)
+    return written

@@ -1,0 +1,193 @@
+"""Perturbation curves: what the model says as more and more joints are perturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.metrics.gap_curve import GapCurve
+from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
+from hargcn.metrics.run import Run, probability
+from hargcn.perturbation import Edit, InputEdit
+
+Set = Literal["important", "unimportant", "complement"]
+SETS: tuple[Set, ...] = ("important", "unimportant", "complement")
+"""The k most important joints, the k least important, all but the k most important."""
+
+
+def perturbation_curves(
+    model: nn.Module,
+    x: Tensor,
+    explanations: Mapping[str, Explanation],
+    edit: Edit,
+    *,
+    labels: Sequence[int] | np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+    top: int = 10,
+    random: int = 20,
+    draws: int = 1,
+    order: Order = "signed",
+    sets: Sequence[Set] = SETS,
+    segments: int = 1,
+    run: Run | None = None,
+) -> GapCurve:
+    """Perturb joints in the order of explanations and in random orders (Tempel et al. 2024, 4.4).
+
+    Parameters
+    ----------
+    model
+        For edge edits with `edges()` and `forward(x, edges=...)`.
+    x
+        (N, ..., T, V, M): the model's input, or positions where `run.features` is given.
+    explanations
+        By name; of the same samples and the same explained classes.
+    edit
+        What happens to a perturbed joint.
+    labels
+        (N,) true classes, for accuracy (and ROC-AUC with two classes); default: the explained.
+    groups
+        (N,) subjects, for the intervals.
+    top
+        The largest number k of joints.
+    random
+        Random orderings behind the band.
+    draws
+        Repetitions per ordering of an edit that draws random numbers.
+    order
+        "signed" descending, or by "magnitude".
+    sets
+        Which joints are perturbed at k.
+    segments
+        Cut the windows into so many equal stretches of time, rank and perturb each by itself. An
+        input edit acts inside its stretch of the whole window; an edge edit, which has no time,
+        acts on the stretch cut out, for networks that take windows of any length.
+
+    Returns
+    -------
+    GapCurve
+        With a leading axis `segment` where there is more than one.
+
+    Raises
+    ------
+    ValueError
+        For explanations of other samples or of different classes.
+    """
+    run = run or Run()
+    target = _common_target(x, explanations)
+    labels = target if labels is None else np.asarray(labels)
+    if not 1 <= top <= x.shape[-2]:
+        raise ValueError(f"Expected top from 1 to {x.shape[-2]} joints (got {top})")
+    if random < 1:
+        raise ValueError(f"Expected at least one random ordering (got {random})")
+    if not 1 <= segments <= x.shape[-3]:
+        raise ValueError(f"Expected 1 to {x.shape[-3]} segments (got {segments})")
+    frames = x.shape[-3]
+    bounds = np.linspace(0, frames, segments + 1).round().astype(int)
+    parts = []
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        scores = {
+            name: cells(each, frames)[:, start:stop].mean(1) if segments > 1 else joint_scores(each)
+            for name, each in explanations.items()
+        }
+        orders = np.stack([ordering(each, order, run.seed) for each in scores.values()])
+        piece = (x, edit, run) if segments == 1 else _segment(x, edit, run, start, stop)
+        parts.append(_one(model, piece, orders, target, labels, (top, random, draws), sets))
+    names = [*explanations, "random"]
+    curves = parts[0]
+    if segments > 1:
+        curves = xr.concat(parts, "segment").assign_coords(
+            segment=[f"{a}-{b}" for a, b in zip(bounds, bounds[1:], strict=False)]
+        )
+    first = next(iter(explanations.values())).values
+    curves = curves.assign(target=("sample", target), label=("sample", labels))
+    if groups is not None:
+        curves = curves.assign(group=("sample", np.asarray(groups).astype(str)))
+    curves = curves.assign_coords(
+        explanation=names, set=list(sets), sample=first["sample"].to_numpy()
+    )
+    about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random}
+    return GapCurve.of(curves.assign_attrs(about))
+
+
+def _one(
+    model: nn.Module,
+    piece: tuple[Tensor, Edit, Run],
+    orders: np.ndarray,
+    target: np.ndarray,
+    labels: np.ndarray,
+    counts: tuple[int, int, int],
+    sets: Sequence[Set],
+) -> xr.Dataset:
+    """Return the curves of one stretch of time, per sample and per random ordering."""
+    x, edit, run = piece
+    top, random, draws = counts
+    rng = np.random.default_rng(run.seed)
+    shuffled = rng.random((random, len(x), x.shape[-2])).argsort(-1)
+    before = run.logits(model, x)
+    known: dict[str, list[np.ndarray]] = {"score": [], "gap": [], "correct": []}
+    for joint_order in (*orders, *shuffled):
+        ranks = joint_order.argsort(-1)
+        chosen = np.stack([_sets(ranks, kind, top) for kind in sets], axis=1)
+        flat = chosen.reshape(len(x), -1, x.shape[-2])
+        label = f"ordering {len(known['gap']) + 1} of {len(orders) + random}"
+        logits = run.edited(model, x, edit, flat, draws, label)
+        p = probability(logits, target)
+        gap = np.abs(p - probability(before, target)[:, None, None])
+        correct = logits.argmax(-1) == labels[:, None, None]
+        for name, value in (("score", p), ("gap", gap), ("correct", correct)):
+            mean = value.mean(-1).reshape(len(x), len(sets), top + 1)
+            known[name].append(np.moveaxis(mean, 0, -1))
+    data = {}
+    n = len(orders)
+    for name, values in known.items():
+        stacked = np.stack(values)
+        by_method = np.concatenate([stacked[:n], stacked[n:].mean(0)[None]])
+        data[f"sample_{name}"] = (("explanation", "set", "k", "sample"), by_method)
+        data[f"random_{name}"] = (("ordering", "set", "k", "sample"), stacked[n:])
+    return xr.Dataset(data, {"k": np.arange(top + 1)}, {"classes": before.shape[-1]})
+
+
+def _sets(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:
+    """Return the joints perturbed at k = 0..top, (N, top + 1, V) bool."""
+    k = np.arange(top + 1)[:, None]
+    if kind == "important":
+        return ranks[:, None] < k
+    if kind == "unimportant":
+        return ranks[:, None] >= ranks.shape[1] - k
+    if kind == "complement":
+        return ranks[:, None] >= k
+    raise ValueError(f"Expected sets of {SETS} (got {kind!r})")
+
+
+def _segment(x: Tensor, edit: Edit, run: Run, start: int, stop: int) -> tuple[Tensor, Edit, Run]:
+    """Return windows, edit and run for a stretch of time."""
+    if isinstance(edit, InputEdit):
+        if edit.frames is not None:
+            raise ValueError(f"Expected an edit of whole windows to cut in segments (got {edit})")
+        return x, replace(edit, frames=(int(start), int(stop))), run
+    valid = None if run.valid is None else run.valid[:, start:stop]
+    return x[..., start:stop, :, :], edit, replace(run, valid=valid)
+
+
+def _common_target(x: Tensor, explanations: Mapping[str, Explanation]) -> np.ndarray:
+    if not explanations or "random" in explanations:
+        raise ValueError(
+            f"Expected explanations by name, none of them 'random' (got {list(explanations)})"
+        )
+    targets = {name: each.target.to_numpy() for name, each in explanations.items()}
+    for each in explanations.values():
+        check(x, each)
+    first = next(iter(targets))
+    for name, target in targets.items():
+        if not np.array_equal(target, targets[first]):
+            raise ValueError(
+                f"Expected explanations of the same classes (got others in {name!r} than in "
+                f"{first!r})"
+            )
+    return targets[first].astype(int)

@@ -1,0 +1,191 @@
+"""Faithfulness: whether the model reacts to the joints that an explanation calls important."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.metrics.maps import Order, check, joint_scores, ordering
+from hargcn.metrics.run import Run, probability
+from hargcn.perturbation import Edit
+
+
+def per_sample(values: np.ndarray, explanation: Explanation, name: str) -> xr.DataArray:
+    """Name a measure's (sample,) values."""
+    coords = {"sample": explanation.values["sample"].to_numpy()}
+    return xr.DataArray(values, coords, ("sample",), name=name)
+
+
+def gap_curve(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    *,
+    complement: bool = False,
+    top: int | None = None,
+    order: Order = "signed",
+    draws: int = 1,
+    run: Run | None = None,
+) -> np.ndarray:
+    """Return |p_c(x) - p_c(x')| with the k most important joints edited, k = 0..top.
+
+    The prediction gap of Tempel et al. 2024, section 3.3; c is the explained class.
+
+    Parameters
+    ----------
+    complement
+        Edit everything except those joints instead.
+    top
+        The largest k; default all joints.
+
+    Returns
+    -------
+    numpy.ndarray
+        (sample, top + 1), the mean over draws.
+    """
+    check(x, explanation)
+    run = run or Run()
+    ranks = np.argsort(ordering(joint_scores(explanation), order, run.seed), axis=1)
+    k = np.arange((x.shape[-2] if top is None else top) + 1)[:, None]
+    chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
+    target = explanation.target.to_numpy()
+    before = probability(run.logits(model, x), target)
+    after = probability(run.edited(model, x, edit, chosen, draws), target)
+    return np.abs(before[:, None, None] - after).mean(-1)
+
+
+def pgi(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    *,
+    top: int | None = None,
+    order: Order = "signed",
+    draws: int = 1,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Prediction gap on important features: area under `gap_curve` over k, divided by top.
+
+    Tempel et al. 2024, section 3.3; higher is better. Trapezoids, k = 0..top (default all joints).
+    """
+    gaps = gap_curve(model, x, explanation, edit, top=top, order=order, draws=draws, run=run)
+    return per_sample(area(gaps), explanation, "pgi")
+
+
+def pgu(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    *,
+    top: int | None = None,
+    order: Order = "signed",
+    draws: int = 1,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Prediction gap on unimportant features: as `pgi` with everything but the k joints edited.
+
+    Tempel et al. 2024, section 3.3; lower is better.
+    """
+    gaps = gap_curve(
+        model, x, explanation, edit, complement=True, top=top, order=order, draws=draws, run=run
+    )
+    return per_sample(area(gaps), explanation, "pgu")
+
+
+def area(curves: np.ndarray) -> np.ndarray:
+    """Return the trapezoid area under curves (..., steps), the last axis spanning 1."""
+    return (curves[..., 1:] + curves[..., :-1]).mean(-1) / 2
+
+
+def sensitivity_n(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    *,
+    size: int | None = None,
+    subsets: int = 50,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Pearson correlation of attribution and effect over random sets of n joints.
+
+    Sensitivity-n (Ancona et al. 2018, section 4): within each sample, between the sum of the
+    attributions of n joints and p_c(x) - p_c(x without them). Higher is better; 0 where the
+    attributions of all sets are equal, NaN where the effects are.
+
+    Parameters
+    ----------
+    size
+        n; default a quarter of the joints, at least 1.
+    subsets
+        Random sets per sample.
+    """
+    size = size or max(1, x.shape[-2] // 4)
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, run or Run())
+    a, b = (each - each.mean(1, keepdims=True) for each in (attributed, effect))
+    norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    rho = (a * b).sum(1) / np.where(norms > 0, norms, 1)
+    return per_sample(np.where((b**2).sum(1) > 0, rho, np.nan), explanation, "sensitivity-n")
+
+
+def infidelity(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    *,
+    subsets: int = 50,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Mean squared error of predicting the effect of removing random joints, scaled.
+
+    Infidelity (Yeh et al. 2019, eq. 1) for perturbations that remove random sets S of joints:
+    sum_S (b a_S - y_S)^2 / sum_S y_S^2, a_S the summed attributions, y_S = p_c(x) - p_c(x without
+    S) and b >= 0 the best scale, since maps have no unit in common. 0 is perfect, 1 is a map that
+    says nothing (or the opposite). NaN where no set has any effect. Lower is better.
+    """
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, run or Run())
+    power = (attributed**2).sum(1, keepdims=True)
+    scale = (attributed * effect).sum(1, keepdims=True) / np.where(power > 0, power, 1)
+    error = ((np.maximum(scale, 0) * attributed - effect) ** 2).sum(1)
+    total = (effect**2).sum(1)
+    relative = error / np.where(total > 0, total, 1)
+    return per_sample(np.where(total > 0, relative, np.nan), explanation, "infidelity")
+
+
+def _subsets(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: Edit,
+    subsets: int,
+    size: int | None,
+    run: Run,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return attribution and effect of random sets of `size` joints, each (sample, subsets)."""
+    check(x, explanation)
+    joints = x.shape[-2]
+    rng = np.random.default_rng(run.seed)
+    order = rng.random((len(x), subsets, joints)).argsort(-1)
+    sizes = rng.integers(1, joints, (len(x), subsets, 1)) if size is None else size
+    chosen = order < sizes
+    target = explanation.target.to_numpy()
+    before = probability(run.logits(model, x), target)
+    after = probability(run.edited(model, x, edit, chosen), target).mean(-1)
+    scores = joint_scores(explanation)[:, None]
+    return (chosen * scores).sum(-1), before[:, None] - after
+
+
+def efficiency_gap(explanation: Explanation) -> xr.DataArray:
+    """|sum of attributions + base value - score| relative to |score - base value|, as stored.
+
+    Only methods that promise a sum store it; others are NaN. 0 is exact.
+    """
+    if "relative_gap" not in explanation.dataset:
+        return per_sample(np.full(len(explanation), np.nan), explanation, "efficiency-gap")
+    return per_sample(explanation.relative_gap.to_numpy(), explanation, "efficiency-gap")

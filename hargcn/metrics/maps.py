@@ -1,0 +1,73 @@
+"""One place that brings explanations of any axes and time grid to cells (sample, time, joint)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from hargcn.explanation import Explanation
+
+Order = Literal["signed", "magnitude"]
+
+
+def cells(explanation: Explanation, frames: int) -> np.ndarray:
+    """Return the signed map over (sample, time, joint), averaged over branch, channel and person.
+
+    Coarse time cells are interpolated to frames; an explanation without time holds at every frame.
+    """
+    if "joint" not in explanation.dims:
+        raise ValueError(f"Expected an explanation with an axis 'joint' (got {explanation.dims})")
+    kept = ("sample", "time", "joint")
+    reduced = explanation.mean(*(dim for dim in explanation.dims if dim not in kept))
+    if "time" not in reduced.dims:
+        values = reduced.values.transpose("sample", "joint").to_numpy()
+        return np.repeat(values[:, None], frames, axis=1).astype(float)
+    if reduced.values.sizes["time"] != frames:
+        reduced = reduced.upsample(frames)
+    return reduced.values.transpose(*kept).to_numpy().astype(float)
+
+
+def unit(maps: np.ndarray) -> np.ndarray:
+    """Scale each sample's map (N, ...) to [0, 1] by its own minimum and maximum.
+
+    A map without contrast has no such scale: it keeps everything (1) if positive, else nothing (0).
+    """
+    flat = maps.reshape(len(maps), -1)
+    low, span = flat.min(1, keepdims=True), np.ptp(flat, axis=1)[:, None]
+    scaled = np.where(span > 0, (flat - low) / np.where(span > 0, span, 1), flat > 0)
+    return scaled.reshape(maps.shape)
+
+
+def ordering(scores: np.ndarray, order: Order = "signed", seed: int = 1234) -> np.ndarray:
+    """Return (N, V) joint indices, the most important first, ties in random order.
+
+    Breaking ties by joint number would lend a map without any contrast the evidence of whichever
+    joints happen to come first.
+    """
+    if order not in ("signed", "magnitude"):
+        raise ValueError(f"Expected an order 'signed' or 'magnitude' (got {order!r})")
+    key = np.abs(scores) if order == "magnitude" else scores
+    chance = np.stack(
+        [np.random.default_rng([seed, row]).random(scores.shape[1]) for row in range(len(scores))]
+    )
+    return np.lexsort((chance, -key), axis=1)
+
+
+def joint_scores(explanation: Explanation) -> np.ndarray:
+    """Return the (sample, joint) scores of an explanation as a bare array."""
+    if "joint" not in explanation.dims:
+        raise ValueError(f"Expected an explanation with an axis 'joint' (got {explanation.dims})")
+    return explanation.joint_scores().to_numpy().astype(float)
+
+
+def check(x: Tensor, explanation: Explanation) -> None:
+    """Refuse an explanation of other samples or joints than x (N, ..., T, V, M)."""
+    found = (len(explanation), explanation.values.sizes.get("joint"))
+    expected = (len(x), x.shape[-2])
+    if found != expected:
+        raise ValueError(
+            f"Expected an explanation of {expected[0]} samples and {expected[1]} joints, as x has "
+            f"(got {found[0]} and {found[1]} from {explanation.name!r})"
+        )

@@ -1,0 +1,221 @@
+"""Measures that keep or remove the evidence a map points at.
+
+Removed cells take the value of a substrate (an input edit of every joint, e.g. the frozen first
+frame) instead of being multiplied to 0, which would shrink a skeleton to the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.metrics.faithfulness import area, per_sample
+from hargcn.metrics.maps import cells, check, unit
+from hargcn.metrics.run import Run, blend, probability, substrate
+from hargcn.perturbation import InputEdit
+
+Explainer = Callable[[nn.Module, Tensor, Tensor], Explanation]
+"""(model, x, target) -> Explanation."""
+
+FROZEN = InputEdit("freeze")
+
+
+def deletion(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    steps: int = 20,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Area under p_c while cells are replaced by the substrate, the highest of the map first.
+
+    Petsiuk et al. 2018 (RISE), section 4.1; Zheng et al. 2022, section 4.3. Cells are (frame,
+    joint), replaced in `steps` equal shares; the area is over the share, 0 to 1. Lower is better.
+    """
+    values = area(removal_curve(model, x, explanation, edit, steps=steps, run=run))
+    return per_sample(values, explanation, "deletion")
+
+
+def insertion(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    steps: int = 20,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Area under p_c while the substrate's cells are replaced by the input's, the highest first.
+
+    Petsiuk et al. 2018 (RISE), section 4.1; Zheng et al. 2022, section 4.3. Higher is better.
+    """
+    curve = removal_curve(model, x, explanation, edit, steps=steps, insert=True, run=run)
+    return per_sample(area(curve), explanation, "insertion")
+
+
+def removal_curve(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    steps: int = 20,
+    insert: bool = False,
+    run: Run | None = None,
+) -> np.ndarray:
+    """Return p_c (sample, steps + 1) against the share of cells removed (or inserted)."""
+    check(x, explanation)
+    run = run or Run()
+    maps = cells(explanation, x.shape[-3])
+    shares = np.arange(steps + 1)[:, None] / steps
+
+    def keep(block: np.ndarray) -> np.ndarray:
+        flat = maps[block].reshape(len(block), -1)
+        rngs = [np.random.default_rng([run.seed, sample]) for sample in block]
+        chance = np.stack([rng.random(flat.shape[1]) for rng in rngs])
+        place = np.lexsort((chance, -flat), axis=1).argsort(1)[:, None]
+        taken = place < np.round(shares * flat.shape[1])
+        return (taken if insert else ~taken).reshape(len(block), steps + 1, *maps.shape[1:])
+
+    still = substrate(x, edit, run)
+    logits = run.blended(model, x, still, keep, steps + 1, "insert" if insert else "delete")
+    return probability(logits, explanation.target.to_numpy())
+
+
+def average_drop(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """max(0, Y - O) / Y, Y = p_c of the input, O = p_c with only the map's evidence kept.
+
+    Average Drop (Cai 2025, eq. 18, after Chattopadhay et al. 2018). Lower is better.
+    """
+    before, kept, _ = _masked(model, x, explanation, edit, run)
+    return per_sample(np.maximum(0, before - kept) / before, explanation, "average-drop")
+
+
+def increase(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """1 where O > Y (see `average_drop`), else 0: Increase in Confidence (Cai 2025, eq. 19).
+
+    Higher is better. A rise below 1e-6 is rounding: a map of ones gives O = Y, hence 0.
+    """
+    before, kept, _ = _masked(model, x, explanation, edit, run)
+    return per_sample((kept > before + 1e-6).astype(float), explanation, "increase")
+
+
+def add(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """max(0, Y - D) / Y, D = p_c with the map's evidence removed: ADD (Cai 2025, eq. 20).
+
+    Average Drop in Deletion (Jung & Oh 2021). Higher is better.
+    """
+    before, _, removed = _masked(model, x, explanation, edit, run)
+    return per_sample(np.maximum(0, before - removed) / before, explanation, "add")
+
+
+def complexity(explanation: Explanation, frames: int) -> xr.DataArray:
+    """Mean of the map in [0, 1] (Cai 2025, eq. 22, after Poppi et al. 2021). Lower is better."""
+    return per_sample(unit(cells(explanation, frames)).mean((1, 2)), explanation, "complexity")
+
+
+def coherency(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    explainer: Explainer,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """(1 + rho) / 2, rho the Pearson correlation with the map of what the map keeps.
+
+    Coherency (Cai 2025, eq. 21, after Poppi et al. 2021). Higher is better; 0.5 where either map
+    has no contrast. Explains every sample once more.
+    """
+    check(x, explanation)
+    run = run or Run()
+    maps = unit(cells(explanation, x.shape[-3]))
+    kept = blend(x, substrate(x, edit, run), torch.from_numpy(maps).to(x))
+    again = unit(explain(explainer, model, kept, explanation.target.to_numpy(), run))
+    a, b = (each.reshape(len(each), -1) for each in (maps, again))
+    a, b = (each - each.mean(1, keepdims=True) for each in (a, b))
+    norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    rho = (a * b).sum(1) / np.where(norms > 1e-12, norms, 1)
+    return per_sample((1 + rho) / 2, explanation, "coherency")
+
+
+def adcc(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    explainer: Explainer,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - average drop)), per sample.
+
+    ADCC (Cai 2025, eq. 23, after Poppi et al. 2021, eq. 5). Higher is better; 0 where a part is 0.
+    """
+    parts = np.stack(
+        [
+            coherency(model, x, explanation, explainer, edit, run=run),
+            1 - complexity(explanation, x.shape[-3]),
+            1 - average_drop(model, x, explanation, edit, run=run),
+        ]
+    )
+    whole = parts.min(0) > 0
+    mean = 3 / (1 / np.where(whole, parts, 1)).sum(0)
+    return per_sample(np.where(whole, mean, 0), explanation, "adcc")
+
+
+def explain(
+    explainer: Explainer, model: nn.Module, x: Tensor, target: np.ndarray, run: Run
+) -> np.ndarray:
+    """Explain edited windows in batches and return their maps (sample, time, joint)."""
+    parts = []
+    for block in run.batches(len(x), "explain again"):
+        ready = run.prepare(x[block], block).detach()
+        explanation = explainer(model, ready, torch.as_tensor(target[block]))
+        parts.append(cells(explanation, x.shape[-3]))
+    return np.concatenate(parts)
+
+
+def _masked(
+    model: nn.Module, x: Tensor, explanation: Explanation, edit: InputEdit, run: Run | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return p_c of the input, of what the map keeps, and of what it leaves: (sample,) each."""
+    check(x, explanation)
+    run = run or Run()
+    maps = unit(cells(explanation, x.shape[-3]))
+
+    def keep(block: np.ndarray) -> np.ndarray:
+        return np.stack([np.ones_like(maps[block]), maps[block], 1 - maps[block]], axis=1)
+
+    logits = run.blended(model, x, substrate(x, edit, run), keep, 3, "mask")
+    p = probability(logits, explanation.target.to_numpy())
+    return p[:, 0], p[:, 1], p[:, 2]

@@ -1,0 +1,202 @@
+"""Every measure by name, with its direction, its source and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.metrics import faithfulness, masking, sanity
+from hargcn.metrics.localisation import localisation
+from hargcn.metrics.masking import FROZEN, Explainer
+from hargcn.metrics.run import Run
+from hargcn.metrics.stability import TREMBLE, stability
+from hargcn.perturbation import Edit, InputEdit
+
+Better = Literal["higher", "lower", "zero"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One explanation and what measures need to judge it.
+
+    Parameters
+    ----------
+    model, x
+        The network and its windows (N, ..., T, V, M).
+    explanation
+        To be judged.
+    explainer
+        What made it; without one, measures that explain again are left out.
+    edit
+        Disturbs joints: PGI, PGU, Sensitivity-n, infidelity.
+    substrate
+        Takes the place of removed cells: deletion, insertion, average drop, increase, ADD, ADCC.
+    neighbour
+        Makes neighbouring windows: RIS, RRS, ROS.
+    truth, distractor
+        (N, T, V) bool planted evidence, and planted changes without class information.
+    layer
+        Submodule whose output is the representation of RRS.
+    top, draws, subsets, steps, neighbours, stages
+        Sizes; see the measures.
+    run
+        How the model is run.
+    """
+
+    model: nn.Module
+    x: Tensor
+    explanation: Explanation
+    explainer: Explainer | None = None
+    edit: Edit = FROZEN
+    substrate: InputEdit = FROZEN
+    neighbour: InputEdit = TREMBLE
+    truth: np.ndarray | None = None
+    distractor: np.ndarray | None = None
+    layer: str = ""
+    top: int | None = None
+    draws: int = 1
+    subsets: int = 50
+    steps: int = 20
+    neighbours: int = 5
+    stages: int = 4
+    run: Run = field(default_factory=Run)
+
+    @property
+    def base(self) -> tuple[nn.Module, Tensor, Explanation]:
+        """What measures that run the model begin with."""
+        return self.model, self.x, self.explanation
+
+    @property
+    def remade(self) -> tuple[nn.Module, Tensor, Explanation, Explainer]:
+        """What measures that explain again begin with."""
+        if self.explainer is None:
+            raise ValueError(f"Expected an explainer for {self.explanation.name!r} (got none)")
+        return *self.base, self.explainer
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure as the table knows it.
+
+    Parameters
+    ----------
+    compute
+        Case -> (sample,) values, or a Dataset of several figures.
+    better
+        Which direction is good.
+    source
+        Where the definition stands.
+    calls
+        Explanations of every sample that it asks for; 0 if it never explains again.
+    truth
+        Whether planted evidence is needed.
+    """
+
+    compute: Callable[[Case], xr.DataArray | xr.Dataset]
+    better: Better
+    source: str
+    calls: Callable[[Case], int] = lambda _: 0
+    truth: bool = False
+
+
+def _stability(c: Case) -> xr.Dataset:
+    return stability(*c.remade, c.neighbour, neighbours=c.neighbours, layer=c.layer, run=c.run)
+
+
+def _located(c: Case) -> xr.Dataset:
+    if c.truth is None:
+        raise ValueError("Expected planted evidence for localisation (got none)")
+    return localisation(c.explanation, c.truth, c.distractor)
+
+
+def _cascade(c: Case) -> xr.DataArray:
+    return sanity.randomisation(*c.remade, stages=c.stages, run=c.run).mean("stage")
+
+
+_AGARWAL = "Agarwal et al. 2022, eq. "
+METRICS: dict[str, Metric] = {
+    "pgi": Metric(
+        lambda c: faithfulness.pgi(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
+        "higher",
+        "Tempel et al. 2024, 3.3: area of |p_c(x) - p_c(x')| over k",
+    ),
+    "pgu": Metric(
+        lambda c: faithfulness.pgu(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
+        "lower",
+        "Tempel et al. 2024, 3.3: the same, all but the k joints",
+    ),
+    "deletion": Metric(
+        lambda c: masking.deletion(*c.base, c.substrate, steps=c.steps, run=c.run),
+        "lower",
+        "Petsiuk et al. 2018, 4.1",
+    ),
+    "insertion": Metric(
+        lambda c: masking.insertion(*c.base, c.substrate, steps=c.steps, run=c.run),
+        "higher",
+        "Petsiuk et al. 2018, 4.1",
+    ),
+    "average-drop": Metric(
+        lambda c: masking.average_drop(*c.base, c.substrate, run=c.run),
+        "lower",
+        "Cai 2025, eq. 18",
+    ),
+    "increase": Metric(
+        lambda c: masking.increase(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 19"
+    ),
+    "add": Metric(
+        lambda c: masking.add(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 20"
+    ),
+    "coherency": Metric(
+        lambda c: masking.coherency(*c.remade, c.substrate, run=c.run),
+        "higher",
+        "Cai 2025, eq. 21",
+        lambda _: 1,
+    ),
+    "complexity": Metric(
+        lambda c: masking.complexity(c.explanation, c.x.shape[-3]), "lower", "Cai 2025, eq. 22"
+    ),
+    "adcc": Metric(
+        lambda c: masking.adcc(*c.remade, c.substrate, run=c.run),
+        "higher",
+        "Cai 2025, eq. 23, per sample",
+        lambda _: 1,
+    ),
+    "sensitivity-n": Metric(
+        lambda c: faithfulness.sensitivity_n(*c.base, c.edit, subsets=c.subsets, run=c.run),
+        "higher",
+        "Ancona et al. 2018, 4, sets of a quarter of the joints",
+    ),
+    "infidelity": Metric(
+        lambda c: faithfulness.infidelity(*c.base, c.edit, subsets=c.subsets, run=c.run),
+        "lower",
+        "Yeh et al. 2019, eq. 1, removal of random joints, best scale >= 0, relative",
+    ),
+    "efficiency-gap": Metric(
+        lambda c: faithfulness.efficiency_gap(c.explanation), "zero", "Choi, part 1: as stored"
+    ),
+    "localisation": Metric(
+        _located, "higher", "Zheng et al. 2022, eq. 8 (energy); ROC; Choi, part 1", truth=True
+    ),
+    "ris": Metric(_stability, "lower", _AGARWAL + "2", lambda c: c.neighbours),
+    "rrs": Metric(_stability, "lower", _AGARWAL + "3", lambda c: c.neighbours),
+    "ros": Metric(_stability, "lower", _AGARWAL + "5", lambda c: c.neighbours),
+    "randomisation": Metric(
+        _cascade,
+        "zero",
+        "Adebayo et al. 2018, 4: Spearman, mean over the cascade",
+        lambda c: c.stages,
+    ),
+    "class-sensitivity": Metric(
+        lambda c: sanity.class_sensitivity(*c.remade, run=c.run),
+        "lower",
+        "Choi, part 1: Spearman with the map of the next class",
+        lambda _: 1,
+    ),
+}
+"""Every measure by its name on the command line."""

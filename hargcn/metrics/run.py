@@ -1,0 +1,235 @@
+"""How measures run a model: many edited windows through one forward, in bounded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hargcn.files import track
+from hargcn.perturbation import EdgeEdit, Edit, InputEdit
+from hargcn.skeleton import Skeleton
+
+Change = Callable[[Tensor, np.ndarray], tuple[Tensor, Mapping[str, Tensor]]]
+
+# Enough rows per block for full batches, few enough that a block's results stay small.
+_BATCHES_PER_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """How measures run a model.
+
+    Parameters
+    ----------
+    features
+        Turns what is edited into the model's input, e.g. `model.features` where x are positions
+        (N, C, T, V, M); default: x is the model's input itself.
+    valid
+        (N, T, M) bool, the frames in which a person is present; handed on to `features`.
+    skeleton
+        For the input edits that need one.
+    batch
+        Rows per forward; bounds the memory.
+    seed
+        Seed of every draw.
+    progress
+        Whether to show a bar.
+    """
+
+    features: Callable[..., Tensor] | None = None
+    valid: Tensor | None = None
+    skeleton: Skeleton | None = None
+    batch: int = 32
+    seed: int = 1234
+    progress: bool = False
+
+    def prepare(self, x: Tensor, sample: np.ndarray) -> Tensor:
+        """Turn edited windows, rows of the samples `sample`, into the model's input."""
+        if self.features is None:
+            return x
+        valid = self._valid(sample)
+        return self.features(x) if valid is None else self.features(x, valid)
+
+    def logits(self, model: nn.Module, x: Tensor) -> np.ndarray:
+        """Return the logits (N, classes) of windows as they are."""
+        return self._forward(model, x, np.arange(len(x)), lambda part, _: (part, {}))
+
+    def edited(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        edit: Edit,
+        joints: np.ndarray,
+        draws: int = 1,
+        label: str = "perturb",
+    ) -> np.ndarray:
+        """Score every window with each of several joint sets edited.
+
+        Sets that occur twice in a window are scored once; the random numbers of an edit depend on
+        the seed, the sample and the draw, not on the set, so that nested sets differ by their
+        joints alone.
+
+        Parameters
+        ----------
+        model
+            For edge edits with `edges()` and `forward(x, edges=...)`.
+        x
+            (N, ..., T, V, M).
+        edit
+            What happens to the joints of a set.
+        joints
+            (N, S, V) bool.
+        draws
+            How often an edit that draws random numbers is repeated; others are done once.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, S, draws or 1, classes) logits.
+        """
+        samples, sets, _ = joints.shape
+        draws = draws if edit.drawn else 1
+        edges = _edges(model) if isinstance(edit, EdgeEdit) else {}
+        parts = []
+        for block in self.blocks(samples, sets * draws, label):
+            grid = np.meshgrid(block, range(sets), range(draws), indexing="ij")
+            sample, chosen, draw = (each.ravel() for each in grid)
+            joint_sets = joints[sample, chosen]
+            # Nothing is drawn where nothing is edited.
+            draw = draw * joint_sets.any(1)
+            keys = np.column_stack([sample, draw, np.packbits(joint_sets, axis=1)])
+            _, once, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+            change = self._change(edit, sample[once], draw[once], joint_sets[once], edges)
+            scored = self._forward(model, x, sample[once], change)
+            parts.append(scored[back.ravel()].reshape(len(block), sets, draws, -1))
+        return np.concatenate(parts)
+
+    def blended(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        substrate: Tensor,
+        keep: Callable[[np.ndarray], np.ndarray],
+        steps: int,
+        label: str = "blend",
+    ) -> np.ndarray:
+        """Score windows blended with a substrate, the cells kept as `keep` says.
+
+        Parameters
+        ----------
+        x, substrate
+            (N, ..., T, V, M).
+        keep
+            Of sample indices (n,) the shares to keep, (n, steps, T, V) in [0, 1].
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, steps, classes) logits.
+        """
+        parts = []
+        for block in self.blocks(len(x), steps, label):
+            shares = torch.from_numpy(keep(block).astype(np.float32)).flatten(0, 1).to(x)
+            rows = np.repeat(block, steps)
+
+            def change(
+                part: Tensor, at: np.ndarray, shares: Tensor = shares, rows: np.ndarray = rows
+            ) -> tuple[Tensor, Mapping[str, Tensor]]:
+                return blend(part, substrate[rows[at]], shares[at]), {}
+
+            scored = self._forward(model, x, rows, change)
+            parts.append(scored.reshape(len(block), steps, -1))
+        return np.concatenate(parts)
+
+    def blocks(self, samples: int, rows: int, label: str) -> Iterator[np.ndarray]:
+        """Yield sample indices in blocks of a bounded number of rows, `rows` per sample."""
+        return self.batches(samples, label, max(1, _BATCHES_PER_BLOCK * self.batch // rows))
+
+    def batches(self, samples: int, label: str, size: int | None = None) -> Iterator[np.ndarray]:
+        """Yield sample indices in batches under a bar."""
+        size = size or self.batch
+        starts = range(0, samples, size)
+        for start in track(starts, label, len(starts), self.progress):
+            yield np.arange(start, min(start + size, samples))
+
+    def _valid(self, sample: np.ndarray) -> Tensor | None:
+        return None if self.valid is None else self.valid[sample]
+
+    def _change(
+        self,
+        edit: Edit,
+        sample: np.ndarray,
+        draw: np.ndarray,
+        joints: np.ndarray,
+        edges: Mapping[str, Tensor],
+    ) -> Change:
+        """Return what applies an edit to rows: which window, which draw, which joints."""
+
+        def change(part: Tensor, at: np.ndarray) -> tuple[Tensor, Mapping[str, Tensor]]:
+            chosen = torch.from_numpy(joints[at]).to(part.device)
+            seeds = np.column_stack([np.full(len(at), self.seed), sample[at], draw[at]])
+            if isinstance(edit, EdgeEdit):
+                return part, edit.apply(edges, chosen, seeds)
+            valid = self._valid(sample[at])
+            moved = edit.apply(part, chosen, skeleton=self.skeleton, valid=valid, seeds=seeds)
+            return moved, {}
+
+        return change
+
+    def _forward(
+        self, model: nn.Module, x: Tensor, sample: np.ndarray, change: Change
+    ) -> np.ndarray:
+        """Return the logits of rows, row r being a changed copy of window sample[r]."""
+        parts = []
+        with evaluating(model), torch.inference_mode():
+            for start in range(0, len(sample), self.batch):
+                at = np.arange(start, min(start + self.batch, len(sample)))
+                part, edges = change(x[sample[at]], at)
+                ready = self.prepare(part, sample[at])
+                parts.append(model(ready, edges=edges) if edges else model(ready))
+        return torch.cat(parts).double().cpu().numpy()
+
+
+def _edges(model: nn.Module) -> Mapping[str, Tensor]:
+    edges = getattr(model, "edges", None)
+    if not callable(edges):
+        raise TypeError(f"Expected a model with edges() to edit (got {type(model).__name__})")
+    return edges()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode and give every module its own mode back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:
+    """Keep a share (N, T, V) of every cell of x (N, ..., T, V, M) and fill up from a substrate."""
+    share = keep.reshape(len(keep), *[1] * (x.ndim - 4), *keep.shape[1:], 1)
+    return torch.lerp(substrate, x, share.to(x))
+
+
+def substrate(x: Tensor, edit: InputEdit, run: Run) -> Tensor:
+    """Return what takes the place of removed evidence: every joint of every window edited."""
+    everything = torch.ones(len(x), x.shape[-2], dtype=torch.bool)
+    seeds = np.column_stack([np.full(len(x), run.seed), np.arange(len(x))])
+    return edit.apply(x, everything, skeleton=run.skeleton, valid=run.valid, seeds=seeds)
+
+
+def probability(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the softmax probability of each sample's class: (N, ..., classes) -> (N, ...)."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    p = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
+    at = np.asarray(target, int).reshape(-1, *[1] * (p.ndim - 1))
+    return np.take_along_axis(p, at, axis=-1)[..., 0]

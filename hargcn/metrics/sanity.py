@@ -1,0 +1,97 @@
+"""Sanity: whether an explanation depends on what the model learnt and on the class asked for."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.metrics.faithfulness import per_sample
+from hargcn.metrics.maps import cells, check
+from hargcn.metrics.masking import Explainer, explain
+from hargcn.metrics.run import Run
+from hargcn.statistics import rank_correlation
+
+
+def randomisation(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    explainer: Explainer,
+    *,
+    stages: int = 4,
+    absolute: bool = False,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Rank correlation with the maps of the same model, its parameters randomised top down.
+
+    Parameter-randomisation cascade (Adebayo et al. 2018, section 4): from the head to the input
+    and cumulatively, in `stages` steps, every parameter, edge importances included, is replaced by
+    Gaussian numbers of its own mean and standard deviation. A copy is randomised, never `model`.
+    An explanation that stays the same (1) does not depend on what was learnt; 0 is sound.
+
+    Returns
+    -------
+    xarray.DataArray
+        (sample, stage) Spearman correlations over cells; `stage` is the share of modules
+        randomised. A constant map correlates with nothing: NaN.
+    """
+    check(x, explanation)
+    run = run or Run()
+    broken = copy.deepcopy(model)
+    owners = [m for m in broken.modules() if list(m.parameters(recurse=False))][::-1]
+    rng = torch.Generator().manual_seed(run.seed)
+    target = explanation.target.to_numpy()
+    original = _flat(cells(explanation, x.shape[-3]), absolute)
+    edges = np.linspace(0, len(owners), min(stages, len(owners)) + 1).astype(int)
+    similar = []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        for module in owners[start:stop]:
+            _randomise(module, rng)
+        again = _flat(explain(explainer, broken, x, target, run), absolute)
+        similar.append(rank_correlation(original, again))
+    coords = {
+        "sample": explanation.values["sample"].to_numpy(),
+        "stage": edges[1:] / len(owners),
+    }
+    return xr.DataArray(np.stack(similar, 1), coords, ("sample", "stage"), name="randomisation")
+
+
+def class_sensitivity(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    explainer: Explainer,
+    *,
+    run: Run | None = None,
+) -> xr.DataArray:
+    """Rank correlation of the map with that of the most probable other class.
+
+    Class sensitivity (Choi, part 1; Zheng et al. 2022). 1 means that the same map explains every
+    class; lower is better (two classes of a linear model are exact opposites, -1).
+    """
+    check(x, explanation)
+    run = run or Run()
+    target = explanation.target.to_numpy()
+    logits = run.logits(model, x)
+    logits[np.arange(len(x)), target] = -np.inf
+    again = explain(explainer, model, x, logits.argmax(1), run)
+    similar = rank_correlation(_flat(cells(explanation, x.shape[-3])), _flat(again))
+    return per_sample(similar, explanation, "class-sensitivity")
+
+
+@torch.no_grad()
+def _randomise(module: nn.Module, rng: torch.Generator) -> None:
+    for parameter in module.parameters(recurse=False):
+        spread = float(parameter.std(correction=0))
+        noise = torch.randn(parameter.shape, generator=rng).to(parameter)
+        parameter.copy_(parameter.mean() + spread * noise)
+
+
+def _flat(maps: np.ndarray, absolute: bool = False) -> np.ndarray:
+    flat = maps.reshape(len(maps), -1)
+    return np.abs(flat) if absolute else flat

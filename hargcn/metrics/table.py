@@ -1,0 +1,223 @@
+"""Methods x measures: every explanation judged by every measure, beside chance and ceiling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from hargcn.explainers.baselines import Random, Truth
+from hargcn.explanation import Explanation
+from hargcn.files import replacing
+from hargcn.metrics.faithfulness import per_sample
+from hargcn.metrics.masking import Explainer
+from hargcn.metrics.registry import METRICS, Case, Metric
+from hargcn.statistics import cluster_bootstrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class MetricTable:
+    """What every measure says of every method.
+
+    Parameters
+    ----------
+    rows
+        One row per measure and method: `metric`, `method`, `estimate`, `low`, `high` (95%,
+        clustered by subject), `n` samples measured, `chance` (the random explanation), `ceiling`
+        (the truth as explanation), `better`, `source`.
+    samples
+        The single values: one variable per measure over (explanation, sample).
+    """
+
+    rows: pd.DataFrame
+    samples: xr.Dataset
+
+    def text(self) -> str:
+        """Return a plain-text table, methods down and measures across, a line per source below."""
+        shown = self.rows.assign(
+            cell=[
+                "-" if row.n == 0 else f"{row.estimate:.3f} [{row.low:.3f}, {row.high:.3f}]"
+                for row in self.rows.itertuples()
+            ]
+        )
+        wide = shown.pivot(index="metric", columns="method", values="cell")
+        methods, metrics = shown["method"].unique(), shown["metric"].unique()
+        about = shown.drop_duplicates("metric").set_index("metric")
+        wide = wide.loc[metrics, methods].assign(better=about["better"], definition=about["source"])
+        return wide.rename_axis(columns=None).to_string()
+
+    def save(self, path: str | Path) -> None:
+        """Write the rows as CSV."""
+        with replacing(path) as temporary:
+            self.rows.to_csv(temporary, index=False)
+
+
+def evaluate(
+    case: Case,
+    explanations: Mapping[str, Explanation],
+    metrics: Sequence[str],
+    *,
+    explainers: Mapping[str, Explainer] | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+    random: int = 3,
+) -> MetricTable:
+    """Judge explanations by measures, beside the random explanation and, where known, the truth.
+
+    Parameters
+    ----------
+    case
+        Model, windows and settings; its explanation stands for samples and classes only.
+    explanations
+        By name; of the same samples and classes.
+    metrics
+        Names of `METRICS`.
+    explainers
+        What made them, by the same names; without, measures that explain again are left out (n 0).
+    groups
+        (N,) subjects, for the intervals.
+    random
+        Random explanations, averaged per sample.
+
+    Returns
+    -------
+    MetricTable
+        The methods as given, then "random" and "truth".
+    """
+    _known(metrics)
+    if "rrs" in metrics and not case.layer:
+        raise ValueError("Expected a layer whose output is the representation of rrs (got none)")
+    explainers = explainers or {}
+    target = torch.as_tensor(case.explanation.target.to_numpy())
+    ready = case.run.prepare(case.x, np.arange(len(case.x)))
+    cases = {
+        name: [replace(case, explanation=each, explainer=explainers.get(name))]
+        for name, each in explanations.items()
+    }
+    chance: list[Explainer] = [Random(case.run.seed + draw) for draw in range(random)]
+    cases["random"] = [
+        replace(case, explanation=each(case.model, ready, target), explainer=each)
+        for each in chance
+    ]
+    if case.truth is not None:
+        truth = Truth(case.truth)(case.model, ready, target)
+        cases["truth"] = [replace(case, explanation=truth, explainer=None)]
+    measured = {
+        method: [_measure(each, metrics) for each in repeated] for method, repeated in cases.items()
+    }
+    return _table(measured, groups, case.run.seed)
+
+
+def forecast(
+    case: Case, explainers: Mapping[str, Explainer], metrics: Sequence[str]
+) -> dict[str, float]:
+    """Return the seconds that measures will spend on explaining again, by method.
+
+    From one timed explanation of one sample; RIS, RRS and ROS share their explanations.
+    """
+    _known(metrics)
+    shared = {METRICS[name].compute: METRICS[name].calls(case) for name in metrics}
+    calls = sum(shared.values())
+    first = np.arange(1)
+    ready = case.run.prepare(case.x[first], first)
+    target = torch.as_tensor(case.explanation.target.to_numpy()[first])
+    seconds = {}
+    for name, explainer in explainers.items():
+        start = time.perf_counter()
+        explainer(case.model, ready, target)
+        seconds[name] = (time.perf_counter() - start) * calls * len(case.x)
+    return seconds
+
+
+def _known(metrics: Sequence[str]) -> None:
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown or not metrics:
+        raise ValueError(f"Expected metrics of {', '.join(METRICS)} (got {unknown})")
+
+
+def _measure(case: Case, metrics: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Return every figure of one explanation; NaN where a measure does not apply to it."""
+    done: dict[Any, xr.DataArray | xr.Dataset] = {}
+    figures = {}
+    for name in metrics:
+        metric = METRICS[name]
+        if metric.calls(case) and case.explainer is None:
+            blank = np.full(len(case.x), np.nan)
+            figures[name] = per_sample(blank, case.explanation, name)
+            continue
+        if metric.compute not in done:
+            done[metric.compute] = metric.compute(case)
+        found = done[metric.compute]
+        if isinstance(found, xr.DataArray):
+            figures[name] = found
+        elif name in found:
+            figures[name] = found[name]
+        else:
+            figures |= {f"{name}:{part.replace('_', '-')}": found[part] for part in map(str, found)}
+    return figures
+
+
+def _table(
+    measured: Mapping[str, Sequence[Mapping[str, xr.DataArray]]],
+    groups: Sequence[str] | np.ndarray | None,
+    seed: int,
+) -> MetricTable:
+    import pandas as pd
+
+    parts = [
+        xr.Dataset({name: _centre(name, [each[name] for each in repeated]) for name in repeated[0]})
+        for repeated in measured.values()
+    ]
+    samples = xr.concat(parts, "explanation").assign_coords(explanation=list(measured))
+    rows: list[dict[str, Any]] = []
+    for metric in map(str, samples):
+        first = len(rows)
+        for method in measured:
+            values = samples[metric].sel(explanation=method).to_numpy()
+            rows.append({"metric": metric, "method": method})
+            rows[-1] |= _interval(metric, values, groups, seed)
+        level = {row["method"]: row["estimate"] for row in rows[first:]}
+        known = METRICS[metric.partition(":")[0]]
+        for row in rows[first:]:
+            row["chance"], row["ceiling"] = level["random"], level.get("truth", np.nan)
+            row["better"], row["source"] = _direction(metric, known), known.source
+    return MetricTable(pd.DataFrame(rows), samples)
+
+
+def _interval(
+    metric: str, values: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: int
+) -> dict[str, float]:
+    """Return estimate, low, high and n of the samples that a measure is defined for."""
+    kept = ~np.isnan(values)
+    found: Sequence[Any] = (np.nan, np.nan, np.nan)
+    if kept.any():
+        statistic = np.median if _ratio(metric) else np.mean
+        of = None if groups is None else np.asarray(groups)[kept]
+        found = cluster_bootstrap(values[kept], of, statistic, seed=seed)
+    names = ("estimate", "low", "high")
+    return {k: float(v) for k, v in zip(names, found, strict=True)} | {"n": int(kept.sum())}
+
+
+def _centre(metric: str, draws: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Average the repetitions of the random explanation, sample by sample."""
+    repeated = xr.concat(draws, "draw")
+    return repeated.median("draw") if _ratio(metric) else repeated.mean("draw")
+
+
+def _ratio(metric: str) -> bool:
+    """Tell whether a figure can be infinite: it has a median, but no mean."""
+    return metric.endswith("outside-inside")
+
+
+def _direction(metric: str, known: Metric) -> str:
+    if metric.endswith("area"):
+        return "chance of energy"
+    return "lower" if _ratio(metric) else known.better

@@ -1,0 +1,21 @@
+"""Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
+
+from hargcn.plots.boxes import plot_ranking
+from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
+from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
+from hargcn.plots.strips import plot_strip, save_gif
+from hargcn.plots.style import save_figure
+
+__all__ = [
+    "plot_agreement",
+    "plot_confusion",
+    "plot_convergence",
+    "plot_correlation",
+    "plot_curves",
+    "plot_heatmap",
+    "plot_history",
+    "plot_ranking",
+    "plot_strip",
+    "save_figure",
+    "save_gif",
+]

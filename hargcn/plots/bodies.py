@@ -1,0 +1,248 @@
+"""Bodies on paper: projecting key points and drawing one body's bones and coloured joints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import TwoSlopeNorm
+
+from hargcn.explanation import Explanation
+from hargcn.plots.style import SIGNED, method_name, signed_norm
+from hargcn.ranking import class_name
+from hargcn.skeleton import Skeleton
+
+View = str | tuple[float, float]
+"""front, side or top, or (azimuth, elevation) in degrees."""
+
+VIEWS = {"front": (0.0, 0.0), "side": (90.0, 0.0), "top": (0.0, 90.0)}
+
+SMALL, LARGE = 9.0, 130.0
+"""Marker areas in square points, of a joint without attribution and of the largest one."""
+
+
+def project(positions: np.ndarray, up: str, view: View = "front") -> np.ndarray:
+    """Project positions onto the paper.
+
+    Parameters
+    ----------
+    positions
+        (C, ...) coordinates, C = 2 or 3.
+    up
+        The axis that points up: "y", "-y" or "z".
+    view
+        "front", "side", "top" or (azimuth, elevation) in degrees: the camera goes round the body by
+        the first and is raised by the second; in front, x points right as
+        it was recorded. 2D positions have one view only.
+
+    Returns
+    -------
+    numpy.ndarray
+        (2, ...) right and up on the paper.
+
+    Raises
+    ------
+    ValueError
+        For an unknown view.
+    """
+    if isinstance(view, str) and view not in VIEWS:
+        raise ValueError(f"Expected a view of {', '.join(VIEWS)} or two angles (got {view!r})")
+    right, height = positions[0], positions[2] if up == "z" else positions[1]
+    height = -height if up == "-y" else height
+    if len(positions) == 2:
+        return np.stack([right, height])
+    depth = positions[1] if up == "z" else positions[2]
+    azimuth, elevation = np.deg2rad(VIEWS[view] if isinstance(view, str) else view)
+    right, depth = (
+        np.cos(azimuth) * right + np.sin(azimuth) * depth,
+        np.cos(azimuth) * depth - np.sin(azimuth) * right,
+    )
+    return np.stack([right, np.cos(elevation) * height + np.sin(elevation) * depth])
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One explained window, ready to draw.
+
+    Parameters
+    ----------
+    points
+        (2, T, V, M) on the paper; NaN where a joint or a person is absent.
+    values
+        (cell, V, M) attributions, added up over branches and channels.
+    times
+        (cell,) centre frame of each cell.
+    skeleton
+        For the bones.
+    norm
+        Scale of the whole window, so that its frames compare.
+    title, unit
+        What is explained, and the attributions' unit.
+    fps
+        Frames per second, where known.
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    times: np.ndarray
+    skeleton: Skeleton
+    norm: TwoSlopeNorm
+    title: str
+    unit: str
+    fps: float | None = None
+
+    def at(self, frame: int) -> np.ndarray:
+        """Return (V, M) attributions of the cell nearest to a frame."""
+        return self.values[np.abs(self.times - frame).argmin()]
+
+    @property
+    def peak(self) -> int:
+        """The frame at the centre of the cell that holds the largest attribution."""
+        cell = np.nanargmax(np.nanmax(self.values, axis=(1, 2)))
+        return int(np.clip(round(self.times[cell]), 0, self.points.shape[1] - 1))
+
+
+def scene(
+    explanation: Explanation,
+    sample: str | int,
+    positions: Any = None,
+    view: View = "front",
+    limit: float | None = None,
+) -> Scene:
+    """Bring one sample's attributions and positions together.
+
+    Parameters
+    ----------
+    explanation
+        With an axis "joint" and a skeleton.
+    sample
+        Its name or its number.
+    positions
+        (C, T, V, M) of this sample, by default those stored with the explanation; NaN, or zero
+        for a whole person and frame, is not drawn.
+    view
+        See `project`.
+    limit
+        Magnitude at the ends of the colour scale; default the sample's largest.
+
+    Raises
+    ------
+    ValueError
+        For an explanation without skeleton or joints, an unknown sample, or positions of another
+        shape.
+    """
+    skeleton = explanation.skeleton
+    if skeleton is None or "joint" not in explanation.dims:
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected a skeleton and an axis 'joint' "
+            f"(got axes {explanation.dims})"
+        )
+    one = one_sample(explanation, sample)
+    if positions is None:
+        if "positions" not in one.dataset:
+            raise ValueError(f"explanation {explanation.name!r}: expected positions (none stored)")
+        positions = one.dataset["positions"].isel(sample=0)
+    positions = np.asarray(positions, dtype=float)
+    if positions.ndim != 4 or positions.shape[::2] != (skeleton.ndim, skeleton.n_joints):
+        raise ValueError(
+            f"Expected positions ({skeleton.ndim}, T, {skeleton.n_joints}, M) of "
+            f"{skeleton.name} (got {positions.shape})"
+        )
+    values, times = joint_map(one)
+    persons = positions.shape[-1]
+    if values.shape[-1] not in (1, persons):
+        raise ValueError(f"Expected positions of {values.shape[-1]} persons (got {persons})")
+    absent = (np.nan_to_num(positions) == 0).all(axis=(0, 2), keepdims=True)
+    points = project(np.where(absent, np.nan, positions), skeleton.up, view)
+    values = np.broadcast_to(values, (*values.shape[:2], persons))
+    return Scene(
+        points,
+        values,
+        times,
+        skeleton,
+        signed_norm(values, limit),
+        title(one),
+        one.utility,
+        frame_rate(one),
+    )
+
+
+def one_sample(explanation: Explanation, sample: str | int) -> Explanation:
+    """Return the explanation of one sample, by name or number."""
+    names = [str(name) for name in explanation.values["sample"].to_numpy()]
+    if isinstance(sample, str) and sample not in names:
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected one of its {len(names)} samples, such as "
+            f"{names[0]!r} (got {sample!r})"
+        )
+    index = names.index(sample) if isinstance(sample, str) else sample
+    if not -len(names) <= index < len(names):
+        raise ValueError(f"Expected a sample from 0 to {len(names) - 1} (got {index})")
+    return explanation.isel(sample=[index])
+
+
+def frame_rate(explanation: Explanation) -> float | None:
+    """Return the frames per second stored with an explanation, if any."""
+    fps = explanation.dataset.attrs.get("fps")
+    return None if fps is None else float(fps)
+
+
+def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
+    """Return (cell, V, M) attributions of a single sample and the (cell,) centre frames.
+
+    Branches, channels and other axes are added up: contributions of one joint in one frame.
+    """
+    kept = [dim for dim in ("time", "joint", "person") if dim in one.dims]
+    values = one.values.isel(sample=0)
+    values = values.sum([dim for dim in values.dims if dim not in kept]).transpose(*kept)
+    times = values["time"].to_numpy() if "time" in kept else np.zeros(1)
+    lengths = [values.sizes[dim] if dim in kept else 1 for dim in ("time", "joint", "person")]
+    return values.to_numpy().astype(float).reshape(lengths), times.astype(float)
+
+
+def title(one: Explanation) -> str:
+    """Say what is explained: sample, method, class and score."""
+    target = class_name(one, int(one.target[0]))
+    score = f"{one.utility} {float(one.score[0]):.2f}"
+    method = f"{method_name(one.method)} {one.layer}".strip()
+    return f"{one.values['sample'].to_numpy()[0]}: {method} for {target} ({score})"
+
+
+def draw_body(
+    ax: Axes,
+    points: np.ndarray,
+    values: np.ndarray,
+    skeleton: Skeleton,
+    norm: TwoSlopeNorm,
+    scale: float = 1.0,
+) -> None:
+    """Draw a body: bones grey, joints coloured by sign and sized by magnitude.
+
+    Parameters
+    ----------
+    points
+        (2, V) on the paper; joints at NaN and their bones are left out.
+    values
+        (V,) attributions.
+    scale
+        Factor on the markers' areas, for small pictures.
+    """
+    ends = points.T[np.array(skeleton.edges)]
+    whole = np.isfinite(ends).all(axis=(1, 2))
+    ax.add_collection(LineCollection(ends[whole], colors="#9a9a9a", linewidths=1.4, zorder=1))
+    order = np.argsort(np.abs(values))  # the largest lie on top
+    order = order[np.isfinite(points[:, order]).all(axis=0)]
+    share = np.clip(np.abs(values[order]) / norm.vmax, 0, 1)
+    ax.scatter(
+        points[0, order],
+        points[1, order],
+        s=scale * (SMALL + (LARGE - SMALL) * share),
+        c=mpl.colormaps[SIGNED](norm(values[order])),
+        edgecolors="#4d4d4d",
+        linewidths=0.6,
+        zorder=2,
+    )

@@ -1,0 +1,284 @@
+"""Tables as heat maps: attribution over time and joints, agreement, correlation, confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from hargcn.explanation import Explanation
+from hargcn.plots.bodies import frame_rate, joint_map, one_sample, title
+from hargcn.plots.style import SIGNED, STYLE, canvas, method_name, signed_bar, signed_norm, wrapped
+from hargcn.ranking import joint_names
+from hargcn.skeleton import Skeleton
+
+
+@mpl.rc_context(STYLE)
+def plot_heatmap(
+    explanation: Explanation,
+    sample: str | int,
+    *,
+    fps: float | None = None,
+    person: int | None = None,
+    limit: float | None = None,
+    ax: Axes | None = None,
+) -> tuple[Figure, Axes]:
+    """Draw one window's attributions over time and joints, joints grouped by body part.
+
+    Parameters
+    ----------
+    explanation
+        With axes "time" and "joint"; a coarse map's cells cover the frames nearest to them.
+    sample
+        Its name or its number.
+    fps
+        Frames per second, for an axis in seconds besides the one in frames; default the stored
+        rate.
+    person
+        Number of one person; default all, one below the other.
+    limit
+        Magnitude at the ends of the colour scale; default the largest shown.
+    ax
+        Axes to draw on.
+
+    Raises
+    ------
+    ValueError
+        For an explanation without these axes, or an unknown sample or person.
+    """
+    if not {"time", "joint"} <= set(explanation.dims):
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected axes 'time' and 'joint' "
+            f"(got {explanation.dims})"
+        )
+    one = one_sample(explanation, sample)
+    values, times = joint_map(one)
+    if person is not None and not 0 <= person < values.shape[2]:
+        raise ValueError(f"Expected a person from 0 to {values.shape[2] - 1} (got {person})")
+    persons = range(values.shape[2]) if person is None else [person]
+    groups = _parts(one.skeleton, values.shape[1])
+    order = [joint for members in groups.values() for joint in members]
+    table = np.concatenate([values[:, order, p].T for p in persons])
+    names = [joint_names(one)[joint].replace("_", " ") for joint in order]
+
+    figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table)))
+    norm = signed_norm(table, limit)
+    edges = _edges(times, int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1)))
+    axis.pcolormesh(edges, np.arange(len(table) + 1), table, norm=norm, cmap=SIGNED)
+    axis.set_yticks(np.arange(len(table)) + 0.5, names * len(persons))
+    axis.invert_yaxis()
+    axis.tick_params(axis="y", length=0)
+    starts = np.cumsum([0, *[len(members) for members in groups.values()]])
+    for block, p in enumerate(persons):
+        base = block * len(order)
+        for start, stop, part in zip(starts, starts[1:], groups, strict=False):
+            label = part.replace("_", " ") + (f"\nperson {p + 1}" if len(persons) > 1 else "")
+            axis.axhline(base + start, color="#555555", linewidth=1.6 if start == 0 else 0.6)
+            axis.text(
+                1.01,
+                base + (start + stop) / 2,
+                label,
+                va="center",
+                transform=axis.get_yaxis_transform(),
+                fontsize=8,
+            )
+    axis.set_xlabel("frame")
+    axis.set_title(wrapped(title(one), 6))
+    fps = fps or frame_rate(one)
+    if fps:
+        rate = float(fps)
+        there_and_back = (lambda frame: np.divide(frame, rate), lambda s: np.multiply(s, rate))
+        above = axis.secondary_xaxis("top", functions=there_and_back)
+        above.set_xlabel("time (s)")
+    signed_bar(figure, axis, norm, f"attribution ({one.utility})", float(table.min()))
+    return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_correlation(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw the correlation of layers with a reference layer (Tempel et al. 2024, table 1).
+
+    Parameters
+    ----------
+    table
+        What `agreement.correlate` returned: rows are branches, columns the kind of layer; each cell
+        holds the mean and its 95% interval.
+    ax
+        Axes to draw on.
+    """
+    branches = list(dict.fromkeys(table["branch"].to_numpy().tolist()))
+    branches.sort(key=_last)
+    stages = _columns(table)
+    columns = list(dict.fromkeys(stages))
+    values = np.full((len(branches), len(columns)), np.nan)
+    texts = np.full(values.shape, "", dtype=object)
+    for i, stage in enumerate(stages):
+        cell = branches.index(str(table["branch"].to_numpy()[i])), columns.index(stage)
+        mean, low, high = (float(table[name][i]) for name in ("mean", "low", "high"))
+        values[cell] = mean
+        texts[cell] = f"{mean:.2f}\n[{low:.2f}, {high:.2f}]".replace("-0.00", "0.00")
+    rows = [
+        {"sum": "sum of branches", "main": "main stream"}.get(b, f"branch {b}") for b in branches
+    ]
+    size = (2.6 + 1.15 * len(columns), 1.3 + 0.5 * len(branches))
+    figure, (axis,) = canvas(ax, size)
+    kind = {"spearman": "Spearman ρ", "kendall": "Kendall τ"}[table.attrs["kind"]]
+    image = _matrix(axis, values, texts, rows, columns, signed_norm(values, 1.0), SIGNED)
+    bar = figure.colorbar(image, ax=axis, label=kind, shrink=0.9, pad=0.02)
+    bar.outline.set_visible(False)
+    axis.set_title(f"agreement with {table.attrs['reference']} (n = {int(table['n'].max())})")
+    return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_agreement(
+    table: xr.Dataset, measure: str = "spearman", label: str = "all", *, ax: Axes | None = None
+) -> tuple[Figure, Axes]:
+    """Draw how far methods agree, as a matrix.
+
+    Parameters
+    ----------
+    table
+        What `agreement.agreement` returned.
+    measure
+        One of its measures.
+    label
+        One of its classes, or "all".
+    ax
+        Axes to draw on.
+
+    Raises
+    ------
+    ValueError
+        For an unknown measure or class.
+    """
+    for name, known in ((measure, list(table)), (label, table["class"].to_numpy().tolist())):
+        if name not in known:
+            raise ValueError(f"Expected one of {known} (got {name!r})")
+    chosen = table.sel({"class": label})
+    values = chosen[measure].to_numpy()
+    texts = _formatted(values, "{:.2f}")
+    names = [method_name(name) for name in chosen["method"].to_numpy().tolist()]
+    norm = Normalize(0, 1) if measure == "overlap" else signed_norm(values, 1.0)
+    figure, (axis,) = canvas(ax, (2.6 + 0.62 * len(names), 1.6 + 0.55 * len(names)))
+    colours = "Reds" if measure == "overlap" else SIGNED
+    image = _matrix(axis, values, texts, names, names, norm, colours)
+    axis.tick_params(axis="x", labelrotation=40)
+    for tick in axis.get_xticklabels():
+        tick.set(ha="right", rotation_mode="anchor")
+    unit = {
+        "spearman": "Spearman ρ",
+        "kendall": "Kendall τ",
+        "overlap": f"shared top {table.attrs['k']} joints",
+    }.get(measure, measure)
+    figure.colorbar(image, ax=axis, label=unit, shrink=0.9, pad=0.02).outline.set_visible(False)
+    axis.set_title(
+        f"agreement, {label if label != 'all' else 'all classes'} (n = {int(chosen['n'])})"
+    )
+    return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_confusion(
+    matrix: Any, classes: Sequence[str], *, ax: Axes | None = None
+) -> tuple[Figure, Axes]:
+    """Draw a confusion matrix: counts, coloured by their share of the true class.
+
+    Parameters
+    ----------
+    matrix
+        (true class, predicted class) counts.
+    classes
+        Class names.
+    ax
+        Axes to draw on.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, or not one row per class.
+    """
+    counts = np.asarray(matrix)
+    n = len(classes)
+    if counts.shape != (n, n):
+        raise ValueError(f"Expected a matrix {(n, n)}, a row per class (got {counts.shape})")
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    texts = np.where(counts == 0, "", _formatted(counts, "{:g}"))
+    side = 2.2 + 0.3 * n
+    figure, (axis,) = canvas(ax, (side + 0.8, side))
+    names = [str(name).replace("_", " ") for name in classes]
+    image = _matrix(axis, shares, texts, names, names, Normalize(0, 1), "Blues")
+    axis.tick_params(axis="x", labelrotation=90)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
+    bar = figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8, pad=0.02)
+    bar.outline.set_visible(False)
+    accuracy = np.trace(counts) / max(counts.sum(), 1)
+    axis.set_title(f"accuracy {accuracy:.3f} (n = {int(counts.sum())})")
+    return figure, axis
+
+
+def _matrix(
+    ax: Axes,
+    values: np.ndarray,
+    texts: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    norm: Normalize,
+    colours: str,
+) -> Any:
+    """Draw a matrix with a text in every cell, black or white, whichever reads better."""
+    image = ax.imshow(values, norm=norm, cmap=colours, aspect="auto")
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    small = 6.5 if len(columns) > 12 else 8
+    for (i, j), text in np.ndenumerate(texts):
+        red, green, blue, _ = image.cmap(norm(values[i, j]))
+        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        colour = "white" if dark and np.isfinite(values[i, j]) else "black"
+        ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=small)
+    return image
+
+
+def _formatted(values: np.ndarray, form: str) -> np.ndarray:
+    """Return the values as text, nothing for NaN."""
+    texts = [
+        form.format(v).replace("-0.00", "0.00") if np.isfinite(v) else "" for v in values.ravel()
+    ]
+    return np.array(texts, dtype=object).reshape(values.shape)
+
+
+def _parts(skeleton: Skeleton | None, joints: int) -> dict[str, Sequence[int]]:
+    """Return joints by body part, one nameless part without a skeleton."""
+    return dict(skeleton.parts) if skeleton else {"": range(joints)}
+
+
+def _edges(times: np.ndarray, frames: int) -> np.ndarray:
+    """Return the frames where cells begin and end: halfway between centres, the window's ends."""
+    between = (times[1:] + times[:-1]) / 2
+    first, last = min(-0.5, times[0]), max(frames - 0.5, times[-1])
+    return np.concatenate([[first], between, [last]])
+
+
+def _last(branch: str) -> int:
+    """Sort the sum over branches and the main stream behind the branches."""
+    return {"sum": 1, "main": 2}.get(branch, 0)
+
+
+def _columns(table: xr.Dataset) -> list[str]:
+    """Return each layer's column: its kind (init, tcn, ...) unless a branch has several of it."""
+    stages = [
+        str(stage).replace("tcn", "TCN").replace("gcn", "GCN") for stage in table["stage"].data
+    ]
+    kinds = [stage.rpartition(".")[2] for stage in stages]
+    pairs = list(zip(table["branch"].to_numpy().tolist(), kinds, strict=True))
+    return stages if len(set(pairs)) < len(pairs) else kinds

@@ -1,0 +1,211 @@
+"""Curves: perturbation, convergence of a ranking, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, method_name
+
+_MEASURES = {
+    "accuracy": "accuracy",
+    "auc": "ROC-AUC",
+    "score": "mean probability of the class",
+    "gap": "prediction gap",
+}
+_SETS = {
+    "important": "most important joints perturbed",
+    "unimportant": "least important joints perturbed",
+    "complement": "all but the most important perturbed",
+}
+# Blue, vermilion, green, ...: neighbours in the palette would be hard to tell apart as lines.
+_LINES = tuple(COLOURS[i] for i in (0, 2, 4, 5, 1, 3))
+_MARKERS = "osD^vP"
+
+
+@mpl.rc_context(STYLE)
+def plot_curves(
+    curves: xr.Dataset,
+    measure: str = "accuracy",
+    *,
+    sets: Sequence[str] | None = None,
+    segment: str | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> tuple[Figure, Any]:
+    """Draw a measure against the number of perturbed joints (Tempel et al. 2024, figures 4 and 5).
+
+    One panel per set of joints, one line per method with its 95% interval; the grey band holds 95%
+    of the random orderings, the grey line is their mean.
+
+    Parameters
+    ----------
+    curves
+        The dataset of a `GapCurve`: `<measure>` (method, set, k) with `_low`, `_high`, and
+        `<measure>_band_low`, `_band_high` (set, k); the method "random" is the baseline.
+    measure
+        "accuracy", "auc", "score" or "gap".
+    sets
+        Sets to draw; default all.
+    segment
+        The stretch of time, where windows were cut.
+    ax
+        Axes to draw on, one per set.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, matplotlib.axes.Axes
+        With several sets an array of axes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown measure or set, or where a segment must be chosen.
+    """
+    known = {str(name) for name in curves if f"{name}_low" in curves} - {"area"}
+    if measure not in known:
+        raise ValueError(f"Expected a measure of {sorted(known)} (got {measure!r})")
+    if "segment" in curves.dims:
+        labels = curves["segment"].to_numpy().tolist()
+        if segment not in labels:
+            raise ValueError(f"Expected a segment of {labels} (got {segment!r})")
+        curves = curves.sel(segment=segment)
+    available = curves["set"].to_numpy().tolist()
+    sets = available if sets is None else list(sets)
+    if not sets or set(sets) - set(available):
+        raise ValueError(f"Expected sets of {available} (got {sets})")
+    width = 1.0 + 2.8 * len(sets)
+    columns = int(width / 1.75)
+    rows = -(-(curves.sizes["method"] + 1) // columns)
+    figure, axes = canvas(ax, (width, 3.0 + 0.2 * rows), len(sets), sharey=True)
+    for panel, chosen in zip(axes, sets, strict=True):
+        _curves(panel, curves.sel(set=chosen), measure)
+        panel.set_title(_SETS.get(chosen, chosen))
+        panel.set_xlabel("number k of joints")
+    axes[0].set_ylabel(_MEASURES.get(measure, measure))
+    handles, names = axes[0].get_legend_handles_labels()
+    if ax is None:
+        figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    else:
+        axes[0].legend(handles, names)
+    return figure, axes[0] if len(axes) == 1 else np.array(axes)
+
+
+def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
+    """Draw the lines of one panel, the random baseline below the others."""
+    k = curves["k"].to_numpy()
+    if f"{measure}_band_low" in curves:
+        low, high = (curves[f"{measure}_band_{end}"].to_numpy() for end in ("low", "high"))
+        ax.fill_between(k, low, high, color="#d9d9d9", linewidth=0, label="95% of random orders")
+    methods = curves["method"].to_numpy().tolist()
+    if "random" in methods:
+        mean = curves[measure].sel({"method": "random"}).to_numpy()
+        ax.plot(k, mean, color=GREY, linestyle="--", linewidth=1.2, label="random")
+    for i, method in enumerate(m for m in methods if m != "random"):
+        line = curves.sel({"method": method})
+        colour, marker = _LINES[i % len(_LINES)], _MARKERS[i % len(_MARKERS)]
+        low, high = (line[f"{measure}_{end}"].to_numpy() for end in ("low", "high"))
+        ax.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0)
+        ax.plot(
+            k,
+            line[measure].to_numpy(),
+            color=colour,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.4,
+            label=method_name(method),
+        )
+    _tidy(ax)
+
+
+@mpl.rc_context(STYLE)
+def plot_convergence(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw how a joint ranking settles as the background grows.
+
+    Parameters
+    ----------
+    table
+        What `ranking.convergence` returned.
+    ax
+        Axes to draw on.
+    """
+    figure, (axis,) = canvas(ax, (4.2, 3.0))
+    sizes = table["background"].to_numpy()
+    mean, low, high = (table[name].to_numpy() for name in ("mean", "low", "high"))
+    axis.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.18, linewidth=0)
+    axis.plot(sizes, mean, color=COLOURS[0], marker="o", markersize=4, label="mean, 95% interval")
+    axis.set_xscale("log")
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("background windows")
+    axis.set_ylabel(f"Spearman ρ with {sizes[-1]} windows")
+    axis.set_title(f"joint ranking of {method_name(table.attrs.get('name', ''))}")
+    axis.grid(color="#e5e5e5", linewidth=0.6)
+    axis.legend(loc="lower right")
+    return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_history(
+    rows: Sequence[Mapping[str, Any]], *, ax: Sequence[Axes] | None = None
+) -> tuple[Figure, Any]:
+    """Draw a training run: losses on the left, accuracies and the like on the right.
+
+    Parameters
+    ----------
+    rows
+        One per epoch, as in `log.csv`: `epoch`, and any columns `train_<name>`, `val_<name>`.
+    ax
+        Two axes to draw on.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, numpy.ndarray
+        The two axes.
+
+    Raises
+    ------
+    ValueError
+        Without rows, or rows without an epoch.
+    """
+    if not rows or "epoch" not in rows[0]:
+        raise ValueError("Expected at least one row with a column 'epoch'")
+    epochs = [int(row["epoch"]) for row in rows]
+    columns = [name for name in rows[0] if name.startswith(("train_", "val_"))]
+    kinds = list(dict.fromkeys(name.partition("_")[2] for name in columns))
+    figure, axes = canvas(ax, (7.2, 2.9), 2)
+    for column in columns:
+        part, _, kind = column.partition("_")
+        others = [each for each in kinds if each != "loss"]
+        colour = _LINES[0 if kind == "loss" else others.index(kind) % len(_LINES)]
+        axes[kind != "loss"].plot(
+            epochs,
+            [_number(row.get(column)) for row in rows],
+            color=colour,
+            linestyle="-" if part == "val" else ":",
+            marker="o" if len(rows) == 1 else "",
+            label=f"{'validation' if part == 'val' else 'training'} {kind.replace('_', ' ')}",
+        )
+    for axis, label in zip(axes, ("loss", "share"), strict=True):
+        axis.set_ylabel(label)
+        axis.set_xlabel("epoch")
+        _tidy(axis)
+        if axis.lines:
+            axis.legend()
+    return figure, np.array(axes)
+
+
+def _number(value: Any) -> float:
+    """Return a log's entry as a number; an empty one is missing."""
+    return np.nan if value in (None, "") else float(value)
+
+
+def _tidy(ax: Axes) -> None:
+    ax.grid(color="#e5e5e5", linewidth=0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

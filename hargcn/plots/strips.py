@@ -1,0 +1,208 @@
+"""Explained movement: a strip of chosen frames, or a moving picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.animation import PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hargcn.explanation import Explanation
+from hargcn.files import replacing, track
+from hargcn.plots.bodies import Scene, View, draw_body, scene
+from hargcn.plots.style import STYLE, canvas, signed_bar, wrapped
+
+
+@mpl.rc_context(STYLE)
+def plot_strip(
+    explanation: Explanation,
+    sample: str | int,
+    positions: Any = None,
+    frames: Sequence[int] | int | None = None,
+    *,
+    view: View = "front",
+    fps: float | None = None,
+    limit: float | None = None,
+    ax: Axes | None = None,
+) -> tuple[Figure, Axes]:
+    """Draw chosen frames of one window side by side, joints coloured and sized by attribution.
+
+    Zero is the neutral colour; the scale is that of the whole window, so that frames compare. A
+    coarse map colours a frame by the cell nearest to it (Tempel et al. 2024, figures 2 and 3).
+
+    Parameters
+    ----------
+    explanation
+        With an axis "joint" and a skeleton.
+    sample
+        Its name or its number.
+    positions
+        (C, T, V, M) of this sample, C = 2 or 3, one person or more; default those stored with the
+        explanation.
+    frames
+        Frame numbers; or how many (default 6), evenly spaced, with the frame of the largest
+        attribution among them.
+    view
+        "front", "side", "top" or (azimuth, elevation) in degrees, for 3D positions.
+    fps
+        Frames per second, to label frames in seconds too; default the stored rate.
+    limit
+        Magnitude at the ends of the colour scale.
+    ax
+        Axes to draw on.
+
+    Raises
+    ------
+    ValueError
+        For a sample, positions or frames that do not fit the explanation.
+    """
+    shown = scene(explanation, sample, positions, view, limit)
+    fps = fps or shown.fps
+    chosen = _frames(shown, frames)
+    offsets, low, high = _places(shown.points[:, chosen])
+    tall, span = high[1] - low[1], offsets[-1] + high[0] - low[0]
+    persons = shown.points.shape[-1]
+    width = float(np.clip(1.6 + 1.25 * len(chosen) * persons**0.5, 4, 12))
+    body = float(np.clip((width - 1) * tall / span, 1.2, 5.0))
+    figure, (axis,) = canvas(ax, (width, body + 1.1))
+    for offset, frame in zip(offsets, chosen, strict=True):
+        points = shown.points[:, frame] + np.array([offset, 0])[:, None, None]
+        _bodies(axis, shown, points, frame, scale=min(1.0, body / 3))
+        _caption(axis, offset + (low[0] + high[0]) / 2, low[1], frame, shown.peak, fps)
+        if persons > 1 and offset > 0:
+            axis.axvline(offset + low[0], color="#dddddd", linewidth=0.8)
+    axis.set_xlim(low[0], offsets[-1] + high[0])
+    axis.set_ylim(low[1], high[1])
+    _finish(figure, axis, shown, width)
+    return figure, axis
+
+
+def save_gif(
+    explanation: Explanation,
+    sample: str | int,
+    positions: Any,
+    path: str | Path,
+    *,
+    step: int = 1,
+    fps: float | None = None,
+    view: View = "front",
+    limit: float | None = None,
+    dpi: int = 90,
+    progress: bool = False,
+) -> None:
+    """Write one window as a moving picture, joints coloured and sized by attribution.
+
+    Parameters
+    ----------
+    explanation, sample, positions, view, limit
+        As for `plot_strip`.
+    path
+        A `.gif`.
+    step
+        Show every so-manieth frame only.
+    fps
+        Frames per second of the recording: the picture runs at its speed and tells seconds. Default
+        the stored rate; without one 30, and frame numbers only.
+    dpi
+        Dots per inch.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        For another suffix, or what `plot_strip` refuses.
+    """
+    if Path(path).suffix.lower() != ".gif":
+        raise ValueError(f"{path}: expected a moving picture .gif (got {Path(path).suffix!r})")
+    shown = scene(explanation, sample, positions, view, limit)
+    fps = fps or shown.fps
+    count = shown.points.shape[1]
+    _, low, high = _places(shown.points)
+    with replacing(path) as temporary, mpl.rc_context(STYLE):
+        width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
+        figure, (axis,) = canvas(None, (width, 4.8))
+        _finish(figure, axis, shown, width)
+        axis.set_xlim(low[0], high[0])
+        axis.set_ylim(low[1], high[1])
+        stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # placed once; laying out every frame anew is slow
+        writer = PillowWriter(fps=max(1, round((fps or 30) / step)))
+        with writer.saving(figure, str(temporary), dpi):
+            frames = range(0, count, step)
+            for frame in track(frames, "drawing frames", len(frames), progress):
+                for artist in list(axis.collections):
+                    artist.remove()
+                _bodies(axis, shown, shown.points[:, frame], frame)
+                stamp.set_text(_moment(frame, fps))
+                writer.grab_frame()
+
+
+def _frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:
+    """Return the frames to draw, ascending."""
+    count = shown.points.shape[1]
+    frames = 6 if frames is None else frames
+    if isinstance(frames, int):
+        if frames < 1:
+            raise ValueError(f"Expected at least one frame (got {frames})")
+        spaced = np.linspace(0, count - 1, frames + 2)[1:-1]
+        # A frame right beside the largest shows the same again.
+        apart = np.abs(spaced - shown.peak) > 0.3 * count / (frames + 1)
+        return sorted({*spaced[apart].round().astype(int).tolist(), shown.peak})
+    wrong = [frame for frame in frames if not 0 <= frame < count]
+    if wrong or not len(frames):
+        raise ValueError(f"Expected frames from 0 to {count - 1} (got {list(frames)})")
+    return list(frames)
+
+
+def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where each frame's picture starts, and the lower and upper corner of one picture."""
+    flat = points.reshape(2, -1)
+    if not np.isfinite(flat).any():
+        raise ValueError("Expected at least one joint in the chosen frames (got none)")
+    low, high = np.nanmin(flat, axis=1), np.nanmax(flat, axis=1)
+    margin = 0.06 * max(*(high - low), 1e-9)
+    low, high = low - margin, high + margin
+    return np.arange(points.shape[1]) * (high[0] - low[0]), low, high
+
+
+def _moment(frame: int, fps: float | None) -> str:
+    return f"frame {frame}" + (f"\n{frame / fps:.2f} s" if fps else "")
+
+
+def _caption(ax: Axes, x: float, y: float, frame: int, peak: int, fps: float | None) -> None:
+    """Write a frame's number, and its time where the rate is known, below it."""
+    is_peak = frame == peak
+    text = _moment(frame, fps) + ("\nlargest" if is_peak else "")
+    ax.annotate(
+        text,
+        (x, y),
+        (0, -3),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8,
+        weight="bold" if is_peak else "normal",
+    )
+
+
+def _bodies(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float = 1.0) -> None:
+    """Draw all persons of a frame at (2, V, M) points."""
+    values = shown.at(frame)
+    for person in range(points.shape[-1]):
+        draw_body(ax, points[..., person], values[:, person], shown.skeleton, shown.norm, scale)
+
+
+def _finish(figure: Figure, ax: Axes, shown: Scene, width: float) -> None:
+    """Add what strip and moving picture share."""
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    ax.set_title(wrapped(shown.title, width - 1))
+    low = float(np.nanmin(shown.values))
+    signed_bar(figure, ax, shown.norm, f"attribution ({shown.unit})", low)

@@ -1,0 +1,163 @@
+"""What all pictures share: figures without global state, colours, names, and saving.
+
+Figures are made through matplotlib's object interface; pyplot, with its list of open figures, is
+never touched, so that nothing needs closing and no display is opened.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from hargcn.files import replacing
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "figure.constrained_layout.h_pad": 0.06,
+    "svg.hashsalt": "hargcn",  # the same picture gives the same file
+}
+"""Settings of every picture, used inside `matplotlib.rc_context` only."""
+
+SIGNED = "RdBu_r"
+"""Colour map of signed values: blue against, nearly white at zero, red for the class."""
+
+COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
+"""Okabe & Ito's palette, told apart with any colour vision; neighbours pair left with right."""
+
+GREY = "#8c8c8c"
+
+_NAMES = {
+    "shap": "SHAP",
+    "shap-library": "SHAP (library)",
+    "gradcam": "Grad-CAM",
+    "gradcam-negated": "negated Grad-CAM",
+    "gradcam-elementwise": "element-wise Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "xgradcam": "XGradCAM",
+    "shapleycam": "ShapleyCAM",
+    "scorecam": "Score-CAM",
+    "ablationcam": "Ablation-CAM",
+    "liftcam": "LIFT-CAM",
+    "shapcam": "Shap-CAM",
+    "cam": "CAM",
+}
+
+
+def method_name(name: str) -> str:
+    """Return a method's name, or that of a method and a layer, as papers print it."""
+    method, space, layer = name.partition(" ")
+    return _NAMES.get(method, method) + space + layer
+
+
+def wrapped(text: str, width: float) -> str:
+    """Break a title into lines that fit into so many inches."""
+    return "\n".join(textwrap.wrap(text, max(20, int(11 * width)), break_on_hyphens=False))
+
+
+def canvas(
+    ax: Axes | Sequence[Axes] | np.ndarray | None,
+    size: tuple[float, float],
+    panels: int = 1,
+    **options: Any,
+) -> tuple[Figure, list[Axes]]:
+    """Return the figure and axes to draw on, made where the caller gave none.
+
+    Parameters
+    ----------
+    ax
+        The caller's axes, one per panel, or None.
+    size
+        Width and height of a new figure in inches.
+    panels
+        Panels side by side.
+    options
+        For `Figure.subplots`.
+
+    Raises
+    ------
+    ValueError
+        If the caller's axes are not one per panel.
+    """
+    if ax is None:
+        made = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(made)
+        return made, list(made.subplots(1, panels, squeeze=False, **options)[0])
+    axes = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(axes) != panels:
+        raise ValueError(f"Expected {panels} axes, one per panel (got {len(axes)})")
+    figure: Any = axes[0].get_figure(root=True)
+    return figure, axes
+
+
+def signed_norm(values: Any, limit: float | None = None) -> TwoSlopeNorm:
+    """Return a scale on which zero is the neutral colour.
+
+    Parameters
+    ----------
+    values
+        Signed values; NaN is ignored.
+    limit
+        The magnitude at the ends of the scale; default the largest in `values` (1 if all are 0).
+    """
+    if limit is None:
+        sizes = np.abs(np.asarray(values, dtype=float))
+        limit = float(np.nanmax(sizes)) if np.isfinite(sizes).any() else 0.0
+    limit = limit if limit > 0 else 1.0
+    return TwoSlopeNorm(0.0, -limit, limit)
+
+
+def signed_bar(figure: Figure, axes: Any, norm: TwoSlopeNorm, label: str, low: float) -> Any:
+    """Add the colour bar of a signed scale; without negative values (`low` >= 0) its upper half."""
+    bar = figure.colorbar(
+        ScalarMappable(norm, SIGNED), ax=axes, label=label, shrink=0.9, pad=0.02, aspect=25
+    )
+    bar.outline.set_linewidth(0.5)
+    if low >= 0:
+        bar.ax.set_ylim(0, norm.vmax)
+    return bar
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
+    """Write a picture, whole or not at all; the suffix chooses the format.
+
+    Parameters
+    ----------
+    figure
+        What a plot returned.
+    path
+        `.png`, `.svg` or `.pdf`; its folder is created.
+    dpi
+        Dots per inch of a PNG.
+
+    Raises
+    ------
+    ValueError
+        For another suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    if suffix not in undated:
+        raise ValueError(f"{path}: expected a picture .png, .svg or .pdf (got {suffix!r})")
+    with replacing(path) as temporary, mpl.rc_context(STYLE):
+        figure.savefig(temporary, dpi=dpi, metadata=undated[suffix])

@@ -1,0 +1,222 @@
+"""Which joints matter most: scores, orders, top sets, and how steady a ranking is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from hargcn.explanation import Explanation
+from hargcn.files import replacing
+from hargcn.grid import same_samples
+from hargcn.statistics import cluster_bootstrap, rank_correlation
+
+Order = Literal["signed", "magnitude"]
+
+
+def ordering(scores: ArrayLike, by: Order = "signed") -> np.ndarray:
+    """Order joints from the most to the least important.
+
+    Parameters
+    ----------
+    scores
+        (..., joint) attributions.
+    by
+        "signed": largest value first, so that evidence against the class comes last;
+        "magnitude": largest absolute value first.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., joint) joint indices; of equal scores the earlier joint goes first, NaN goes last.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if by not in ("signed", "magnitude"):
+        raise ValueError(f"Expected an order 'signed' or 'magnitude' (got {by!r})")
+    return np.argsort(-(np.abs(scores) if by == "magnitude" else scores), axis=-1, kind="stable")
+
+
+def top_k_overlap(a: ArrayLike, b: ArrayLike, k: int, by: Order = "signed") -> np.ndarray:
+    """Return the share of the k most important joints that two score arrays have in common.
+
+    Parameters
+    ----------
+    a, b
+        (..., joint) scores.
+    k
+        Size of the sets, 1 to the number of joints. Chance is k / joints.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...) shares in [0, 1].
+    """
+    return (_top(a, k, by) & _top(b, k, by)).sum(axis=-1) / k
+
+
+def _top(scores: ArrayLike, k: int, by: Order) -> np.ndarray:
+    """Return (..., joint) bool: the k most important joints."""
+    order = ordering(scores, by)
+    if not 1 <= k <= order.shape[-1]:
+        raise ValueError(f"Expected k from 1 to {order.shape[-1]} joints (got {k})")
+    return np.argsort(order, axis=-1) < k
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The joints of some samples by importance.
+
+    Parameters
+    ----------
+    scores
+        (sample, joint) signed attributions.
+    by
+        What is important: the largest value ("signed") or the largest magnitude.
+    name
+        Where the scores come from, for tables and pictures.
+    """
+
+    scores: xr.DataArray
+    by: Order = "signed"
+    name: str = ""
+
+    @classmethod
+    def of(cls, explanation: Explanation, by: Order = "signed") -> Ranking:
+        """Rank the joints of an explanation by its `joint_scores`."""
+        if "joint" not in explanation.dims:
+            raise ValueError(
+                f"Expected an explanation with an axis 'joint' (got {explanation.dims})"
+            )
+        scores = explanation.joint_scores().assign_coords(joint=joint_names(explanation))
+        return cls(scores, by, explanation.name)
+
+    @property
+    def order(self) -> np.ndarray:
+        """(sample, joint) joint indices, the most important first."""
+        return ordering(self.scores, self.by)
+
+    @property
+    def ranks(self) -> xr.DataArray:
+        """(sample, joint) rank of each joint; 1 is the most important, ties share their mean."""
+        from scipy.stats import rankdata
+
+        scores = abs(self.scores) if self.by == "magnitude" else self.scores
+        return self.scores.copy(data=rankdata(-scores, axis=1))
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Joint names by the median over the samples, the most important first."""
+        order = ordering(self.scores.median("sample"), self.by)
+        return tuple(str(joint) for joint in self.scores["joint"].to_numpy()[order])
+
+    @property
+    def medians(self) -> np.ndarray:
+        """(joint,) median scores in the order of `joints`."""
+        return self.scores.median("sample").sel(joint=list(self.joints)).to_numpy()
+
+    def top(self, k: int) -> xr.DataArray:
+        """Return (sample, joint) bool: whether a joint is among the sample's k most important."""
+        return self.scores.copy(data=_top(self.scores, k, self.by))
+
+    def summary(
+        self, groups: ArrayLike | None = None, n: int = 1000, seed: int = 1234
+    ) -> xr.Dataset:
+        """Describe every joint over the samples.
+
+        Parameters
+        ----------
+        groups
+            (sample,) subjects, for the interval of the mean.
+        n, seed
+            Resamples of the bootstrap and its seed.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over (joint,), the most important first: `median`, `q1`, `q3`, `mean` with its 95%
+            interval `mean_low`, `mean_high`, and `rank`, the mean rank over the samples.
+        """
+        q1, median, q3 = np.quantile(self.scores, [0.25, 0.5, 0.75], axis=0)
+        mean, low, high = cluster_bootstrap(self.scores, groups, n=n, seed=seed)
+        columns = {"median": median, "q1": q1, "q3": q3}
+        columns |= {"mean": mean, "mean_low": low, "mean_high": high}
+        columns["rank"] = self.ranks.mean("sample").to_numpy()
+        table = xr.Dataset(
+            {name: ("joint", column) for name, column in columns.items()},
+            {"joint": self.scores["joint"].to_numpy()},
+            {"name": self.name, "by": self.by, "n": self.scores.sizes["sample"]},
+        )
+        return table.sel(joint=list(self.joints))
+
+
+def convergence(
+    explanations: Mapping[int, Explanation],
+    groups: ArrayLike | None = None,
+    n: int = 1000,
+    seed: int = 1234,
+) -> xr.Dataset:
+    """Compare the joint ranking at growing background sizes with that of the largest.
+
+    Parameters
+    ----------
+    explanations
+        By background size; of the same samples.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (background,), ascending: the Spearman correlation of the joint scores with those of
+        the largest background, as `mean` with its 95% interval `low`, `high`; `rho`
+        (background, sample) holds the single values.
+    """
+    sizes = sorted(explanations)
+    full = explanations[sizes[-1]]
+    for size in sizes:
+        same_samples(f"background {size}", explanations[size], full)
+    reference = full.joint_scores()
+    rho = [rank_correlation(explanations[size].joint_scores(), reference) for size in sizes]
+    mean, low, high = cluster_bootstrap(
+        np.stack(rho, 1), sample_groups(full, groups), n=n, seed=seed
+    )
+    columns = {"mean": mean, "low": low, "high": high}
+    data = {name: (("background",), column) for name, column in columns.items()}
+    return xr.Dataset(
+        {**data, "rho": (("background", "sample"), np.stack(rho))},
+        {"background": sizes, "sample": full.values["sample"].to_numpy()},
+        {"name": full.name},
+    )
+
+
+def write_csv(table: xr.Dataset, path: str | Path) -> None:
+    """Write a result's summary (everything without an axis "sample") as CSV, a row per entry."""
+    frame = table.drop_dims("sample", errors="ignore").to_dataframe().reset_index()
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def class_name(explanation: Explanation, target: int) -> str:
+    """Return the name of a class, or its number where the explanation knows no names."""
+    names = json.loads(explanation.dataset.attrs.get("classes", "[]"))
+    return str(names[target]) if target < len(names) else f"class {target}"
+
+
+def joint_names(explanation: Explanation) -> list[str]:
+    """Return the names along the joint axis: its own, the skeleton's, or numbers."""
+    n = explanation.values.sizes["joint"]
+    if "joint" in explanation.values.coords:
+        return [str(joint) for joint in explanation.values["joint"].to_numpy()]
+    skeleton = explanation.skeleton
+    return list(skeleton.joints) if skeleton else [str(joint) for joint in range(n)]
+
+
+def sample_groups(explanation: Explanation, groups: ArrayLike | None = None) -> np.ndarray | None:
+    """Return the given subjects, else those stored as variable `group`, else none."""
+    if groups is None and "group" in explanation.dataset:
+        return explanation.dataset["group"].to_numpy()
+    return None if groups is None else np.asarray(groups)

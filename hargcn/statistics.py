@@ -1,0 +1,153 @@
+"""Intervals that know which samples belong together, and rank correlations row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Correlation = Literal["spearman", "kendall"]
+
+
+class Interval(NamedTuple):
+    """An estimate with the limits of its interval, each of the values' shape without axis 0."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def cluster_bootstrap(
+    values: ArrayLike,
+    groups: ArrayLike | None = None,
+    statistic: Callable[..., Any] = np.mean,
+    n: int = 1000,
+    level: float = 0.95,
+    seed: int = 1234,
+) -> Interval:
+    """Estimate a statistic with a percentile interval that resamples whole groups.
+
+    Windows of one subject are alike; drawing them singly makes intervals too narrow. Here groups
+    are drawn with replacement and bring all their rows along (Field & Welsh 2007, Bootstrapping
+    clustered data, section 2: the cluster bootstrap).
+
+    Parameters
+    ----------
+    values
+        (sample, ...) numbers. A mean leaves NaN out; any other statistic meets NaN as it is.
+    groups
+        (sample,) subject of each row; without it every row is its own group.
+    statistic
+        Called as ``statistic(rows, axis=0)``.
+    n
+        Number of resamples.
+    level
+        Coverage aimed at, between 0 and 1.
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Interval
+        ``(estimate, low, high)``. The limits are NaN where fewer than two groups were measured:
+        one subject says nothing of how subjects differ.
+
+    Raises
+    ------
+    ValueError
+        For no rows, a level outside (0, 1), n < 1, or groups of another length than the values.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 0 or not len(values):
+        raise ValueError(f"Expected values of at least one sample (got shape {values.shape})")
+    if not 0 < level < 1 or n < 1:
+        raise ValueError(f"Expected 0 < level < 1 and n >= 1 (got level {level}, n {n})")
+    labels = np.arange(len(values)) if groups is None else np.asarray(groups)
+    if labels.shape != values.shape[:1]:
+        raise ValueError(f"Expected {len(values)} groups, one per sample (got {labels.shape})")
+
+    _, member = np.unique(labels, return_inverse=True)
+    count = member.max() + 1
+    rng = np.random.default_rng(seed)
+    # How often each resample drew each group.
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=n)
+    if statistic in (np.mean, np.nanmean):
+        estimate, resampled, measured = _means(values, member, drawn)
+    else:
+        rows = np.arange(len(values))
+        estimate = np.asarray(statistic(values, axis=0), dtype=float)
+        resampled = np.stack(
+            [np.asarray(statistic(values[np.repeat(rows, d[member])], axis=0)) for d in drawn]
+        ).astype(float)
+        measured = np.full(estimate.shape, count)
+
+    # A resample that drew no measured group has no mean: the limits are those of the others.
+    with np.errstate(invalid="ignore"):
+        resampled = np.where(measured < 2, 0.0, resampled)
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.where(measured < 2, np.nan, np.nanquantile(resampled, tails, axis=0))
+    return Interval(estimate, low, high)
+
+
+def _means(
+    values: np.ndarray, member: np.ndarray, drawn: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean, its resamples (n, ...) and how many groups were measured, NaN left out."""
+    flat = values.reshape(len(values), -1)
+    known = np.isfinite(flat)
+    sums = np.zeros((drawn.shape[1], flat.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, member, np.where(known, flat, 0.0))
+    np.add.at(counts, member, known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = sums.sum(axis=0) / counts.sum(axis=0)
+        resampled = (drawn @ sums) / (drawn @ counts)
+    shape = values.shape[1:]
+    measured = (counts > 0).sum(axis=0)
+    return estimate.reshape(shape), resampled.reshape(-1, *shape), measured.reshape(shape)
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike, kind: Correlation = "spearman") -> np.ndarray:
+    """Correlate the ranks of two arrays along their last axis, row by row.
+
+    Parameters
+    ----------
+    a, b
+        (..., cell) values of one shape. Ties share their mean rank (tau-b for Kendall).
+    kind
+        "spearman" or "kendall".
+
+    Returns
+    -------
+    numpy.ndarray
+        (...) correlations in [-1, 1]; NaN where a row of either holds one value only, or a NaN.
+
+    Raises
+    ------
+    ValueError
+        For different shapes or an unknown kind.
+    """
+    from scipy import stats
+
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape or a.ndim == 0:
+        raise ValueError(f"Expected two arrays of one shape (got {a.shape} and {b.shape})")
+    if kind == "kendall":
+        rows = zip(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]), strict=True)
+        tau = [np.nan if _constant(x, y) else stats.kendalltau(x, y).statistic for x, y in rows]
+        return np.array(tau, dtype=float).reshape(a.shape[:-1])
+    if kind != "spearman":
+        raise ValueError(f"Expected kind 'spearman' or 'kendall' (got {kind!r})")
+    x, y = (stats.rankdata(each, axis=-1) for each in (a, b))
+    x, y = (each - each.mean(axis=-1, keepdims=True) for each in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = (x * y).sum(-1) / np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    broken = np.isnan(a).any(-1) | np.isnan(b).any(-1)
+    return np.where(broken, np.nan, np.clip(rho, -1, 1))
+
+
+def _constant(x: np.ndarray, y: np.ndarray) -> bool:
+    """Tell whether no rank correlation exists."""
+    return bool(np.ptp(x) == 0 or np.ptp(y) == 0 or np.isnan(x).any() or np.isnan(y).any())

@@ -1,0 +1,171 @@
+"""Training: a network fitted to windows, reproducibly, and able to go on after a kill.
+
+`fit` writes into one folder: `state.pt` and `log.csv` after every epoch, `model.safetensors` with
+its card at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hargcn.checkpoint import save_model
+from hargcn.epochs import Build, Row, Run
+from hargcn.evaluation import Evaluation
+from hargcn.files import replacing
+from hargcn.model import ModelConfig, MultiBranchSTGCN
+from hargcn.optimisation import TrainConfig
+from hargcn.windows import Windows
+
+__all__ = ["TrainConfig", "TrainResult", "fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished training.
+
+    Parameters
+    ----------
+    model
+        The network with the chosen weights, in evaluation mode.
+    path
+        Its checkpoint.
+    epoch
+        The epoch the weights are from, counted from 1.
+    history
+        One row per epoch, as in `log.csv`.
+    validation
+        The chosen weights on the validation windows; None without any.
+    """
+
+    model: MultiBranchSTGCN
+    path: Path
+    epoch: int
+    history: list[Row]
+    validation: Evaluation | None
+
+
+def fit(
+    model: ModelConfig | Build,
+    windows: Windows,
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    progress: bool = True,
+    resume: bool = True,
+    card: Mapping[str, Any] | None = None,
+) -> TrainResult:
+    """Train a network on the windows of the set "train"; choose an epoch by those of "val", if any.
+
+    On the CPU equal seeds give equal weights, bit for bit (for one number of threads), whether or
+    not the run was interrupted.
+
+    Parameters
+    ----------
+    model
+        The architecture, or a function that builds (or loads) a network.
+    windows
+        Labelled windows with their sets.
+    config
+        How to train.
+    out
+        Folder for `state.pt`, `log.csv`, `model.safetensors` and its card.
+    progress
+        Whether to show a progress bar.
+    resume
+        Go on from `state.pt` where there is one; else start over.
+    card
+        More entries for the model card.
+
+    Returns
+    -------
+    TrainResult
+        The network, its checkpoint and its history.
+
+    Raises
+    ------
+    ValueError
+        Empty sets, missing labels, another skeleton, settings that contradict the data, a state of
+        another run, a loss that is not finite.
+    """
+    out = Path(out)
+    run = Run(model, windows, config)
+    state = out / "state.pt"
+    if resume and state.is_file():
+        run.restore(state)
+    with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
+        while not run.finished:
+            run.go_on(advance)
+            with replacing(state) as temporary:
+                torch.save(run.state(), temporary)
+            _write_log(run.history, out / "log.csv")
+    epoch, validation = run.finish()
+    full = {**(card or {}), **_card(run, epoch, validation)}
+    path = save_model(run.average, out / "model.safetensors", full)
+    run.average.card = full
+    return TrainResult(run.average, path, epoch, run.history, validation)
+
+
+def _card(run: Run, epoch: int, validation: Evaluation | None) -> dict[str, Any]:
+    """Say what a checkpoint was trained on, how, and how good it is."""
+    windows = run.train
+    return {
+        "training": run.config.model_dump(mode="json"),
+        "epoch": epoch,
+        "frames": windows.frames,
+        "seconds": round(sum(row["seconds"] or 0 for row in run.history), 1),
+        "data": {
+            "file": windows.path.name,
+            "digest": windows.digest,
+            "source": windows.attrs.get("source"),
+            "preprocessing": windows.attrs.get("preprocessing"),
+            "windows": windows.attrs.get("windows"),
+            "fps": windows.fps,
+            "shape": list(windows.shape),
+            "train": len(windows),
+            "val": 0 if run.val is None else len(run.val),
+        },
+        "validation": None if validation is None else validation.to_dict(),
+    }
+
+
+def _write_log(history: list[Row], path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+@contextmanager
+def _bar(total: int, done: int, progress: bool) -> Iterator[Callable[[str], None]]:
+    """Give a function that moves a progress bar by one step and says something beside it."""
+    if not progress:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, completed=done)
+        yield lambda said: bar.update(task, advance=1, description=said)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from conftest import small_model
+from toy_networks import Line, Planted, explained, planted_windows, three_joints
+
+from hargcn.explainers.baselines import Random
+from hargcn.metrics.curves import perturbation_curves
+from hargcn.metrics.faithfulness import pgi, pgu
+from hargcn.metrics.run import Run
+from hargcn.perturbation import EdgeEdit, InputEdit
+
+AWAY = EdgeEdit("self", "away", 0.35)
+FREEZE = InputEdit("freeze")
+FREEZE_EARLY = InputEdit("freeze", frames=(0, 3))
+
+
+def network():
+    generator = torch.Generator().manual_seed(0)
+    edge = torch.rand(2, 7, 7, generator=generator)
+    model = Line(torch.randn(7, generator=generator).tolist(), edge)
+    x = torch.randn(6, 2, 2, 9, 7, 1, generator=generator) / 3
+    target = torch.tensor([0, 1] * 3)
+    made = {f"random {seed}": Random(seed)(model, x, target) for seed in (1, 2)}
+    return model, x, target, made
+
+
+@pytest.fixture(scope="module")
+def known():
+    return network()
+
+
+def test_curves_start_at_the_unperturbed_score_and_meet_where_the_sets_do(known):
+    model, x, target, made = known
+    data = perturbation_curves(model, x, made, AWAY, top=7, random=3).dataset
+    logits = Run().logits(model, x)
+    p = np.exp(logits)[np.arange(6), target] / np.exp(logits).sum(1)
+    start = data["sample_score"].sel(k=0)
+    for kind in ("important", "unimportant"):
+        np.testing.assert_allclose(start.sel(set=kind), np.tile(p, (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(data["gap"].sel(k=0, set="important"), 0, atol=1e-7)
+    important, others = (data["sample_gap"].sel(set=s) for s in ("important", "complement"))
+    np.testing.assert_allclose(important.sel(k=7), others.sel(k=0), atol=1e-7)
+    np.testing.assert_allclose(others.sel(k=7), 0, atol=1e-7)
+
+
+def test_areas_are_pgi_and_pgu(known):
+    model, x, _, made = known
+    data = perturbation_curves(model, x, made, AWAY, top=5, random=2).dataset
+    for name, each in made.items():
+        for kind, measure in (("important", pgi), ("complement", pgu)):
+            single = float(measure(model, x, each, AWAY, top=5).mean())
+            assert data["area"].sel(explanation=name, set=kind).item() == pytest.approx(
+                single, abs=1e-6
+            )
+
+
+def test_batches_and_blocks_do_not_matter(known):
+    model, x, _, made = known
+    one, many = (
+        perturbation_curves(
+            model,
+            x,
+            made,
+            EdgeEdit("all", "noise", 0.3),
+            top=3,
+            random=2,
+            draws=2,
+            run=Run(batch=b),
+        ).dataset
+        for b in (1, 64)
+    )
+    for name in ("sample_score", "sample_gap", "gap_band_low"):
+        np.testing.assert_allclose(one[name], many[name], atol=1e-5)
+
+
+def test_a_network_is_bit_identical_afterwards_edges_and_movements_alike():
+    model = small_model("inmotion19", branches=("V",), classes=2)
+    positions = torch.randn(2, 2, 9, 19, 1, generator=torch.Generator().manual_seed(0))
+    made = {"one": Random()(model, model.features(positions), 0)}
+    state, before = copy.deepcopy(model.state_dict()), positions.clone()
+    run = Run(model.features, skeleton=model.skeleton)
+    for edit in (AWAY, InputEdit("angle", 0.5)):
+        perturbation_curves(model, positions, made, edit, top=1, random=1, segments=2, run=run)
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+    assert torch.equal(positions, before)
+
+
+def test_accuracy_by_hand():
+    """The logit 4 of class 0 falls below 0 once the first two joints are frozen away."""
+    model, x = three_joints()
+    x = x - 2
+    # Means (0, -1, -1): logit 0 - 1 + 1 = 0; frozen at the first frame (-1, -1, -1): logit -2.
+    x[:, :, :, 1, 0] += 1
+    each = {"toy": explained(torch.tensor([[3.0, 2.0, 1.0]]))}
+    data = perturbation_curves(model, x, each, FREEZE, labels=[0], top=3, random=1).dataset
+    accuracy = data["accuracy"].sel(explanation="toy", set="important")
+    assert accuracy.to_numpy().tolist() == [1, 0, 0, 0]
+
+
+def test_truth_beats_random_and_its_negation_on_planted_evidence():
+    x, label, truth = planted_windows()
+    model = Planted(2, slice(4, 8))
+    x, truth = x[label == 1], truth[label == 1]
+    made = {
+        "truth": explained(truth.float(), 1),
+        "constant": explained(torch.ones(len(x), 12, 6), 1),
+        "negated": explained(-truth.float(), 1),
+    }
+    groups = np.arange(len(x)) // 2
+    data = perturbation_curves(model, x, made, FREEZE, top=6, groups=groups).dataset
+    area = data["area"].sel(set="important")
+    low, high = data["area_low"].sel(set="important"), data["area_high"].sel(set="important")
+    assert low.sel(explanation="truth") > high.sel(explanation="random")
+    assert high.sel(explanation="negated") < low.sel(explanation="random")
+    assert (
+        low.sel(explanation="constant")
+        < area.sel(explanation="random")
+        < high.sel(explanation="constant")
+    )
+    others = data["area"].sel(set="complement")
+    assert (
+        others.sel(explanation="truth")
+        < others.sel(explanation="random")
+        < others.sel(explanation="negated")
+    )
+    assert data["gap"].sel(explanation="truth", set="important", k=1) > data["gap_band_high"].sel(
+        set="important", k=1
+    )
+
+
+def test_segments_are_ranked_and_perturbed_separately():
+    """Two joints carry the class one after the other: each segment has its own first joint."""
+    model = Line([1.0, 1.0, 0.0])
+    x = torch.ones(4, 1, 1, 8, 3, 1)
+    x[:, :, :, 1:4, 0] = 5
+    x[:, :, :, 5:, 1] = 5
+    maps = torch.zeros(4, 8, 3)
+    maps[:, :4, 0], maps[:, 4:, 1] = 1, 1
+    each = {"toy": explained(maps)}
+    data = perturbation_curves(model, x, each, FREEZE, top=1, random=1, segments=2).dataset
+    assert data["segment"].to_numpy().tolist() == ["0-4", "4-8"]
+    score = data["score"].sel(explanation="toy", set="important")
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    full = 2.5 + 2.5
+    np.testing.assert_allclose(score.sel(k=0), sigmoid(full), rtol=1e-6)
+    # Joint 0 frozen at its first frame in 0-4; joint 1 at frame 4 in 4-8.
+    np.testing.assert_allclose(score.sel(k=1), sigmoid(full - 1.5), rtol=1e-6)
+    edges = perturbation_curves(model, x, each, AWAY, top=1, random=1, segments=2).dataset
+    # An edge has no time: the stretch is cut out and starts at its own score, (4, 1) and (1, 4).
+    start = edges["score"].sel(explanation="toy", set="important", k=0)
+    np.testing.assert_allclose(start, sigmoid(5.0), rtol=1e-6)
+    after = edges["score"].sel(explanation="toy", set="important", k=1)
+    np.testing.assert_allclose(after, sigmoid(5.0 + 0.35 * 4), rtol=1e-6)
+
+
+def test_two_classes_have_a_roc_curve(known):
+    model, x, _, made = known
+    labels = [0, 1, 1, 0, 1, 0]
+    data = perturbation_curves(model, x, made, AWAY, labels=labels, top=2, random=2).dataset
+    logits = Run().logits(model, x)
+    margin = logits[:, 1] - logits[:, 0]
+    pairs = [margin[i] > margin[j] for i in (1, 2, 4) for j in (0, 3, 5)]
+    start = data["auc"].sel(k=0, set="important")
+    np.testing.assert_allclose(start, np.mean(pairs), atol=1e-9)
+    single = perturbation_curves(model, x, made, AWAY, labels=[0] * 6, top=1, random=1)
+    assert "auc" not in single.dataset
+
+
+def test_what_cannot_be_compared_is_refused(known):
+    model, x, target, made = known
+    other = {**made, "other": Random(1)(model, x, 1 - target)}
+    with pytest.raises(ValueError, match="explanations of the same classes"):
+        perturbation_curves(model, x, other, AWAY)
+    with pytest.raises(ValueError, match="of 5 samples and 7 joints"):
+        perturbation_curves(model, x[:5], made, AWAY)
+    with pytest.raises(ValueError, match="top from 1 to 7"):
+        perturbation_curves(model, x, made, AWAY, top=20)
+    with pytest.raises(ValueError, match="at least one random ordering"):
+        perturbation_curves(model, x, made, AWAY, top=2, random=0)
+    with pytest.raises(ValueError, match="1 to 9 segments"):
+        perturbation_curves(model, x, made, AWAY, top=2, segments=10)
+    with pytest.raises(ValueError, match="none of them 'random'"):
+        perturbation_curves(model, x, {"random": made["random 1"]}, AWAY)
+    with pytest.raises(ValueError, match="whole windows to cut"):
+        perturbation_curves(model, x, made, FREEZE_EARLY, top=2, segments=2)
+    with pytest.raises(ValueError, match="Expected sets of"):
+        perturbation_curves(model, x, made, AWAY, top=2, sets=["best"])

@@ -1,0 +1,370 @@
+"""SHAP values: they add up, agree with paper and with other libraries, and leave no trace."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from conftest import small_model
+from foreign_networks import FOREIGN, foreign
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from hargcn.explainers import rules
+from hargcn.explainers.deepshap import DeepSHAP
+from hargcn.explainers.rules import register_rule
+
+ATTENTION = ("ja", "fa", "ca", "pa", "stja", "none")
+ACTIVATION = ("relu", "relu6", "silu", "hardswish")
+TEMPORAL = ("basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle")
+
+
+def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def live(model: nn.Module) -> nn.Module:
+    """Give every weight the size at which signals keep theirs, as training does."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+class Expression(nn.Module):
+    """A formula as a module."""
+
+    def __init__(self, formula: object) -> None:
+        super().__init__()
+        self.formula = formula
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.formula(x)
+
+
+@pytest.fixture
+def restored_rules():
+    """Give back the registered rules after the test."""
+    before = dict(rules.RULES)
+    yield
+    rules.RULES.clear()
+    rules.RULES.update(before)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(ATTENTION),
+    st.sampled_from(ACTIVATION),
+    st.sampled_from(TEMPORAL),
+    st.sampled_from((1, 2)),
+    st.integers(0, 1000),
+)
+def test_values_add_up_for_random_architectures(attention, activation, temporal, persons, seed):
+    model = live(small_model("inmotion19", attention=attention, activation=activation,
+                             temporal=temporal, main_temporal=temporal, seed=seed))  # fmt: skip
+    background, x = draw(4, 4, 4, 9, 19, persons, seed=seed), draw(2, 4, 4, 9, 19, persons)
+    single = DeepSHAP(background, allow_gap=True)(model, x, 1)
+    double = DeepSHAP(background, dtype=torch.float64)(model, x, 1)
+    assert float(double.relative_gap.max()) <= 1e-9
+    # A float32 score is itself known to about 1e-7 of its size: a few of these are allowed where
+    # score and base value happen to be nearly equal.
+    noise = 1e-6 * np.abs(np.stack([single.score, single.base_value])).max(0)
+    size = np.abs(single.score - single.base_value)
+    assert (np.abs(single.additivity_gap) <= 1e-4 * size + noise).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attention", "activation", "temporal"),
+                         list(product(ATTENTION, ACTIVATION, TEMPORAL)))  # fmt: skip
+@pytest.mark.parametrize("persons", [1, 2])
+def test_values_add_up_for_every_architecture(attention, activation, temporal, persons):
+    model = live(small_model("inmotion19", attention=attention, activation=activation,
+                             temporal=temporal, main_temporal=temporal))  # fmt: skip
+    background, x = draw(8, 4, 4, 9, 19, persons), 2 * draw(3, 4, 4, 9, 19, persons, seed=2)
+    single = DeepSHAP(background)(model, x, 1)
+    double = DeepSHAP(background, dtype=torch.float64)(model, x, 1)
+    assert float(double.relative_gap.max()) <= 1e-9
+    assert float(single.relative_gap.max()) <= 1e-4
+
+
+@pytest.mark.parametrize("utility", ["logit", "prob", "logprob"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_values_add_up_for_foreign_networks(name, utility):
+    model, shape = foreign(name)
+    background, x = draw(7, *shape), draw(3, *shape, seed=2)
+    single = DeepSHAP(background, utility=utility)(model, x, 1)
+    double = DeepSHAP(background, utility=utility, dtype=torch.float64)(model, x, 1)
+    assert float(single.relative_gap.max()) <= 1e-4
+    assert float(double.relative_gap.max()) <= 1e-9
+    np.testing.assert_allclose(
+        single.values, double.values, atol=2e-4 * np.abs(double.values).max()
+    )
+    model.eval()
+    score = model(x)
+    if utility != "logit":
+        score = score.softmax(1) if utility == "prob" else score.log_softmax(1)
+    np.testing.assert_allclose(single.score, score[:, 1].detach(), rtol=1e-4)
+
+
+def test_linear_model_has_its_coefficients():
+    model, background, x = nn.Linear(5, 3), draw(6, 5), draw(4, 5, seed=2)
+    got = DeepSHAP(background)(model, x, torch.tensor([0, 1, 2, 0]))
+    weight = model.weight.detach()[[0, 1, 2, 0]]
+    np.testing.assert_allclose(got.values, weight * (x - background.mean(0)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        got.base_value, model(background).mean(0).detach()[[0, 1, 2, 0]], rtol=1e-5
+    )
+
+
+def test_product_of_two_has_its_shapley_values():
+    """By hand: x = (3, 5) against r = (1, 2): phi_a = (3 - 1)(5 + 2)/2 = 7, phi_b = 3 * 4/2 = 6."""
+    model = Expression(lambda x: x[:, :1] * x[:, 1:])
+    got = DeepSHAP(torch.tensor([[1.0, 2.0]]))(model, torch.tensor([[3.0, 5.0]]), 0)
+    np.testing.assert_allclose(got.values, [[7.0, 6.0]])
+    assert float(got.score) == 15
+    assert float(got.base_value) == 2
+
+
+def test_weights_are_a_repeated_background():
+    model, rows, x = foreign("functional")[0], draw(3, 3, 6, 5), draw(2, 3, 6, 5, seed=2)
+    weighted = DeepSHAP(rows, weights=[1, 2, 1], chunk=2)(model, x, 0)
+    repeated = DeepSHAP(rows[[0, 1, 1, 2]])(model, x, 0)
+    np.testing.assert_allclose(weighted.values, repeated.values, atol=1e-6)
+    np.testing.assert_allclose(weighted.base_value, repeated.base_value, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["functional", "folded"])
+def test_chunks_and_order_change_nothing(name):
+    model, shape = foreign(name)
+    background, x = draw(100, *shape), draw(2, *shape, seed=2)
+    whole = DeepSHAP(background, chunk=100)(model, x, 0)
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    others = [DeepSHAP(background, chunk=20), DeepSHAP(background, chunk=7),
+              DeepSHAP(background[order]), DeepSHAP(background, memory_limit=1)]  # fmt: skip
+    for other in others:
+        got = other(model, x, 0)
+        for variable in ("attribution", "base_value", "standard_error"):
+            a, b = whole.dataset[variable].to_numpy(), got.dataset[variable].to_numpy()
+            np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max())
+
+
+def test_standard_error_is_the_spread_over_the_background():
+    model = small_model("coco17", attention="fa")
+    background, x = draw(6, 4, 4, 8, 17, 1), draw(1, 4, 4, 8, 17, 1, seed=2)
+    got = DeepSHAP(background)(model, x, 1)
+    singles = [DeepSHAP(row[None], allow_gap=True)(model, x, 1) for row in background]
+    each = np.stack([single.values[0] for single in singles])
+    np.testing.assert_allclose(got.values[0], each.mean(0), atol=1e-6 * np.abs(each).max())
+    expected = each.std(0, ddof=1) / np.sqrt(6)
+    np.testing.assert_allclose(
+        got.standard_error[0], expected, rtol=1e-2, atol=1e-3 * expected.max()
+    )
+    joints = np.stack([single.joint_scores()[0] for single in singles])
+    np.testing.assert_allclose(got.dataset["joint_by_background"][0], joints, rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(
+        got.dataset["joint_standard_error"][0], joints.std(0, ddof=1) / np.sqrt(6), rtol=1e-3
+    )
+
+
+def test_several_classes_are_single_classes():
+    model, shape = foreign("self-attention")
+    background, x = draw(5, *shape), draw(2, *shape, seed=2)
+    explainer = DeepSHAP(background)
+    several = explainer.explain_classes(model, x, [2, 0])
+    assert list(several) == [2, 0]
+    for target, got in several.items():
+        np.testing.assert_array_equal(got.values, explainer(model, x, target).values)
+    assert np.abs(several[0].values - several[2].values).max() > 1e-3
+
+
+def test_result_names_its_axes_and_travels(tmp_path):
+    model = small_model("coco17")
+    got = DeepSHAP(draw(3, 4, 4, 8, 17, 1), settings={"seed": 5})(model, draw(2, 4, 4, 8, 17, 1), 0)
+    assert got.dims == ("sample", "branch", "channel", "time", "joint", "person")
+    assert got.method == "shap"
+    assert got.settings["seed"] == 5
+    assert list(got.values["branch"]) == ["J", "V", "B", "A"]
+    assert got.skeleton.name == "coco17"
+    got.save(tmp_path / "shap.h5")
+    np.testing.assert_array_equal(type(got).open(tmp_path / "shap.h5").values, got.values)
+    other = DeepSHAP(draw(3, 5), dims=("sample", "marker"))(nn.Linear(5, 2), draw(1, 5), 0)
+    assert other.dims == ("sample", "marker")
+    assert DeepSHAP(draw(3, 5))(nn.Linear(5, 2), draw(1, 5), 0).dims == ("sample", "axis1")
+    shap_values = got.to_shap()
+    totals = shap_values.values.sum(1) + shap_values.base_values
+    np.testing.assert_allclose(totals, got.score, atol=1e-5)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_leaves_no_trace(broken):
+    model, shape = foreign("functional")
+    model.norm.eval()
+    background, x = draw(4, *shape), draw(2, *shape, seed=2)
+    copies = {k: v.clone() for k, v in model.state_dict().items()}
+    flags = [
+        (m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()
+    ]
+    inputs = background.clone(), x.clone()
+    random = torch.random.get_rng_state()
+    if broken:
+        model.head = nn.Sequential(model.head, Expression(torch.special.bessel_j0))
+        flags = [(m.training, 0, 0) for m in model.modules()]
+        with pytest.raises(ValueError, match="'special_bessel_j0' in module 'head.1': no rule"):
+            DeepSHAP(background)(model, x, 0)
+    else:
+        DeepSHAP(background)(model, x, 0)
+    assert all(
+        torch.equal(v, copies[k.replace("head.0.", "head.")]) for k, v in model.state_dict().items()
+    )
+    after = [
+        (m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()
+    ]
+    assert after == flags
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert torch.equal(background, inputs[0])
+    assert torch.equal(x, inputs[1])
+    assert torch.equal(torch.random.get_rng_state(), random)
+
+
+@pytest.mark.usefixtures("restored_rules")
+def test_a_broken_rule_fails_and_is_named():
+    model, shape = foreign("functional")
+
+    @register_rule("hardswish")
+    def gradient_instead(_op, grad):
+        return [grad]
+
+    with pytest.raises(
+        ValueError, match="expected SHAP values that add up .* 'hardswish' in module"
+    ):
+        DeepSHAP(draw(4, *shape))(model, draw(2, *shape, seed=2), 0)
+    got = DeepSHAP(draw(4, *shape), allow_gap=True)(model, draw(2, *shape, seed=2), 0)
+    assert float(got.relative_gap.min()) > 1e-3
+
+
+@pytest.mark.usefixtures("restored_rules")
+def test_a_new_rule_takes_three_lines():
+    model = Expression(lambda x: torch.special.bessel_j0(x).sum(1, keepdim=True))
+    background, x = draw(4, 3), draw(2, 3, seed=2)
+    with pytest.raises(ValueError, match="no rule for it"):
+        DeepSHAP(background)(model, x, 0)
+
+    @register_rule("special_bessel_j0")
+    def bessel(op, grad):
+        return [grad * (op.results[0] - op.outputs[0]) / (op.inputs[0] - op.background[0])]
+
+    assert float(DeepSHAP(background)(model, x, 0).relative_gap.max()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (lambda x: x * (x > 0), "without a gradient .* expected the same for"),
+        (lambda x: x - x.detach() * 0.5, "'sub' .* without a gradient"),
+        (lambda x: x * x.max().item(), "'item' .* a Python value"),
+        (lambda x: x.exp() if x[0, 0] > 0 else x.sin(), "path depends on|without a grad"),
+        (lambda x: (x - x.mean(0)).exp(), "stand apart for each sample"),
+        (lambda x: torch.dropout(x, 0.5, True), "no dropout"),
+        (lambda x: x.sort(1).values, "'sort' .* no rule"),
+        (lambda x: torch.ones(len(x), 2), "does not depend on the input"),
+        (lambda x: (x, x), "Expected the model to return"),
+    ],
+)  # fmt: skip
+def test_what_has_no_rule_is_refused(formula, message):
+    background = torch.tensor([[-1.0, 2.0, 0.3], [-0.5, -3.0, 1.0]])
+    with pytest.raises(ValueError, match=message):
+        DeepSHAP(background)(Expression(formula), torch.tensor([[2.0, -1.0, 0.7]]), 0)
+
+
+def test_hidden_functions_are_refused():
+    class Hidden(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx, x):
+            return x.exp()
+
+        @staticmethod
+        def backward(_ctx, grad):
+            return grad
+
+    with pytest.raises(ValueError, match="'HiddenBackward', which interception cannot see"):
+        DeepSHAP(draw(2, 3))(Expression(Hidden.apply), draw(1, 3), 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"chunk": 0}, "positive chunk"),
+        ({"engine": "captum"}, "engine of hargcn, library"),
+        ({"utility": "rest"}, "utility of logit, prob, logprob"),
+        ({"weights": [1, 2]}, "a weight for each"),
+        ({"engine": "library", "weights": [1, 2, 3]}, "equal weights"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DeepSHAP(draw(3, 5), **arguments)
+
+
+def test_wrong_inputs():
+    explainer = DeepSHAP(draw(3, 5))
+    with pytest.raises(ValueError, match=r"shaped like the background \(5,\)"):
+        explainer(nn.Linear(4, 2), draw(2, 4), 0)
+    with pytest.raises(ValueError, match="Expected targets below 2"):
+        explainer(nn.Linear(5, 2), draw(2, 5), 2)
+    with pytest.raises(ValueError, match="Expected 2 dims"):
+        DeepSHAP(draw(3, 5), dims=("sample",))(nn.Linear(5, 2), draw(2, 5), 0)
+
+
+def test_forecast_knows_the_work():
+    model, shape = foreign("functional")
+    explainer = DeepSHAP(draw(10, *shape), chunk=4)
+    forecast = explainer.forecast(model, draw(2, *shape), samples=1000)
+    assert (forecast.samples, forecast.rows, forecast.chunk) == (1000, 10, 4)
+    assert forecast.seconds > 0
+    assert "1000 samples x 10 background rows in chunks of 4" in str(forecast)
+    assert DeepSHAP(draw(10, *shape), memory_limit=1).forecast(model, draw(2, *shape)).chunk == 1
+    assert json.dumps(explainer.settings)
+
+
+# -- other libraries ---------------------------------------------------------------------------
+
+
+def supported(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
+    """Build a network of what both libraries support."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(4 * 2 * 1, 8), nn.ReLU(), nn.Linear(8, 3),
+        ).eval()  # fmt: skip
+    return model, draw(20, 2, 8, 6, seed=seed), draw(3, 2, 8, 6, seed=seed + 1)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_agrees_with_the_shap_library(seed):
+    import shap
+
+    model, background, x = supported(seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="unrecognized nn.Module")
+        expected = shap.DeepExplainer(model, background).shap_values(x.clone())[..., 1]
+    got = DeepSHAP(background, chunk=7)(model, x, 1)
+    np.testing.assert_allclose(got.values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_agrees_with_captum():
+    from captum.attr import DeepLiftShap
+
+    model, background, x = supported()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+        expected = DeepLiftShap(model).attribute(x, background, target=1).detach()
+    got = DeepSHAP(background)(model, x, 1)
+    np.testing.assert_allclose(got.values, expected, rtol=1e-4, atol=1e-6)

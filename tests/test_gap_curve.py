@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.metrics import roc_auc_score
+
+from hargcn.metrics.gap_curve import GapCurve
+
+N = 12
+
+
+def curves(segments: int = 0) -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    lead = ("segment",) if segments else ()
+    shape = (segments,) if segments else ()
+    data = {}
+    for name in ("score", "gap"):
+        data[f"sample_{name}"] = rng.random((*shape, 2, 1, 4, N))
+        data[f"random_{name}"] = rng.random((*shape, 5, 1, 4, N))
+    data["sample_correct"] = (data["sample_score"] > 0.5).astype(float)
+    data["random_correct"] = (data["random_score"] > 0.5).astype(float)
+    dims = {
+        name: (
+            *lead,
+            "explanation" if name.startswith("sample") else "ordering",
+            "set",
+            "k",
+            "sample",
+        )
+        for name in data
+    }
+    variables = {name: (dims[name], value) for name, value in data.items()}
+    variables["target"] = (("sample",), np.arange(N) % 2)
+    variables["label"] = (("sample",), (np.arange(N) // 2) % 2)
+    variables["group"] = (("sample",), np.repeat(["a", "b", "c", "d"], 3))
+    coords = {"explanation": ["shap", "random"], "set": ["important"], "k": [0, 1, 2, 3]}
+    return xr.Dataset(variables, coords, {"classes": 2, "seed": 1})
+
+
+def test_summaries_are_means_areas_bands_and_intervals():
+    raw = curves()
+    data = GapCurve.of(raw).dataset
+    np.testing.assert_allclose(data["gap"], raw["sample_gap"].mean("sample"))
+    np.testing.assert_allclose(data["accuracy"], raw["sample_correct"].mean("sample"))
+    gap = data["gap"].to_numpy()
+    area = (gap[..., :1] / 2 + gap[..., 1:2] + gap[..., 2:3] + gap[..., 3:] / 2)[..., 0] / 3
+    np.testing.assert_allclose(data["area"], area)
+    assert (data["gap_low"] < data["gap"]).all()
+    assert (data["gap"] < data["gap_high"]).all()
+    orderings = raw["random_gap"].mean("sample").to_numpy()
+    np.testing.assert_allclose(data["gap_band_high"], np.quantile(orderings, 0.975, axis=0))
+    assert data.attrs["n"] == N
+    assert data.attrs["groups"] == 4
+    assert not [name for name in data if str(name).startswith("random_")]
+
+
+def test_auc_is_that_of_class_one_whatever_class_was_explained():
+    raw = curves()
+    data = GapCurve.of(raw, resamples=30).dataset
+    p = raw["sample_score"].isel(explanation=0, set=0, k=2).to_numpy()
+    p = np.where(raw["target"] == 1, p, 1 - p)
+    expected = roc_auc_score(raw["label"], p)
+    assert data["auc"].isel(explanation=0, set=0, k=2).item() == pytest.approx(expected)
+    assert (data["auc_band_low"] <= data["auc_band_high"]).all()
+
+
+def test_the_interval_is_clustered():
+    raw = curves()
+    # Whole subjects alike: twelve samples are worth four.
+    raw["sample_gap"] = raw["sample_gap"].isel(sample=np.repeat([0, 3, 6, 9], 3))
+    width = {}
+    for name, each in (("clustered", raw), ("single", raw.drop_vars("group"))):
+        data = GapCurve.of(each).dataset
+        width[name] = float((data["gap_high"] - data["gap_low"]).mean())
+    assert width["clustered"] > 1.4 * width["single"]
+
+
+@pytest.mark.parametrize("segments", [0, 2])
+def test_files_come_back_and_open_without_us(tmp_path, segments):
+    made = GapCurve.of(curves(segments), resamples=30)
+    made.save(tmp_path / "perturb.h5")
+    again = GapCurve.open(tmp_path / "perturb.h5")
+    xr.testing.assert_identical(again.dataset, made.dataset)
+    with h5py.File(tmp_path / "perturb.h5") as file:
+        assert file["gap"].shape == made.dataset["gap"].shape
+    table = pd.read_csv(tmp_path / "perturb.csv")
+    assert len(table) == max(segments, 1) * 2 * 4
+    assert {"explanation", "set", "k", "accuracy", "gap_low", "score_band_high", "n"} <= set(table)
+    assert (table["n"] == N).all()
+    areas = made.areas()
+    assert len(areas) == max(segments, 1) * 2
+    np.testing.assert_allclose(areas["area"], made.dataset["area"].to_numpy().ravel())
+
+
+def test_other_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file of perturbation curves"):
+        GapCurve.open(tmp_path / "none.h5")
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(ValueError, match=r"text\.h5: expected perturbation curves"):
+        GapCurve.open(tmp_path / "text.h5")
+    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.h5", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"other\.h5: expected perturbation curves .*\['a'\]"):
+        GapCurve.open(tmp_path / "other.h5")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_explanations import FRAMES, cam_like, explanation, shap_like
+from matplotlib.collections import QuadMesh
+
+from hargcn.agreement import agreement, correlate
+from hargcn.plots import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
+
+
+def mesh(axis):
+    return next(each for each in axis.collections if isinstance(each, QuadMesh))
+
+
+def labels(axis, which="y"):
+    ticks = axis.get_yticklabels() if which == "y" else axis.get_xticklabels()
+    return [text.get_text() for text in ticks]
+
+
+def cells(axis):
+    """Return the texts of a matrix by (row, column)."""
+    return {
+        (round(text.get_position()[1]), round(text.get_position()[0])): text.get_text()
+        for text in axis.texts
+    }
+
+
+def test_rows_are_joints_by_body_part_and_hold_their_values():
+    made = shap_like(2)
+    _, axis = plot_heatmap(made, 1)
+    table = np.asarray(mesh(axis).get_array()).reshape(20, FRAMES)
+    order = [j for members in made.skeleton.parts.values() for j in members]
+    np.testing.assert_allclose(table, made.values.to_numpy()[1].sum((0, 1))[:, order, 0].T)
+    assert labels(axis) == [made.skeleton.joints[j].replace("_", " ") for j in order]
+    assert [text.get_text() for text in axis.texts] == [
+        part.replace("_", " ") for part in made.skeleton.parts
+    ]
+    assert axis.yaxis_inverted()
+
+
+def test_coarse_cells_cover_the_frames_nearest_to_them_and_the_whole_window():
+    _, axis = plot_heatmap(cam_like(1, cells=6), 0)
+    edges = mesh(axis).get_coordinates()[0, :, 0]
+    np.testing.assert_allclose(edges, np.arange(7) * 4 - 0.5)
+    assert axis.get_xlabel() == "frame"
+
+
+def test_zero_is_neutral_and_seconds_are_frames_by_the_rate():
+    figure, axis = plot_heatmap(shap_like(1), 0, fps=12)
+    assert mesh(axis).norm(0.0) == 0.5
+    (above,) = axis.child_axes
+    figure.draw_without_rendering()
+    np.testing.assert_allclose(above.get_xlim(), np.array(axis.get_xlim()) / 12)
+    assert above.get_xlabel() == "time (s)"
+    assert len(plot_heatmap(shap_like(1).assign(fps=12.0), 0)[1].child_axes) == 1
+    assert not plot_heatmap(shap_like(1), 0)[1].child_axes
+
+
+def test_persons_stand_one_below_the_other_or_alone():
+    made = shap_like(1, persons=2)
+    _, both = plot_heatmap(made, 0)
+    _, second = plot_heatmap(made, 0, person=1)
+    table = np.asarray(mesh(both).get_array()).reshape(40, FRAMES)
+    np.testing.assert_array_equal(table[20:], np.asarray(mesh(second).get_array()).reshape(20, -1))
+    with pytest.raises(ValueError, match=r"person from 0 to 1 \(got 2\)"):
+        plot_heatmap(made, 0, person=2)
+
+
+def test_a_heat_map_needs_time_and_joints():
+    with pytest.raises(ValueError, match=r"axes 'time' and 'joint' \(got \('sample', 'joint'\)\)"):
+        plot_heatmap(explanation(np.zeros((1, 3)), ("sample", "joint")), 0)
+
+
+def layers(names):
+    return {name: cam_like(4, seed=i, layer=name) for i, name in enumerate(names)}
+
+
+def test_the_layer_table_stands_in_rows_of_branches_and_columns_of_kinds():
+    names = ["J.init", "J.0.tcn", "V.init", "V.0.tcn", "main.1.tcn", "main.1.attention"]
+    table = correlate([layers(names)], "main.1.attention", n=50)
+    _, axis = plot_correlation(table)
+    assert labels(axis) == ["branch J", "branch V", "sum of branches", "main stream"]
+    assert labels(axis, "x") == ["init", "TCN"]
+    found = cells(axis)
+    row = table.sel(layer="V.0.tcn")
+    assert found[1, 1] == "{:.2f}\n[{:.2f}, {:.2f}]".format(
+        *(float(row[name]) for name in ("mean", "low", "high"))
+    ).replace("-0.00", "0.00")
+    assert found[3, 0] == ""  # the main stream has no init
+    assert axis.images[0].norm(0.0) == 0.5
+    assert (axis.images[0].norm.vmin, axis.images[0].norm.vmax) == (-1, 1)
+
+
+def test_several_layers_of_one_kind_get_their_own_columns():
+    table = correlate([layers(["J.0.tcn", "J.1.tcn", "main.0.attention"])], "main.0.attention", n=5)
+    _, axis = plot_correlation(table)
+    assert labels(axis, "x") == ["0.TCN", "1.TCN"]
+
+
+def test_the_agreement_matrix_shows_the_chosen_measure_and_class():
+    made = {"shap": shap_like(4), "gradcam": cam_like(4), "random": cam_like(4, seed=9)}
+    table = agreement(made, n=20)
+    _, axis = plot_agreement(table)
+    assert labels(axis) == ["SHAP", "Grad-CAM", "random"]
+    expected = float(table["spearman"].sel({"class": "all"})[0, 1])
+    assert float(cells(axis)[0, 1]) == pytest.approx(expected, abs=0.006)
+    _, axis = plot_agreement(table, "overlap", "class 0")
+    assert axis.images[0].norm.vmin == 0
+    with pytest.raises(ValueError, match="got 'pearson'"):
+        plot_agreement(table, "pearson")
+    with pytest.raises(ValueError, match=r"\['all', 'class 0'\] \(got 'wave'\)"):
+        plot_agreement(table, "spearman", "wave")
+
+
+def test_the_confusion_matrix_counts_and_colours_by_share():
+    _, axis = plot_confusion([[8, 2], [0, 1]], ["sit_down", "wave"])
+    assert cells(axis) == {(0, 0): "8", (0, 1): "2", (1, 0): "", (1, 1): "1"}
+    np.testing.assert_allclose(axis.images[0].get_array(), [[0.8, 0.2], [0, 1]])
+    assert axis.get_title() == "accuracy 0.818 (n = 11)"
+    assert axis.get_ylabel() == "true class"
+    assert labels(axis) == ["sit down", "wave"]
+    # Writing stays legible: white on dark, black on light.
+    colours = [text.get_color() for text in axis.texts]
+    assert colours == ["white", "black", "black", "white"]
+    with pytest.raises(ValueError, match=r"a matrix \(3, 3\), a row per class \(got \(2, 2\)\)"):
+        plot_confusion([[1, 2], [3, 4]], list("abc"))
+
+
+def test_a_class_that_never_occurred_is_no_division_by_zero():
+    _, axis = plot_confusion([[0, 0], [1, 1]], ["a", "b"])
+    np.testing.assert_array_equal(axis.images[0].get_array()[0], [0, 0])

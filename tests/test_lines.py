@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from fake_explanations import shap_like
+
+from hargcn.plots import plot_convergence, plot_curves, plot_history
+from hargcn.ranking import convergence
+
+METHODS, SETS = ["shap", "gradcam main.1.tcn", "random"], ["important", "complement"]
+
+
+def curves():
+    values = np.random.default_rng(0).uniform(0.3, 0.7, size=(3, 2, 6))
+    dims = ("method", "set", "k")
+    data = {
+        f"accuracy{end}": (dims, values + d) for end, d in (("", 0), ("_low", -0.1), ("_high", 0.1))
+    }
+    band = {
+        f"accuracy_band_{end}": (dims[1:], values[2] + d)
+        for end, d in (("low", -0.2), ("high", 0.2))
+    }
+    area = {f"area{end}": (dims[:2], values[..., 0]) for end in ("", "_low", "_high")}
+    coords = {"method": METHODS, "set": SETS, "k": np.arange(6)}
+    return xr.Dataset({**data, **band, **area}, coords)
+
+
+def line(axis, label):
+    return next(each for each in axis.lines if each.get_label() == label)
+
+
+def edges(patch, k):
+    """Return the lower and upper edge of a filled band at k."""
+    x, y = patch.get_paths()[0].vertices.T
+    return y[x == k].min(), y[x == k].max()
+
+
+def test_a_panel_per_set_and_a_line_per_method_with_its_interval():
+    made = curves()
+    figure, axes = plot_curves(made)
+    assert len(axes) == 2
+    for axis, name in zip(axes, SETS, strict=True):
+        shap = made["accuracy"].sel({"method": "shap", "set": name})
+        np.testing.assert_array_equal(line(axis, "SHAP").get_ydata(), shap)
+        assert line(axis, "Grad-CAM main.1.tcn").get_color() != line(axis, "SHAP").get_color()
+        assert line(axis, "random").get_linestyle() == "--"
+        band, first, second = axis.collections  # random orders, then both methods
+        center = float(made["accuracy"].sel({"method": "random", "set": name, "k": 3}))
+        assert edges(band, 3) == pytest.approx((center - 0.2, center + 0.2))
+        assert edges(first, 3) == pytest.approx((float(shap[3]) - 0.1, float(shap[3]) + 0.1))
+        assert second.get_facecolor()[0, 3] < 0.5
+    assert axes[0].get_ylabel() == "accuracy"
+    assert axes[0].get_xlabel() == "number k of joints"
+    assert len(figure.legends[0].get_texts()) == 4
+
+
+def test_sets_and_segments_are_chosen():
+    _, axis = plot_curves(curves(), sets=["complement"])
+    assert axis.get_title() == "all but the most important perturbed"
+    cut = xr.concat([curves(), curves() + 0.2], "segment").assign_coords(segment=["0-12", "12-24"])
+    _, axis = plot_curves(cut, segment="12-24", sets=["important"])
+    np.testing.assert_allclose(line(axis, "SHAP").get_ydata(), curves()["accuracy"][0, 0] + 0.2)
+    with pytest.raises(ValueError, match=r"segment of \['0-12', '12-24'\] \(got None\)"):
+        plot_curves(cut)
+
+
+def test_unknown_measures_and_sets_are_named():
+    with pytest.raises(ValueError, match=r"measure of \['accuracy'\] \(got 'auc'\)"):
+        plot_curves(curves(), "auc")
+    with pytest.raises(ValueError, match=r"sets of .* \(got \['top'\]\)"):
+        plot_curves(curves(), sets=["top"])
+
+
+def test_convergence_rises_over_the_background_sizes_to_one():
+    table = convergence({n: shap_like(4, seed=n) for n in (5, 50, 500)}, n=50)
+    _, axis = plot_convergence(table)
+    (drawn,) = axis.lines
+    np.testing.assert_array_equal(drawn.get_xdata(), [5, 50, 500])
+    np.testing.assert_array_equal(drawn.get_ydata(), table["mean"])
+    assert axis.get_xscale() == "log"
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["5", "50", "500"]
+    assert axis.get_ylabel() == "Spearman ρ with 500 windows"
+
+
+def test_a_log_as_csv_readers_give_it_becomes_losses_and_shares():
+    rows = [
+        {"epoch": "1", "lr": "0.1", "train_loss": "2.5", "val_loss": "", "val_accuracy": "0.2"},
+        {"epoch": "2", "lr": "0.1", "train_loss": "1.5", "val_loss": "1.75", "val_accuracy": "0.6"},
+    ]
+    _, (losses, shares) = plot_history(rows)
+    np.testing.assert_array_equal(line(losses, "training loss").get_ydata(), [2.5, 1.5])
+    np.testing.assert_array_equal(line(losses, "validation loss").get_ydata(), [np.nan, 1.75])
+    np.testing.assert_array_equal(line(shares, "validation accuracy").get_ydata(), [0.2, 0.6])
+    assert len(losses.lines) + len(shares.lines) == 3
+    assert line(losses, "training loss").get_linestyle() == ":"
+    with pytest.raises(ValueError, match="at least one row with a column 'epoch'"):
+        plot_history([])

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toy_networks import explained, three_joints
+
+from hargcn.explainers.baselines import Constant, FakeCAM, Random
+from hargcn.metrics.masking import (
+    adcc,
+    add,
+    average_drop,
+    coherency,
+    complexity,
+    deletion,
+    increase,
+    insertion,
+    removal_curve,
+)
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + np.exp(-z))
+
+
+# The logit is 4; frozen, that is without the one cell (1, 0) that moves, it is 2.
+Y, FROZEN = sigmoid(4), sigmoid(2)
+SHARP = torch.tensor([[[0.0, 0, 0], [1, 0, 0]]])
+BLIND = 1 - SHARP
+# Half of the moving cell: its mean is 1.5, the logit 3, for what is kept and what is left.
+HALF = torch.tensor([[[0.0, 0, 1], [0.5, 0, 0]]])
+
+
+def test_average_drop_increase_and_add_by_hand():
+    model, x = three_joints()
+    drop = (Y - FROZEN) / Y
+    half = (Y - sigmoid(3)) / Y
+    for maps, kept, removed in ((SHARP, 0, drop), (BLIND, drop, 0), (HALF, half, half)):
+        each = explained(maps)
+        assert average_drop(model, x, each).item() == pytest.approx(kept, abs=1e-6)
+        assert add(model, x, each).item() == pytest.approx(removed, abs=1e-6)
+        assert increase(model, x, each).item() == 0
+    # Of the other class the moving joint speaks against: without it confidence rises.
+    other = explained(BLIND, target=1)
+    assert increase(model, x, other).item() == 1
+    assert average_drop(model, x, other).item() == 0
+
+
+def test_deletion_and_insertion_by_hand():
+    model, x = three_joints()
+    sharp, blind = explained(SHARP), explained(-SHARP)
+    curve = removal_curve(model, x, sharp, steps=6)[0]
+    np.testing.assert_allclose(curve, [Y] + [FROZEN] * 6, atol=1e-6)
+    first = (Y + FROZEN) / 2
+    found = deletion(model, x, sharp, steps=6).item()
+    assert found == pytest.approx((first + 5 * FROZEN) / 6, abs=1e-6)
+    found = insertion(model, x, sharp, steps=6).item()
+    assert found == pytest.approx((first + 5 * Y) / 6, abs=1e-6)
+    # The opposite map deletes the evidence last.
+    found = deletion(model, x, blind, steps=6).item()
+    assert found == pytest.approx((first + 5 * Y) / 6, abs=1e-6)
+
+
+def test_adcc_by_hand():
+    model, x = three_joints()
+    each = explained(HALF)
+    assert complexity(each, 2).item() == 0.25
+    same = coherency(model, x, each, lambda *_: each)
+    assert same.item() == pytest.approx(1)
+    opposite = coherency(model, x, each, lambda *_: explained(-HALF))
+    assert opposite.item() == pytest.approx(0, abs=1e-7)
+    drop = (Y - sigmoid(3)) / Y
+    by_hand = 3 / (1 + 1 / 0.75 + 1 / (1 - drop))
+    assert adcc(model, x, each, lambda *_: each).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_a_map_that_keeps_everything_has_no_adcc():
+    model, x = three_joints()
+    constant = Constant()(model, x, 0)
+    assert average_drop(model, x, constant).item() == 0
+    assert increase(model, x, constant).item() == 0
+    assert complexity(constant, 2).item() == 1
+    assert coherency(model, x, constant, Constant()).item() == 0.5
+    assert adcc(model, x, constant, Constant()).item() == 0
+
+
+def test_the_fake_wins_average_drop_and_is_exposed_by_complexity_and_adcc():
+    model, x = three_joints()
+    x = x.repeat(1, 1, 1, 20, 1, 1)
+    fake, honest = FakeCAM()(model, x, 0), explained(SHARP.repeat(1, 20, 1))
+    assert average_drop(model, x, fake).item() == pytest.approx(0, abs=1e-6)
+    assert average_drop(model, x, honest).item() == pytest.approx(0, abs=1e-6)
+    assert complexity(fake, 40).item() > 0.99
+    assert complexity(honest, 40).item() < 0.2
+    assert adcc(model, x, fake, FakeCAM()).item() < 0.03
+    assert adcc(model, x, honest, lambda *_: honest).item() > 0.9
+
+
+def test_a_random_explainer_is_no_more_coherent_than_chance():
+    model, x = three_joints()
+    x = x.repeat(12, 1, 1, 20, 1, 1) + torch.arange(12.0)[:, None, None, None, None, None] / 100
+    each = Random(3)(model, x, 0)
+    assert float(coherency(model, x, each, Random(3)).mean()) == pytest.approx(0.5, abs=0.08)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import xarray as xr
+from fake_explanations import explanation, shap_like
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import spearmanr
+
+from hargcn.ranking import (
+    Ranking,
+    class_name,
+    convergence,
+    joint_names,
+    ordering,
+    sample_groups,
+    top_k_overlap,
+    write_csv,
+)
+
+SCORES = arrays(float, (3, 7), elements=st.integers(-9, 9), fill=st.nothing())
+
+
+def test_signed_puts_evidence_against_last_and_magnitude_puts_it_first():
+    scores = [[0.1, -5.0, 2.0, 0.0]]
+    np.testing.assert_array_equal(ordering(scores), [[2, 0, 3, 1]])
+    np.testing.assert_array_equal(ordering(scores, "magnitude"), [[1, 2, 0, 3]])
+
+
+def test_ties_keep_the_order_of_the_joints_and_nan_comes_last():
+    np.testing.assert_array_equal(ordering([1.0, np.nan, 1.0, 2.0]), [3, 0, 2, 1])
+
+
+def test_an_unknown_order_is_named():
+    with pytest.raises(ValueError, match="'signed' or 'magnitude'.*'ascending'"):
+        ordering([1.0], "ascending")
+
+
+def test_overlap_on_paper():
+    a, b = [5.0, 4.0, 3.0, 2.0], [5.0, 0.0, 4.0, -9.0]
+    assert top_k_overlap(a, b, 1) == 1.0
+    assert top_k_overlap(a, b, 2) == 0.5
+    assert top_k_overlap(a, b, 2, "magnitude") == 0.5
+    assert top_k_overlap(a, b, 4) == 1.0
+    with pytest.raises(ValueError, match="k from 1 to 4 joints"):
+        top_k_overlap(a, b, 5)
+
+
+def test_random_orders_overlap_by_chance():
+    a, b = np.random.default_rng(0).normal(size=(2, 4000, 20))
+    assert top_k_overlap(a, b, 5).mean() == pytest.approx(5 / 20, abs=0.01)
+
+
+@given(SCORES, st.permutations(range(7)), st.sampled_from(["signed", "magnitude"]))
+@settings(max_examples=30, deadline=None)
+def test_relabelling_joints_relabels_the_ranking(scores, permutation, by):
+    # Distinct scores: ties are broken by the order of the joints, which relabelling changes.
+    scores = scores + np.linspace(0, 0.5, 7)
+    permutation = np.array(permutation)
+    np.testing.assert_array_equal(
+        permutation[ordering(scores[:, permutation], by)], ordering(scores, by)
+    )
+    there = Ranking(xr.DataArray(scores, dims=("sample", "joint")), by)
+    moved = Ranking(xr.DataArray(scores[:, permutation], dims=("sample", "joint")), by)
+    np.testing.assert_array_equal(moved.ranks, there.ranks[:, permutation])
+    np.testing.assert_array_equal(moved.top(3), there.top(3)[:, permutation])
+
+
+@given(SCORES, st.integers(1, 7))
+@settings(max_examples=30, deadline=None)
+def test_the_top_set_holds_k_joints_none_worse_than_those_outside(scores, k):
+    top = Ranking(xr.DataArray(scores, dims=("sample", "joint"))).top(k).to_numpy()
+    assert (top.sum(axis=1) == k).all()
+    inside = np.where(top, scores, np.inf).min(axis=1)
+    outside = np.where(top, -np.inf, scores).max(axis=1)
+    assert (inside >= outside).all()
+
+
+def test_scores_are_signed_means_over_all_other_axes():
+    made = shap_like(3)
+    ranking = Ranking.of(made)
+    np.testing.assert_allclose(ranking.scores, made.values.to_numpy().mean((1, 2, 3, 5)))
+    assert ranking.joints[0] in made.skeleton.joints
+    assert ranking.name == "shap"
+
+
+def test_the_summary_is_sorted_by_the_median_and_its_mean_lies_in_its_interval():
+    made = explanation([[0, 3, 1], [0, 5, 1], [0, 40, -50]], ("sample", "joint"), joint=list("abc"))
+    table = Ranking.of(made).summary(n=200)
+    assert list(table["joint"].to_numpy()) == ["b", "c", "a"]
+    np.testing.assert_array_equal(table["median"], [5, 1, 0])
+    np.testing.assert_array_equal(table["rank"], [1, 7 / 3, 8 / 3])
+    assert (table["mean_low"] <= table["mean"]).all()
+    assert (table["mean"] <= table["mean_high"]).all()
+    np.testing.assert_array_equal(Ranking.of(made).medians, [5, 1, 0])
+    by_size = Ranking.of(made, "magnitude")
+    np.testing.assert_array_equal(by_size.order[2], [2, 1, 0])
+
+
+def test_an_explanation_without_joints_cannot_be_ranked():
+    with pytest.raises(ValueError, match=r"axis 'joint' \(got \('sample', 'time'\)\)"):
+        Ranking.of(explanation(np.zeros((2, 3)), ("sample", "time")))
+
+
+def test_convergence_is_spearman_against_the_largest_background():
+    runs = {n: shap_like(6, seed=n) for n in (100, 5, 20)}
+    table = convergence(runs, n=100)
+    assert list(table["background"].to_numpy()) == [5, 20, 100]
+    a, b = (runs[n].joint_scores().to_numpy() for n in (5, 100))
+    peer = [spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(table["rho"].sel(background=5), peer)
+    assert table["mean"].sel(background=5) == pytest.approx(np.mean(peer))
+    assert float(table["mean"].sel(background=100)) == 1
+
+
+def test_names_come_from_coordinates_then_the_skeleton_then_numbers():
+    made = shap_like(2)
+    assert class_name(made, 1) == "class 1"
+    named = made.assign(classes='["wave", "clap"]')
+    assert class_name(named, 1) == "clap"
+    assert joint_names(made)[0] == "head"
+    assert joint_names(explanation(np.zeros((1, 2)), ("sample", "joint"))) == ["0", "1"]
+    assert sample_groups(made) is None
+    stored = made.assign({"group": np.array(["s1", "s2"])})
+    assert list(sample_groups(stored)) == ["s1", "s2"]
+    assert list(sample_groups(stored, [7, 8])) == [7, 8]
+
+
+def test_csv_holds_a_row_per_entry_without_the_single_samples(tmp_path):
+    table = convergence({5: shap_like(3), 9: shap_like(3, seed=2)}, n=50)
+    write_csv(table, tmp_path / "new" / "table.csv")
+    with (tmp_path / "new" / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["background"] for row in rows] == ["5", "9"]
+    assert set(rows[0]) == {"background", "mean", "low", "high"}
+    assert float(rows[0]["mean"]) == pytest.approx(float(table["mean"][0]), rel=1e-5)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from toy_networks import explained, three_joints
+
+from hargcn.metrics.registry import METRICS, Case
+
+NAMES = (
+    "pgi,pgu,deletion,insertion,average-drop,increase,add,coherency,complexity,adcc,"
+    "sensitivity-n,infidelity,localisation,ris,rrs,ros,randomisation"
+)
+
+
+def case(**more: object) -> Case:
+    model, x = three_joints()
+    return Case(model, x, explained(torch.tensor([[[0.0, 0, 0], [1, 0, 0]]])), **more)
+
+
+def test_every_measure_of_the_command_line_is_known_and_says_where_it_is_defined():
+    assert set(NAMES.split(",")) <= set(METRICS)
+    assert all(metric.source for metric in METRICS.values())
+
+
+def test_measures_that_explain_again_know_how_often():
+    again = {name: metric.calls(case()) for name, metric in METRICS.items() if metric.calls(case())}
+    assert again == {
+        "coherency": 1,
+        "adcc": 1,
+        "ris": 5,
+        "rrs": 5,
+        "ros": 5,
+        "randomisation": 4,
+        "class-sensitivity": 1,
+    }
+
+
+def test_what_a_measure_lacks_is_named():
+    for name, metric in METRICS.items():
+        if metric.calls(case()):
+            with pytest.raises(ValueError, match="Expected an explainer for 'toy'"):
+                metric.compute(case())
+        elif metric.truth:
+            with pytest.raises(ValueError, match="Expected planted evidence for localisation"):
+                metric.compute(case())
+        else:
+            assert metric.compute(case()).sizes["sample"] == 1, name

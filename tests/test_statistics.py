@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from hargcn.statistics import cluster_bootstrap, rank_correlation
+
+FLOATS = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 2))
+
+
+def test_the_estimate_is_the_plain_mean_of_the_rows_not_of_the_groups():
+    values, groups = np.array([0.0, 0.0, 0.0, 8.0]), ["a", "a", "a", "b"]
+    estimate, low, high = cluster_bootstrap(values, groups)
+    assert estimate == 2.0
+    assert (low, high) == (0.0, 8.0)
+
+
+def test_without_groups_it_is_scipys_percentile_bootstrap():
+    values = np.random.default_rng(0).exponential(size=60)
+    _, low, high = cluster_bootstrap(values, n=20_000)
+    peer = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=1
+    ).confidence_interval
+    assert (low, high) == pytest.approx((peer.low, peer.high), abs=0.01)
+
+
+def test_intervals_cover_the_true_mean_about_as_often_as_they_promise():
+    rng = np.random.default_rng(1)
+    # 200 studies at once: 40 subjects of 5 windows, alike within a subject; true mean 0.
+    subjects = np.repeat(np.arange(40), 5)
+    values = rng.normal(size=(40, 200))[subjects] + 0.3 * rng.normal(size=(200, 200))
+    _, low, high = cluster_bootstrap(values, subjects, n=400)
+    clustered = np.mean((low < 0) & (high > 0))
+    _, low, high = cluster_bootstrap(values, n=400)
+    naive = np.mean((low < 0) & (high > 0))
+    assert 0.88 <= clustered <= 0.99
+    assert naive < 0.75
+
+
+def test_any_statistic_agrees_with_the_fast_path_of_the_mean():
+    rng = np.random.default_rng(2)
+    values, groups = rng.normal(size=(30, 3)), rng.integers(0, 7, 30)
+    fast = cluster_bootstrap(values, groups, n=200)
+    slow = cluster_bootstrap(values, groups, lambda rows, axis: rows.mean(axis), n=200)
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_the_median_is_a_statistic_too():
+    values = np.r_[np.zeros(50), 1e6]
+    estimate, low, high = cluster_bootstrap(values, statistic=np.median, n=200)
+    assert estimate == low == high == 0
+
+
+def test_missing_measurements_are_left_out_and_never_count_as_zero():
+    values = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 5.0]])
+    estimate, low, high = cluster_bootstrap(values)
+    np.testing.assert_array_equal(estimate, [2.0, 5.0])
+    assert (low[0], high[0]) == (1.0, 3.0)
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_nothing_measured_is_nan():
+    interval = cluster_bootstrap([np.nan, np.nan])
+    assert all(np.isnan(each) for each in interval)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_one_subject_gives_no_interval(statistic):
+    estimate, low, high = cluster_bootstrap([1.0, 2.0, 3.0], ["s1"] * 3, statistic, n=20)
+    assert estimate == 2.0
+    assert np.isnan(low)
+    assert np.isnan(high)
+
+
+@given(arrays(float, (8, 2), elements=FLOATS), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_intervals_are_reproducible_ordered_and_move_with_the_values(values, seed):
+    groups = np.arange(8) // 2
+    first = cluster_bootstrap(values, groups, n=50, seed=seed)
+    again = cluster_bootstrap(values, groups, n=50, seed=seed)
+    moved = cluster_bootstrap(2 * values + 1, groups, n=50, seed=seed)
+    for a, b, c in zip(first, again, moved, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(2 * a + 1, c, atol=1e-9)
+    assert (first.low <= first.high).all()
+
+
+def test_the_global_generator_is_left_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 the global state is what is tested
+    cluster_bootstrap(np.arange(5.0))
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"values": []}, r"at least one sample \(got shape \(0,\)\)"),
+        ({"values": [1.0], "level": 1.0}, "0 < level < 1"),
+        ({"values": [1.0], "n": 0}, "n >= 1"),
+        ({"values": [1.0, 2.0], "groups": ["a"]}, "Expected 2 groups"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cluster_bootstrap(**arguments)
+
+
+@pytest.mark.parametrize(("kind", "peer"), [("spearman", "spearmanr"), ("kendall", "kendalltau")])
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_rank_correlation_is_scipys(kind, peer, data):
+    # Few distinct integers, so that ties are common.
+    a, b = (data.draw(arrays(float, (3, 9), elements=st.integers(0, 5))) for _ in "ab")
+    got = rank_correlation(a, b, kind)
+    for x, y, value in zip(a, b, got, strict=True):
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(getattr(stats, peer)(x, y).statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "kendall"])
+def test_rank_correlation_ignores_monotone_scaling_and_refuses_nan(kind):
+    a = np.random.default_rng(3).normal(size=(2, 4, 12))
+    np.testing.assert_allclose(rank_correlation(a, np.exp(a), kind), np.ones((2, 4)))
+    np.testing.assert_allclose(rank_correlation(a, -a, kind), -np.ones((2, 4)))
+    a[0, 0, 0] = np.nan
+    assert np.isnan(rank_correlation(a, a, kind)).sum() == 1
+
+
+def test_rank_correlation_names_its_bad_arguments():
+    with pytest.raises(ValueError, match="one shape"):
+        rank_correlation([1.0, 2.0], [1.0])
+    with pytest.raises(ValueError, match="got 'pearson'"):
+        rank_correlation([1.0, 2.0], [1.0, 2.0], "pearson")

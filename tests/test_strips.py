@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_explanations import FRAMES, cam_like, shap_like
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hargcn.plots import plot_strip, save_gif
+from hargcn.skeleton import skeleton
+
+
+def positions(layout="kinect20", persons=1):
+    made = skeleton(layout)
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(made.ndim, FRAMES, made.n_joints, persons))
+
+
+def bodies(axis):
+    return [each for each in axis.collections if isinstance(each, PathCollection)]
+
+
+def captions(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_one_body_per_chosen_frame_side_by_side_in_their_order():
+    _, axis = plot_strip(cam_like(2), 1, positions(), [3, 10, 20])
+    assert len(bodies(axis)) == 3
+    centres = [body.get_offsets()[:, 0].mean() for body in bodies(axis)]
+    assert centres == sorted(centres)
+    assert [text.splitlines()[0] for text in captions(axis)] == ["frame 3", "frame 10", "frame 20"]
+    assert axis.get_aspect() == 1
+
+
+def test_by_default_the_frame_of_the_largest_attribution_is_among_them_and_marked():
+    made = shap_like(1)
+    made.values.to_numpy()[0, :, :, 1, 7] = 50.0
+    _, axis = plot_strip(made, 0, positions(), 4, fps=10)
+    assert captions(axis)[0] == "frame 1\n0.10 s\nlargest"
+    assert len(captions(axis)) == 5
+    assert len(captions(plot_strip(made, 0, positions())[1])) == 7
+    made.values.to_numpy()[0, :, :, 9, 7] = 90.0
+    _, axis = plot_strip(made, 0, positions(), 4)
+    # Evenly spaced would be 5, 9, 14, 18: the largest takes its neighbour's place.
+    assert captions(axis) == ["frame 5", "frame 9\nlargest", "frame 14", "frame 18"]
+
+
+def test_stored_movement_and_rate_are_the_default():
+    place = positions()
+    stored = (("sample", "space", "frame", "joint", "person"), np.stack([place * 9, place]))
+    made = cam_like(2).assign({"positions": stored}, fps=12.0)
+    _, own = plot_strip(made, 1, frames=[12])
+    _, same = plot_strip(cam_like(2), 1, place, [12], fps=12)
+    np.testing.assert_array_equal(bodies(own)[0].get_offsets(), bodies(same)[0].get_offsets())
+    assert captions(own) == captions(same) == ["frame 12\n1.00 s"]
+    with pytest.raises(ValueError, match=r"expected positions \(none stored\)"):
+        plot_strip(cam_like(2), 1)
+
+
+def test_a_coarse_map_lights_up_in_the_frames_of_its_cell_only():
+    cam = cam_like(1, cells=6)
+    cam.values.to_numpy()[:] = 0
+    cam.values.to_numpy()[0, 2, 4] = 1.0  # frames 8 to 11
+    _, axis = plot_strip(cam, 0, positions(), [7, 8, 11, 12])
+    largest = [body.get_sizes().max() for body in bodies(axis)]
+    assert largest[1] == largest[2] > 5 * largest[0]
+    assert largest[0] == largest[3]
+    # All other joints are neutral: the lightest grey there is.
+    colours = bodies(axis)[0].get_facecolors()[:, :3]
+    assert np.ptp(colours, axis=1).max() < 0.01
+
+
+def test_two_persons_and_two_dimensions_are_drawn_image_axes_downwards():
+    made = shap_like(1, persons=2)
+    _, axis = plot_strip(made, 0, positions(persons=2), [2, 5])
+    assert len(bodies(axis)) == 4
+    layout = skeleton("inmotion29")
+    flat = positions("inmotion29")
+    _, axis = plot_strip(shap_like(1, layout), 0, flat, [0])
+    assert layout.up == "-y"
+    drawn = np.sort(bodies(axis)[0].get_offsets()[:, 1])
+    np.testing.assert_allclose(drawn, np.sort(-flat[1, 0, :, 0]))
+
+
+def test_an_absent_person_leaves_one_body():
+    made, place = shap_like(1, persons=2), positions(persons=2)
+    place[..., 1] = 0
+    _, axis = plot_strip(made, 0, place, [4])
+    assert [len(body.get_offsets()) for body in bodies(axis)] == [20, 0]
+
+
+def test_views_differ_and_the_callers_axes_are_used():
+    figure = Figure()
+    given = figure.subplots()
+    made, axis = plot_strip(cam_like(1), 0, positions(), [0], ax=given)
+    assert (made, axis) == (figure, given)
+    _, side = plot_strip(cam_like(1), 0, positions(), [0], view="side")
+    assert not np.allclose(
+        np.sort(bodies(axis)[0].get_offsets()[:, 0]), np.sort(bodies(side)[0].get_offsets()[:, 0])
+    )
+
+
+def test_the_bar_of_a_positive_map_has_no_negative_half():
+    cam = cam_like(1)
+    figure, _ = plot_strip(cam, 0, positions(), [0])
+    assert figure.axes[1].get_ylim()[0] < 0
+    cam.values.to_numpy()[:] = np.abs(cam.values)
+    figure, _ = plot_strip(cam, 0, positions(), [0])
+    assert figure.axes[1].get_ylim()[0] == 0
+    assert figure.axes[1].get_ylabel() == "attribution (logit)"
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([24], r"frames from 0 to 23 \(got \[24\]\)"),
+        ([], "frames from 0 to 23"),
+        (0, "at least one frame"),
+    ],
+)
+def test_frames_outside_the_window_are_refused(frames, message):
+    with pytest.raises(ValueError, match=message):
+        plot_strip(cam_like(1), 0, positions(), frames)
+
+
+def test_frames_without_anybody_are_refused():
+    place = positions()
+    place[:, 5] = np.nan
+    with pytest.raises(ValueError, match="at least one joint in the chosen frames"):
+        plot_strip(cam_like(1), 0, place, [5])
+
+
+def test_a_gif_moves_at_the_recordings_speed(tmp_path):
+    path = tmp_path / "clip.gif"
+    save_gif(cam_like(1), 0, positions(), path, step=6, fps=30, dpi=40)
+    with Image.open(path) as clip:
+        assert clip.n_frames == FRAMES // 6
+        assert clip.info["duration"] == 200
+        first = np.asarray(clip.convert("RGB"))
+        clip.seek(1)
+        assert (np.asarray(clip.convert("RGB")) != first).any()
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.gif"]
+    with pytest.raises(ValueError, match=r"moving picture .gif \(got '.mp4'\)"):
+        save_gif(cam_like(1), 0, positions(), tmp_path / "clip.mp4")
+
+
+def test_bones_connect_the_joints_of_their_own_frame():
+    _, axis = plot_strip(cam_like(1), 0, positions(), [0, 12])
+    lines = [each for each in axis.collections if isinstance(each, LineCollection)]
+    for bones, body in zip(lines, bodies(axis), strict=True):
+        ends = {tuple(np.round(end, 9)) for bone in bones.get_segments() for end in bone}
+        assert ends == {tuple(np.round(point, 9)) for point in body.get_offsets()}

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from hargcn.plots import plot_history, save_figure
+from hargcn.plots.style import SIGNED, canvas, method_name, signed_bar, signed_norm, wrapped
+
+
+@pytest.mark.parametrize("values", [[-1.0, 0.5], [0.1, 7.0], [-3.0, -2.0], [0.0, 0.0], [np.nan, 2]])
+def test_zero_is_the_neutral_colour_whatever_the_values(values):
+    norm = signed_norm(values)
+    assert norm(0.0) == 0.5
+    red, green, blue, _ = mpl.colormaps[SIGNED](norm(0.0))
+    assert max(red, green, blue) - min(red, green, blue) < 0.01
+    assert min(red, green, blue) > 0.95
+
+
+def test_opposite_values_get_opposite_colours_of_equal_strength():
+    norm = signed_norm([-2.0, 1.0])
+    assert norm(-1.0) == pytest.approx(1 - norm(1.0))
+    assert (norm.vmin, norm.vmax) == (-2, 2)
+    assert signed_norm([5.0], limit=3.0).vmax == 3
+
+
+def test_a_bar_without_negative_values_shows_its_upper_half():
+    for low, bottom in ((0.0, 0.0), (-0.1, -2.0)):
+        figure, (axis,) = canvas(None, (3, 3))
+        bar = signed_bar(figure, axis, signed_norm([2.0]), "attribution", low)
+        assert bar.ax.get_ylim() == (bottom, 2.0)
+
+
+def test_axes_of_the_caller_are_used_and_counted():
+    figure = Figure()
+    given = figure.subplots(1, 2)
+    assert canvas(given, (3, 3), 2) == (figure, list(given))
+    assert canvas(given[0], (3, 3))[1] == [given[0]]
+    with pytest.raises(ValueError, match=r"Expected 3 axes.*\(got 2\)"):
+        canvas(given, (3, 3), 3)
+
+
+def test_names_are_those_that_papers_print():
+    assert method_name("gradcam main.1.tcn") == "Grad-CAM main.1.tcn"
+    assert method_name("shap") == "SHAP"
+    assert method_name("something new") == "something new"
+    assert wrapped("aa bb " * 20, 4).count("\n") == 2
+
+
+def test_pictures_are_saved_whole_by_suffix_and_reproducibly(tmp_path):
+    for suffix, magic in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        contents = []
+        for run in ("a", "b"):
+            figure, _ = plot_history([{"epoch": 1, "val_loss": 2.0}])
+            path = tmp_path / run / f"picture.{suffix}"
+            save_figure(figure, path)
+            contents.append(path.read_bytes())
+        assert contents[0].startswith(magic)
+        assert contents[0] == contents[1]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "picture.pdf",
+        "picture.png",
+        "picture.svg",
+    ]
+    with pytest.raises(ValueError, match=r"expected a picture .png, .svg or .pdf \(got '.txt'\)"):
+        save_figure(Figure(), tmp_path / "picture.txt")
+
+
+def test_drawing_leaves_no_settings_and_loads_neither_pyplot_nor_torch():
+    code = (
+        # Asking for the back end would itself load pyplot.
+        "import sys, hargcn.plots as p, matplotlib as m;"
+        "now = lambda: {k: m.rcParams[k] for k in m.rcParams if k != 'backend'};"
+        "before = now(); p.plot_history([{'epoch': 1, 'val_loss': 2.0}]);"
+        "assert now() == before;"
+        "loaded = {'torch', 'matplotlib.pyplot'} & set(sys.modules);"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy_networks import Planted, explained, planted_windows
+
+from hargcn.explainers.baselines import Constant, FakeCAM
+from hargcn.metrics.registry import METRICS, Case
+from hargcn.metrics.run import Run
+from hargcn.metrics.table import evaluate, forecast
+from hargcn.perturbation import InputEdit
+
+PLAIN = ["pgi", "pgu", "deletion", "insertion", "average-drop", "add", "complexity", "infidelity"]
+
+
+def gradient_times_movement(model, x, target):
+    """Explain `Planted` by its gradient: right by construction."""
+    x = x.clone().requires_grad_()
+    logits = model(x)
+    chosen = logits.gather(1, torch.as_tensor(target)[:, None]).sum()
+    (gradient,) = torch.autograd.grad(chosen, x)
+    maps = (gradient * (x - x[:, :, :1])).sum((1, 4))
+    return explained(maps.detach(), torch.as_tensor(target), "gradient")
+
+
+@pytest.fixture(scope="module")
+def judged():
+    x, label, truth = planted_windows(48)
+    x, truth = x[label == 1], truth[label == 1].numpy()
+    model = Planted(2, slice(4, 8))
+    target = torch.ones(len(x), dtype=int)
+    honest = gradient_times_movement(model, x, target)
+    made = {
+        "gradient": honest,
+        "negated": explained(-torch.from_numpy(honest.values.to_numpy()), 1),
+        "constant": Constant()(model, x, target),
+        "fakecam": FakeCAM()(model, x, target),
+    }
+    distractor = np.zeros_like(truth)
+    distractor[:, 4:8, 4] = True
+    case = Case(
+        model,
+        x,
+        honest,
+        truth=truth,
+        distractor=distractor,
+        layer="",
+        neighbour=InputEdit("noise", 0.01),
+        run=Run(),
+    )
+    explainers = {
+        "gradient": gradient_times_movement,
+        "constant": Constant(),
+        "fakecam": FakeCAM(),
+    }
+    metrics = [name for name in METRICS if name != "rrs"]
+    groups = np.arange(len(x)) // 2
+    return evaluate(case, made, metrics, explainers=explainers, groups=groups), case, explainers
+
+
+def row(table, metric, method):
+    rows = table.rows
+    return rows[(rows["metric"] == metric) & (rows["method"] == method)].iloc[0]
+
+
+def test_the_truth_beats_the_random_explanation_with_intervals_apart(judged):
+    table = judged[0]
+    for metric in ("pgi", "insertion", "localisation:energy", "localisation:auroc"):
+        assert row(table, metric, "truth")["low"] > row(table, metric, "random")["high"], metric
+    for metric in ("pgu", "deletion", "localisation:outside-inside"):
+        assert row(table, metric, "truth")["high"] < row(table, metric, "random")["low"], metric
+
+
+def test_the_honest_explanation_lies_at_the_ceiling_and_its_negation_below_chance(judged):
+    table = judged[0]
+    for metric in ("pgi", "insertion", "localisation:auroc"):
+        honest, negated = (row(table, metric, m) for m in ("gradient", "negated"))
+        assert honest["estimate"] == pytest.approx(honest["ceiling"], abs=0.03), metric
+        assert negated["estimate"] < negated["chance"], metric
+    assert row(table, "sensitivity-n", "gradient")["estimate"] > 0.8
+    assert row(table, "sensitivity-n", "negated")["estimate"] < -0.8
+
+
+def test_the_random_explanation_is_at_chance_on_every_measure(judged):
+    table = judged[0]
+    truth = judged[1].truth
+    expected = {
+        "localisation:energy": truth.mean(),
+        "localisation:auroc": 0.5,
+        "localisation:distractor-energy": 0.5,
+        "localisation:distractor-auroc": 0.5,
+        "sensitivity-n": 0,
+        "coherency": 0.5,
+        "complexity": 0.5,
+        "randomisation": 0,
+        "class-sensitivity": 0,
+    }
+    for metric, level in expected.items():
+        assert row(table, metric, "random")["estimate"] == pytest.approx(level, abs=0.08), metric
+    ratio = row(table, "localisation:outside-inside", "random")
+    assert ratio["low"] < 1 < ratio["high"]
+    for metric in PLAIN:
+        found = row(table, metric, "random")
+        assert found["estimate"] == found["chance"]
+    # A ranking without content, random or constant, gains the same.
+    for metric in ("pgi", "pgu", "deletion", "insertion"):
+        random, constant = (row(table, metric, m) for m in ("random", "constant"))
+        assert constant["low"] <= random["high"], metric
+        assert random["low"] <= constant["high"], metric
+
+
+def test_the_fake_is_exposed_by_complexity_adcc_pgi_and_localisation(judged):
+    table = judged[0]
+    assert row(table, "average-drop", "fakecam")["estimate"] < 1e-3
+    assert row(table, "add", "fakecam")["estimate"] > 0.9 * row(table, "add", "truth")["estimate"]
+    assert row(table, "complexity", "fakecam")["estimate"] > 0.95
+    assert row(table, "adcc", "fakecam")["high"] < row(table, "adcc", "gradient")["low"]
+    assert row(table, "pgi", "fakecam")["high"] < row(table, "pgi", "gradient")["low"]
+    energy = row(table, "localisation:energy", "fakecam")
+    assert energy["estimate"] == pytest.approx(judged[1].truth.mean(), abs=0.01)
+
+
+def test_measures_that_explain_again_are_left_out_without_an_explainer(judged):
+    table = judged[0]
+    for metric in ("coherency", "adcc", "ris", "ros", "randomisation", "class-sensitivity"):
+        for method in ("negated", "truth"):
+            assert row(table, metric, method)["n"] == 0
+            assert np.isnan(row(table, metric, method)["estimate"])
+        assert row(table, metric, "gradient")["n"] > 0
+
+
+def test_text_and_csv_hold_every_measure_and_method(judged, tmp_path):
+    table = judged[0]
+    table.save(tmp_path / "table.csv")
+    again = pd.read_csv(tmp_path / "table.csv")
+    assert len(again) == len(table.rows)
+    assert {"estimate", "low", "high", "n", "chance", "ceiling", "better", "source"} <= set(again)
+    lines = table.text().splitlines()
+    assert lines[0].split()[:6] == ["gradient", "negated", "constant", "fakecam", "random", "truth"]
+    assert any(line.startswith("pgi ") and "Tempel et al. 2024" in line for line in lines)
+    assert any(line.startswith("coherency ") and " - " in line for line in lines)
+    assert table.samples["pgi"].dims == ("explanation", "sample")
+
+
+def test_the_cost_of_explaining_again_is_forecast(judged):
+    _, case, _ = judged
+    calls = []
+
+    def counted(model, x, target):
+        calls.append(len(x))
+        return gradient_times_movement(model, x, target)
+
+    for metrics in (["pgi", "deletion"], ["ris", "ros", "coherency"]):
+        seconds = forecast(case, {"gradient": counted}, metrics)["gradient"]
+        assert (seconds > 0) == (metrics[0] == "ris")
+    calls.clear()
+    evaluate(case, {"g": case.explanation}, ["ris", "ros"], explainers={"g": counted}, random=1)
+    # RIS and ROS share their neighbours.
+    assert sum(calls) == case.neighbours * len(case.x)
+
+
+def test_wrong_requests_are_refused(judged):
+    _, case, _ = judged
+    with pytest.raises(ValueError, match=r"Expected metrics of pgi, .* \(got \['pig'\]\)"):
+        evaluate(case, {"g": case.explanation}, ["pig"])
+    with pytest.raises(ValueError, match="a layer whose output is the representation of rrs"):
+        evaluate(case, {"g": case.explanation}, ["rrs"])
