@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from hargcn.cutting import WindowConfig
 from hargcn.model import ModelConfig
@@ -24,28 +24,26 @@ Settings = TypeVar("Settings", bound=BaseModel)
 class PrepareConfig(BaseModel):
     """How recordings become windows.
 
-    `preprocess` is the name of a published chain or its settings.
+    `preprocess` is the name of a published chain (see `PRESETS`) or settings of one's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preprocess: str | PreprocessConfig = "none"
+    preprocess: PreprocessConfig = PRESETS["none"]
     windows: WindowConfig = WindowConfig()
     split: SplitConfig | None = None
     synthetic: SyntheticConfig = SyntheticConfig()
     plant: PlantConfig = PlantConfig()
 
-    @property
-    def chain(self) -> PreprocessConfig:
-        """The preprocessing, looked up by name where it has one."""
-        if isinstance(self.preprocess, PreprocessConfig):
-            return self.preprocess
-        if self.preprocess not in PRESETS:
-            raise ValueError(
-                f"Expected a preprocessing of {', '.join(PRESETS)} or its settings "
-                f"(got {self.preprocess!r})"
-            )
-        return PRESETS[self.preprocess]
+    @field_validator("preprocess", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            near = _nearest(value, PRESETS)
+            raise ValueError(f"Expected a chain of {', '.join(PRESETS)}, or settings{near}")
+        return PRESETS[value]
 
 
 class ExperimentConfig(BaseModel):
@@ -69,8 +67,21 @@ class ExperimentConfig(BaseModel):
     train: TrainConfig = TrainConfig()
 
 
-def read_config(path: str | Path | None, changes: Sequence[str] = ()) -> ExperimentConfig:
+def read_config(
+    path: str | Path | None,
+    changes: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> ExperimentConfig:
     """Read an experiment file and apply `key.sub=value` changes.
+
+    Parameters
+    ----------
+    path
+        The file; None for an empty one.
+    changes
+        They win over the file.
+    defaults
+        Settings, nested as in a file, that hold where neither file nor changes say otherwise.
 
     Raises
     ------
@@ -81,13 +92,12 @@ def read_config(path: str | Path | None, changes: Sequence[str] = ()) -> Experim
         wrong value.
     """
     content = {} if path is None else _load(Path(path))
-    source = "settings" if path is None else str(path)
     for change in changes:
-        key, separator, value = change.partition("=")
-        if not separator or not key:
-            raise ValueError(f"--set: expected key.sub=value (got {change!r})")
-        _put(content, key.split("."), yaml.safe_load(value), change)
-    return checked(ExperimentConfig, content, source)
+        _put(content, change)
+    sources = ([] if path is None else [str(path)]) + (["--set"] if changes else [])
+    return checked(
+        ExperimentConfig, _over(defaults or {}, content), " with ".join(sources) or "settings"
+    )
 
 
 def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Settings:
@@ -114,23 +124,47 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _put(content: dict[str, Any], keys: list[str], value: Any, change: str) -> None:
-    for key in keys[:-1]:
-        inner = content.setdefault(key, {})
-        if not isinstance(inner, dict):
+def _put(content: dict[str, Any], change: str) -> None:
+    """Apply one `key.sub=value`."""
+    name, separator, text = change.partition("=")
+    if not separator or not name:
+        raise ValueError(f"--set: expected key.sub=value (got {change!r})")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set: expected a YAML value behind '=' (got {change!r})") from error
+    *outer, last = name.split(".")
+    for key in outer:
+        if content.get(key) is None:
+            content[key] = {}
+        content = content[key]
+        if not isinstance(content, dict):
             raise ValueError(f"--set {change}: {key} holds a value, not further keys")  # noqa: TRY004 a user's text
-        content = inner
-    content[keys[-1]] = value
+    content[last] = value
+
+
+def _over(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over defaults, key by key at every depth."""
+    merged = {**defaults, **content}
+    for key in defaults.keys() & content.keys():
+        if isinstance(defaults[key], Mapping) and isinstance(content[key], Mapping):
+            merged[key] = _over(defaults[key], content[key])
+    return merged
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _defect(kind: type[BaseModel], item: Any) -> str:
-    where = [str(part) for part in item["loc"]]
+    # Where a setting has several types, pydantic adds the one it tried: "tuple[float, ...]".
+    where = [str(part) for part in item["loc"] if "[" not in str(part)]
     name = ".".join(where)
     if item["type"] == "extra_forbidden":
         valid = _keys(kind, where[:-1])
-        close = difflib.get_close_matches(where[-1], valid, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(valid)}"
-        return f"unknown key {name!r}, {hint}"
+        hint = _nearest(where[-1], valid) or f"; valid are {', '.join(valid)}"
+        return f"unknown key {name!r}{hint}"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{name}: {message} (got {item['input']!r})" if name else message
 
@@ -139,7 +173,7 @@ def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
     """Return the valid keys at a place inside nested settings."""
     for part in path:
         fields = kind.model_fields.get(part)
-        if fields is None:  # the name of a union's member, not a key
+        if fields is None:  # a name that the user chose, such as a class of `plant`
             continue
         inner = _model_in(fields.annotation)
         if inner is None:

@@ -34,6 +34,11 @@ def _stored(name: str, doc: str) -> property:
     return property(read, doc=doc)
 
 
+def _attribute(name: str, doc: str) -> property:
+    """Read-only access to an attribute that every explanation has."""
+    return property(lambda self: str(self.dataset.attrs[name]), doc=doc)
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Signed, unscaled attributions of the scores of some samples.
@@ -153,20 +158,9 @@ class Explanation:
     relative_gap = _stored("relative_gap", "(sample,) the gap relative to |score - base value|.")
     standard_error = _stored("standard_error", "Over the background, shaped like `values`.")
 
-    @property
-    def method(self) -> str:
-        """Name of the method."""
-        return str(self.dataset.attrs["method"])
-
-    @property
-    def layer(self) -> str:
-        """Name of the explained layer, "" for the input."""
-        return str(self.dataset.attrs["layer"])
-
-    @property
-    def utility(self) -> str:
-        """The score explained: logit, prob, logprob or rest."""
-        return str(self.dataset.attrs["utility"])
+    method = _attribute("method", "Name of the method.")
+    layer = _attribute("layer", 'Name of the explained layer, "" for the input.')
+    utility = _attribute("utility", "The score explained: logit, prob, logprob or rest.")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -195,11 +189,11 @@ class Explanation:
 
     def mean(self, *dims: str) -> Explanation:
         """Average the attributions over some axes."""
-        return self._reduced(self.values.mean(list(dims)))
+        return self._reduced(self.values.mean(dims))
 
     def sum(self, *dims: str) -> Explanation:
         """Add the attributions up over some axes."""
-        return self._reduced(self.values.sum(list(dims)))
+        return self._reduced(self.values.sum(dims))
 
     def sel(self, **labels: Any) -> Explanation:
         """Select by name, e.g. `sel(joint="left_wrist")`; a single name drops its axis."""
@@ -313,11 +307,8 @@ class Explanation:
         sums = self.values.sum([d for d in self.dims if d not in ("sample", "joint")])
         if "joint" not in sums.dims:
             sums = self.values.stack(joint=[d for d in self.dims if d != "sample"])
-        names = (
-            [str(j) for j in self.dataset["joint"].to_numpy()]
-            if "joint" in self.dataset.coords
-            else [str(i) for i in range(sums.sizes["joint"])]
-        )
+        names = self.dataset.coords.get("joint", range(sums.sizes["joint"]))
+        names = [str(getattr(name, "item", lambda n=name: n)()) for name in names]
         return shap.Explanation(values=sums.to_numpy(), base_values=base, feature_names=names)
 
 

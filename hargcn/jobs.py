@@ -62,27 +62,29 @@ def explain_windows(
     list of Path
         The files written.
     """
-    if windows.skeleton != model.skeleton:
-        raise ValueError(
-            f"{windows.path}: expected windows of the model's skeleton {model.skeleton.name} "
-            f"(got {windows.skeleton.name})"
-        )
+    same_skeleton(model, windows)
+    if not len(windows):
+        raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     out = Path(out)
     job = {"model": model.card.get("weights", ""), "data": windows.digest, "target": target,
            "windows": windows.names, "shard": shard, **(description or {})}  # fmt: skip
-    parts = _parts_folder(out, job)
+    parts = Parts(out.with_name(f"{out.name}.parts"), job)
     index = np.arange(len(windows))
     shards = [index[i : i + shard] for i in range(0, len(index), shard)]
     for number, rows in enumerate(track(shards, "explaining", progress=progress)):
-        if any(parts.glob(f"{number:05d}*.h5")) and (parts / f"{number:05d}.done").exists():
-            continue
-        subset = windows.subset(rows)
-        made = explained(model, subset, explainer, target, on_positions)
-        for layer, explanation in made.items():
-            suffix = f".{layer}" if len(made) > 1 else ""
-            explanation.save(parts / f"{number:05d}{suffix}.h5")
-        (parts / f"{number:05d}.done").touch()
-    return _join(parts, out)
+        if not parts.done(number):
+            subset = windows.subset(rows)
+            parts.add(number, explained(model, subset, explainer, target, on_positions))
+    return parts.join(out)
+
+
+def same_skeleton(model: MultiBranchSTGCN, windows: Windows) -> None:
+    """Refuse windows of another skeleton than the network's."""
+    if windows.skeleton != model.skeleton:
+        raise ValueError(
+            f"{windows.path}: expected windows of the network's skeleton {model.skeleton.name} "
+            f"(got {windows.skeleton.name})"
+        )
 
 
 def targets(model: MultiBranchSTGCN, windows: Windows, target: str, x: torch.Tensor) -> np.ndarray:
@@ -97,20 +99,32 @@ def targets(model: MultiBranchSTGCN, windows: Windows, target: str, x: torch.Ten
         with torch.inference_mode():
             return model(x).argmax(dim=1).cpu().numpy()
     if target == "label":
-        if (windows.label < 0).any():
-            raise ValueError(f"{windows.path}: expected labels to explain (some are missing)")
-        return np.asarray(windows.label)
+        of_model = labels(model, windows)
+        if (of_model < 0).any():
+            raise ValueError(
+                f"{windows.path}: expected labels among the network's classes to explain "
+                f"(missing for {windows.names[int(of_model.argmin())]})"
+            )
+        return of_model
     if target not in model.classes:
         close = difflib.get_close_matches(target, model.classes, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Expected predicted, label or a class name (got {target!r}{hint})")
+        raise ValueError(
+            f"Expected predicted, label or the name of a class to explain (got {target!r}{hint})"
+        )
     return np.full(len(windows), model.classes.index(target))
+
+
+def labels(model: MultiBranchSTGCN, windows: Windows) -> np.ndarray:
+    """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
+    known = {name: number for number, name in enumerate(model.classes)}
+    return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]
 
 
 def described(explanation: Explanation, model: MultiBranchSTGCN, windows: Windows) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
     variables: dict[str, Any] = {
-        "label": windows.label,
+        "label": labels(model, windows),
         "group": windows.group.astype(str),
         "recording": windows.sample.astype(str),
         "present": (("sample", "person"), windows.valid().any(axis=1)),
@@ -150,29 +164,53 @@ def explained(
     return {layer: described(one, model, windows) for layer, one in by_layer.items()}
 
 
-def _parts_folder(out: Path, job: Mapping[str, Any]) -> Path:
-    """Return the folder of the shards, emptied where they belong to another job."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    parts = out.with_name(f"{out.name}.parts")
-    mark = hashlib.sha256(json.dumps(job, sort_keys=True, default=str).encode()).hexdigest()
-    if parts.exists() and (
-        not (parts / "job").exists() or (parts / "job").read_text(encoding="utf-8") != mark
-    ):
-        shutil.rmtree(parts)
-    parts.mkdir(exist_ok=True)
-    with replacing(parts / "job") as temporary:
-        temporary.write_text(mark, encoding="utf-8")
-    return parts
+class Parts:
+    """The shards of a job in a folder beside its result.
 
+    Nothing is written, and another job's shards stay, until the first shard of this job is made.
 
-def _join(parts: Path, out: Path) -> list[Path]:
-    by_layer: dict[str, list[Path]] = {}
-    for file in sorted(parts.glob("*.h5")):
-        by_layer.setdefault(file.name[5:-3], []).append(file)
-    written = []
-    for layer, files in by_layer.items():
-        path = out.with_name(f"{out.stem}{layer}{out.suffix}")
-        Explanation.concat([Explanation.open(file) for file in files]).save(path)
-        written.append(path)
-    shutil.rmtree(parts)
-    return written
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    job
+        What shapes the result; shards of another job are not used.
+    """
+
+    def __init__(self, folder: Path, job: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.mark = hashlib.sha256(
+            json.dumps(job, sort_keys=True, default=str).encode()
+        ).hexdigest()
+        mine = folder / "job"
+        self.ours = mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
+
+    def done(self, number: int) -> bool:
+        """Whether a shard is whole: it is marked when the files of all layers are there."""
+        return self.ours and (self.folder / f"{number:05d}.done").is_file()
+
+    def add(self, number: int, made: Mapping[str, Explanation]) -> None:
+        """Write a shard, a file per layer."""
+        if not self.ours:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            with replacing(self.folder / "job") as temporary:
+                temporary.write_text(self.mark, encoding="utf-8")
+            self.ours = True
+        for layer, explanation in made.items():
+            suffix = f".{layer}" if len(made) > 1 else ""
+            explanation.save(self.folder / f"{number:05d}{suffix}.h5")
+        (self.folder / f"{number:05d}.done").touch()
+
+    def join(self, out: Path) -> list[Path]:
+        """Join the shards layer by layer, remove them, and return the files written."""
+        by_layer: dict[str, list[Path]] = {}
+        for file in sorted(self.folder.glob("[0-9]*.h5")):  # a kill leaves ".00000.tmp.h5" too
+            by_layer.setdefault(file.name[5:-3], []).append(file)
+        written = []
+        for layer, files in by_layer.items():
+            path = out.with_name(f"{out.stem}{layer}{out.suffix}")
+            Explanation.concat([Explanation.open(file) for file in files]).save(path)
+            written.append(path)
+        shutil.rmtree(self.folder)
+        return written

@@ -46,6 +46,24 @@ def shortcut(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     return pointwise(inputs, outputs, stride)
 
 
+class InputNorm(nn.Module):
+    """Batch norm of a branch over its channels, or over every channel of every joint."""
+
+    def __init__(self, channels: int, joints: int, per_joint: bool) -> None:
+        super().__init__()
+        self.per_joint = per_joint
+        self.bn: nn.Module
+        self.bn = nn.BatchNorm1d(channels * joints) if per_joint else nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (R, C, T, V)."""
+        if not self.per_joint:
+            return self.bn(x)
+        rows, channels, frames, joints = x.shape
+        flat = x.transpose(2, 3).reshape(rows, channels * joints, frames)
+        return self.bn(flat).view(rows, channels, joints, frames).transpose(2, 3)
+
+
 class EdgeGraphConv(nn.Module):
     """Graph convolution whose adjacency A is weighted by a learnable edge importance E.
 

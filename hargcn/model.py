@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hargcn.attention import attention
 from hargcn.explanation import DIMS
 from hargcn.features import branches
-from hargcn.layers import TEMPORAL, EdgeGraphConv
+from hargcn.layers import TEMPORAL, EdgeGraphConv, InputNorm
 from hargcn.skeleton import Skeleton, partitions
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]
@@ -74,24 +74,6 @@ class ModelConfig(BaseModel):
         if not names or len(set(names)) != len(names):
             raise ValueError(f"Expected at least one branch and each once (got {names})")
         return names
-
-
-class InputNorm(nn.Module):
-    """Batch norm of a branch over its channels, or over every channel of every joint."""
-
-    def __init__(self, channels: int, joints: int, per_joint: bool) -> None:
-        super().__init__()
-        self.per_joint = per_joint
-        self.bn: nn.Module
-        self.bn = nn.BatchNorm1d(channels * joints) if per_joint else nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (R, C, T, V)."""
-        if not self.per_joint:
-            return self.bn(x)
-        rows, channels, frames, joints = x.shape
-        flat = x.transpose(2, 3).reshape(rows, channels * joints, frames)
-        return self.bn(flat).view(rows, channels, joints, frames).transpose(2, 3)
 
 
 class Block(nn.Module):

@@ -49,7 +49,7 @@ class Skeleton:
     ndim
         2 or 3 coordinates.
     up
-        The axis that points up in pictures: "y", "-y" (image coordinates) or "z".
+        The axis that points up: "y", "-y" (image coordinates) or "z".
     """
 
     name: str
@@ -94,20 +94,19 @@ class Skeleton:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the layout in the form of a `skeleton.yaml`, joints by name."""
-        names = self.joints
 
         def named(indices: tuple[int, ...]) -> list[str]:
-            return [names[i] for i in indices]
+            return [self.joints[i] for i in indices]
 
         return {
             "name": self.name,
-            "joints": list(names),
+            "joints": list(self.joints),
             "parents": named(self.parents),
             "edges": [named(edge) for edge in self.edges],
             "parts": {part: named(joints) for part, joints in self.parts.items()},
             "mirror": [named(pair) for pair in self.mirror],
-            "root": names[self.root],
-            "reference": names[self.reference],
+            "root": self.joints[self.root],
+            "reference": self.joints[self.reference],
             "centre": named(self.centre),
             "trunk": [named(group) for group in self.trunk],
             "ndim": self.ndim,
@@ -172,12 +171,7 @@ class Skeleton:
 
 
 def skeleton(name: str | Path) -> Skeleton:
-    """Return a named layout, or the one in a YAML file.
-
-    Parameters
-    ----------
-    name
-        One of `names()`, or the path of a `skeleton.yaml`.
+    """Return the layout of that name, one of `names()`, or of a `skeleton.yaml`.
 
     Raises
     ------
@@ -284,8 +278,7 @@ def _defects(s: Skeleton) -> list[str]:
     """List everything wrong with a layout."""
     n = len(s.joints)
     defects = []
-    repeated = sorted({joint for joint in s.joints if s.joints.count(joint) > 1})
-    if repeated:
+    if repeated := sorted({joint for joint in s.joints if s.joints.count(joint) > 1}):
         defects.append(f"joint names must differ (got {repeated} more than once)")
     if len(s.edges) != n - 1 or not _connected(n, s.edges):
         defects.append(
@@ -298,8 +291,7 @@ def _defects(s: Skeleton) -> list[str]:
     if covered != list(range(n)):
         lost = [s.joints[j] for j in range(n) if covered.count(j) != 1]
         defects.append(f"parts must cover every joint exactly once (not so: {lost})")
-    paired = [joint for pair in s.mirror for joint in pair]
-    if len(set(paired)) != len(paired):
+    if len({joint for pair in s.mirror for joint in pair}) != 2 * len(s.mirror):
         defects.append("a joint can stand in one mirror pair only")
     if s.ndim not in (2, 3):
         defects.append(f"ndim must be 2 or 3 (got {s.ndim})")

@@ -296,6 +296,7 @@ def tail(model: nn.Module, at: Tappable, layer: str, x: Tensor) -> Iterator[tupl
                 for m, outputs in finished.items()
             }
             # A copy, because what lies behind may work in place.
-            return replay(model, {**given, module: [changed.clone()]}, x[rows])
+            own = changed.clone().reshape(-1, *activation.shape[1:])
+            return replay(model, {**given, module: [own]}, x[rows])
 
         yield activation, average if head else run

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from hargcn.checkpoint import save_model
 from hargcn.epochs import Build, Row, Run
@@ -92,24 +93,37 @@ def fit(
     ------
     ValueError
         Empty sets, missing labels, another skeleton, settings that contradict the data, a state of
-        another run, a loss that is not finite.
+        another run, another process that trains into `out`, a loss that is not finite.
     """
     out = Path(out)
     run = Run(model, windows, config)
     state = out / "state.pt"
-    if resume and state.is_file():
-        run.restore(state)
-    with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
-        while not run.finished:
-            run.go_on(advance)
-            with replacing(state) as temporary:
-                torch.save(run.state(), temporary)
-            _write_log(run.history, out / "log.csv")
-    epoch, validation = run.finish()
-    full = {**(card or {}), **_card(run, epoch, validation)}
-    path = save_model(run.average, out / "model.safetensors", full)
+    with _alone(out):
+        if resume and state.is_file():
+            run.restore(state)
+        with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
+            while not run.finished:
+                run.go_on(advance)
+                with replacing(state) as temporary:
+                    torch.save(run.state(), temporary)
+                _write_log(run.history, out / "log.csv")
+        epoch, validation = run.finish()
+        full = {**(card or {}), **_card(run, epoch, validation)}
+        path = save_model(run.average, out / "model.safetensors", full)
     run.average.card = full
     return TrainResult(run.average, path, epoch, run.history, validation)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second process out of the folder; the lock goes when the process does."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(out / ".lock", blocking=False).acquire()
+    except Timeout as error:
+        raise ValueError(f"{out}: expected no other training into it (one is under way)") from error
+    with lock:
+        yield
 
 
 def _card(run: Run, epoch: int, validation: Evaluation | None) -> dict[str, Any]:

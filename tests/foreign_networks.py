@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F  # noqa: N812 everybody's name
 from torch import Tensor, nn
+
+
+class Expression(nn.Module):
+    """A formula as a module."""
+
+    def __init__(self, formula: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.formula = formula
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map whatever the formula takes."""
+        return self.formula(x)
 
 
 class Functional(nn.Module):
@@ -48,9 +62,10 @@ class SelfAttention(nn.Module):
         padded = torch.zeros(x.shape[1], x.shape[0], dtype=torch.bool)
         padded[:, -1] = True
         y, weights = self.cross(x, x, x, key_padding_mask=padded)
-        y = y + F.scaled_dot_product_attention(x, x, x)
+        x = x.transpose(0, 1)
+        y = y.transpose(0, 1) + F.scaled_dot_product_attention(x, x, x)
         return F.log_softmax(
-            self.head(F.normalize(y.mean(0), dim=-1) * weights.amax((1, 2))[:, None]), 1
+            self.head(F.normalize(y.mean(1), dim=-1) * weights.amax((1, 2))[:, None]), 1
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from moving_windows import moving_windows
 
 from hargcn import batches
 from hargcn.batches import Batches, check
+from hargcn.windows import Windows
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -56,3 +58,11 @@ def test_no_windows_are_refused(tmp_path: Path) -> None:
     windows = moving_windows(tmp_path / "w.h5", groups=2).subset(slice(0, 0))
     with pytest.raises(ValueError, match=r"w.h5: expected at least one window"):
         check(small_model(), windows)
+
+
+def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    moving_windows(tmp_path / "w.h5", groups=2)
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        file["positions"][3, 0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"w.h5: expected finite positions"):
+        Batches(Windows.open(tmp_path / "w.h5"))

@@ -13,7 +13,7 @@ METHODS, SETS = ["shap", "gradcam main.1.tcn", "random"], ["important", "complem
 
 def curves():
     values = np.random.default_rng(0).uniform(0.3, 0.7, size=(3, 2, 6))
-    dims = ("method", "set", "k")
+    dims = ("explanation", "set", "k")
     data = {
         f"accuracy{end}": (dims, values + d) for end, d in (("", 0), ("_low", -0.1), ("_high", 0.1))
     }
@@ -22,7 +22,7 @@ def curves():
         for end, d in (("low", -0.2), ("high", 0.2))
     }
     area = {f"area{end}": (dims[:2], values[..., 0]) for end in ("", "_low", "_high")}
-    coords = {"method": METHODS, "set": SETS, "k": np.arange(6)}
+    coords = {"explanation": METHODS, "set": SETS, "k": np.arange(6)}
     return xr.Dataset({**data, **band, **area}, coords)
 
 
@@ -41,12 +41,12 @@ def test_a_panel_per_set_and_a_line_per_method_with_its_interval():
     figure, axes = plot_curves(made)
     assert len(axes) == 2
     for axis, name in zip(axes, SETS, strict=True):
-        shap = made["accuracy"].sel({"method": "shap", "set": name})
+        shap = made["accuracy"].sel(explanation="shap", set=name)
         np.testing.assert_array_equal(line(axis, "SHAP").get_ydata(), shap)
         assert line(axis, "Grad-CAM main.1.tcn").get_color() != line(axis, "SHAP").get_color()
         assert line(axis, "random").get_linestyle() == "--"
         band, first, second = axis.collections  # random orders, then both methods
-        center = float(made["accuracy"].sel({"method": "random", "set": name, "k": 3}))
+        center = float(made["accuracy"].sel(explanation="random", set=name, k=3))
         assert edges(band, 3) == pytest.approx((center - 0.2, center + 0.2))
         assert edges(first, 3) == pytest.approx((float(shap[3]) - 0.1, float(shap[3]) + 0.1))
         assert second.get_facecolor()[0, 3] < 0.5

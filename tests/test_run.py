@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_model
-from toy_networks import Line, three_joints
+from toy_networks import three_joints
 
-from hargcn.metrics.run import Run, blend, evaluating, probability, substrate
+from hargcn.metrics.run import Run, blend, probability, substrate
 from hargcn.perturbation import EdgeEdit, InputEdit, parse_edit
 
 EDITS = ["edge:self:away:0.35", "edge:all:noise:0.2", "input:freeze", "input:noise:0.1@2-6"]
@@ -143,15 +143,8 @@ def test_probability_takes_each_samples_class():
     np.testing.assert_allclose(probability(logits, np.array([1, 0])), [[0.75], [0.5]])
 
 
-def test_evaluating_restores_after_an_exception():
-    model = Line([1.0])
-    model.train()
-
-    def fail():
-        with evaluating(model):
-            assert not model.drop.training
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        fail()
-    assert model.drop.training
+def test_batches_shrink_with_the_window():
+    small, large = torch.zeros(1, 2, 20, 10, 1), torch.zeros(1, 2, 300, 25, 2)
+    assert Run().rows(small) == 200
+    assert Run().rows(large) == 4
+    assert Run(batch=7).rows(large) == 7

@@ -25,6 +25,12 @@ def gradient_times_movement(model, x, target):
     return explained(maps.detach(), torch.as_tensor(target), "gradient")
 
 
+def named(explanation):
+    """Call the samples something else than their number, as explanations of windows do."""
+    names = [f"window {i}" for i in range(len(explanation))]
+    return explanation.assign(coords={"sample": names})
+
+
 @pytest.fixture(scope="module")
 def judged():
     x, label, truth = planted_windows(48)
@@ -38,12 +44,13 @@ def judged():
         "constant": Constant()(model, x, target),
         "fakecam": FakeCAM()(model, x, target),
     }
+    made = {name: named(each) for name, each in made.items()}
     distractor = np.zeros_like(truth)
     distractor[:, 4:8, 4] = True
     case = Case(
         model,
         x,
-        honest,
+        made["gradient"],
         truth=truth,
         distractor=distractor,
         layer="",
@@ -142,6 +149,8 @@ def test_text_and_csv_hold_every_measure_and_method(judged, tmp_path):
     assert any(line.startswith("pgi ") and "Tempel et al. 2024" in line for line in lines)
     assert any(line.startswith("coherency ") and " - " in line for line in lines)
     assert table.samples["pgi"].dims == ("explanation", "sample")
+    assert table.samples["sample"].to_numpy()[3] == "window 3"
+    assert table.samples.sizes["sample"] == 24
 
 
 def test_the_cost_of_explaining_again_is_forecast(judged):
@@ -165,5 +174,7 @@ def test_wrong_requests_are_refused(judged):
     _, case, _ = judged
     with pytest.raises(ValueError, match=r"Expected metrics of pgi, .* \(got \['pig'\]\)"):
         evaluate(case, {"g": case.explanation}, ["pig"])
+    with pytest.raises(ValueError, match="other names than 'random' and 'truth'"):
+        evaluate(case, {"random": case.explanation}, ["pgi"])
     with pytest.raises(ValueError, match="a layer whose output is the representation of rrs"):
         evaluate(case, {"g": case.explanation}, ["rrs"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import small_model
+from filelock import FileLock
 from moving_windows import moving_windows
 
 from hargcn.checkpoint import load_model
@@ -128,6 +129,14 @@ def test_another_run_s_state_is_refused_unless_told_to_start_over(
             progress=False)  # fmt: skip
     fresh = fit(TINY, windows, settings(epochs=2), tmp_path, progress=False, resume=False)
     assert len(fresh.history) == 2
+
+
+def test_two_runs_in_one_folder_are_refused(windows: Windows, tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="no other training into it"):
+        fit(TINY, windows, settings(epochs=1), tmp_path, progress=False)
+    assert not (tmp_path / "state.pt").exists()
+    fit(TINY, windows, settings(epochs=1), tmp_path, progress=False)
+    FileLock(tmp_path / ".lock", blocking=False).acquire().lock.release()  # free again
 
 
 def test_without_validation_the_last_epoch_is_kept(windows: Windows, tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import cast
 
 import typer
 
 from hargcn import __version__
-from hargcn.cli import data, demo, explain, judge, learn
+from hargcn.cli import data, demo, explain, judge, learn, pictures
+
+# Typer brings its own copy of click, or uses the installed one: its errors lead to either.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="hargcn",
@@ -24,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="prepare")
-for module in (demo, learn, explain, judge):
+for module in (demo, learn, explain, pictures, judge):
     for command in module.COMMANDS:
         app.command()(command)
 
@@ -50,12 +54,16 @@ def main() -> None:
     With HARGCN_DEBUG set, the whole traceback is shown.
     """
     try:
-        app()
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        code = app(standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except (ValueError, OSError, _UsageError) as error:
         if os.environ.get("HARGCN_DEBUG"):
             raise
-        typer.secho(f"hargcn: {' '.join(str(error).split())}", fg="red", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        said = error.format_message() if isinstance(error, _UsageError) else str(error)
+        if said:  # nothing where the help was shown
+            typer.secho(f"hargcn: {' '.join(said.split())}", fg="red", err=True)
+        code = 2
+    if code == 130:
         typer.echo("hargcn: interrupted; what was finished is kept", err=True)
-        sys.exit(130)
+    sys.exit(code)

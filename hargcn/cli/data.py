@@ -20,14 +20,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="The windows file to write (.h5).")]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", dir_okay=False, help="The windows file to write (.h5).")
+]
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Experiment file whose section `prepare` is used."),
 ]
+Layout = Annotated[str, typer.Option(help="Key points: a layout's name or a skeleton.yaml.")]
+Fps = Annotated[str, typer.Option(help="Key points: column with the frame rate, or a number.")]
+Outcomes = Annotated[
+    Path | None,
+    typer.Option(help="Key points: table (CSV), a row per video with its outcome, subject, fps."),
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="Change a setting, e.g. -s windows.length=64."),
+    typer.Option("--set", "-s", help="Change a setting, e.g. -s windows.overlap=50."),
 ]
 Folder = Annotated[Path, typer.Argument(help="Folder with the recordings.")]
 SkipBroken = Annotated[
@@ -36,12 +44,17 @@ SkipBroken = Annotated[
 
 
 def _settings(config: Path | None, changes: list[str] | None, **defaults: Any) -> PrepareConfig:
-    """Read the section `prepare`; what it does not set falls back to the source's defaults."""
+    """Read the section `prepare`; what it does not set falls back to the source's defaults.
+
+    A split is one rule: it is replaced as a whole.
+    """
     from hargcn.config import read_config
 
-    own = read_config(config, [f"prepare.{change}" for change in changes or ()]).prepare
-    unset = {key: value for key, value in defaults.items() if key not in own.model_fields_set}
-    return own.model_copy(update=unset)
+    split = defaults.pop("split", None)
+    own = read_config(
+        config, [f"prepare.{change}" for change in changes or ()], {"prepare": defaults}
+    ).prepare
+    return own if own.split is not None else own.model_copy(update={"split": split})
 
 
 def _write(
@@ -59,7 +72,7 @@ def _write(
     from hargcn.recording import Recordings
     from hargcn.windows import write_windows
 
-    chain = settings.chain
+    chain = settings.preprocess
     if raw:
         change = lambda recording: preprocess(recording, chain)  # noqa: E731 used once, by both
         recordings = (
@@ -103,12 +116,11 @@ def ntu(
     --out data/ntu60_xview.h5
     """
     from hargcn.config import checked
-    from hargcn.cutting import WindowConfig
     from hargcn.readers import reader
     from hargcn.splits import SplitConfig
 
     split = checked(SplitConfig, {"protocol": protocol}, "--protocol")
-    whole = WindowConfig(mode="whole", length=150, fit="pad")
+    whole = {"mode": "whole", "length": 150, "fit": "pad"}
     settings = _settings(config, set_, preprocess="ntu", windows=whole, split=split)
     recordings = reader("ntu").read_folder(
         folder, missing=missing, protocol=protocol, on_error=_policy(skip_broken), progress=True
@@ -120,17 +132,12 @@ def ntu(
 def keypoints(
     folder: Folder,
     out: Out,
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(help="Table (CSV) with one row per video: its outcome, subject, fps."),
-    ] = None,
-    skeleton: Annotated[
-        str, typer.Option(help="A layout's name or a skeleton.yaml.")
-    ] = "inmotion29",
+    outcomes: Outcomes = None,
+    skeleton: Layout = "inmotion29",
     video: Annotated[str, typer.Option(help="Column with the CSV's name.")] = "video",
     outcome: Annotated[str, typer.Option(help="Column with the class.")] = "outcome",
     subject: Annotated[str, typer.Option(help="Column with the subject.")] = "subject",
-    fps: Annotated[str, typer.Option(help="Column with the frame rate, or a number.")] = "fps",
+    fps: Fps = "fps",
     likelihood: Annotated[
         float, typer.Option(help="Key points below this likelihood count as not observed.")
     ] = 0.0,
@@ -153,7 +160,7 @@ def keypoints(
         video=video,
         outcome=outcome,
         subject=subject,
-        fps=float(fps) if fps.replace(".", "", 1).isdigit() else fps,
+        fps=fps,
         likelihood=likelihood,
         on_error=_policy(skip_broken),
         progress=True,
@@ -173,7 +180,6 @@ def utd_mhad(
 
     Example: hargcn prepare utd-mhad UTD-MHAD/Skeleton --out data/utd_mhad.h5
     """
-    from hargcn.cutting import WindowConfig
     from hargcn.readers import reader
     from hargcn.splits import SplitConfig
 
@@ -181,7 +187,7 @@ def utd_mhad(
         config,
         set_,
         preprocess="utd-mhad",
-        windows=WindowConfig(mode="whole", length=64),
+        windows={"mode": "whole", "length": 64},
         split=SplitConfig(train=("s1", "s3", "s5", "s7")),
     )
     recordings = reader("utd-mhad").read_folder(
@@ -222,20 +228,16 @@ def synthetic(
     Example: hargcn prepare synthetic -s synthetic.skeleton=inmotion29 -s synthetic.recordings=400
     --out data/synthetic.h5
     """
-    from hargcn.cutting import WindowConfig
-    from hargcn.preprocess import PreprocessConfig
     from hargcn.splits import SplitConfig
     from hargcn.synthetic import synthesise
 
     settings = _settings(
-        config,
-        set_,
-        preprocess=PreprocessConfig(centre="median", scale="trunk"),
-        windows=WindowConfig(mode="whole", length=90),
+        config, set_, preprocess="utd-mhad", windows={"mode": "whole", "length": 90}
     )
     made = settings.synthetic
     if settings.split is None:
-        test = tuple(f"subject{i:02d}" for i in range(made.subjects) if i % 5 >= 3)
+        people = min(made.subjects, made.recordings)
+        test = tuple(f"subject{i:02d}" for i in range(people) if i % 5 >= 3)
         settings = settings.model_copy(update={"split": SplitConfig(test=test)})
     _write(synthesise(made), tuple(made.plant.classes), settings, out, "synthetic")
 
@@ -245,6 +247,9 @@ def plant(
     source: Annotated[str, typer.Argument(help="Reader: ntu, keypoints, utd-mhad, mini-rgbd.")],
     folder: Folder,
     out: Out,
+    skeleton: Layout = "inmotion29",
+    outcomes: Outcomes = None,
+    fps: Fps = "fps",
     config: Config = None,
     set_: Set = None,
     shuffle: Annotated[
@@ -269,8 +274,9 @@ def plant(
 
     chain = source if source in ("ntu", "utd-mhad", "mini-rgbd") else "cp"
     settings = _settings(config, set_, preprocess=chain)
-    read = reader(source).read_folder(folder, on_error=_policy(skip_broken), progress=True)
-    ready = read.map(lambda recording: preprocess(recording, settings.chain))
+    own = {"layout": skeleton, "outcomes": outcomes, "fps": fps} if source == "keypoints" else {}
+    read = reader(source).read_folder(folder, on_error=_policy(skip_broken), progress=True, **own)
+    ready = read.map(lambda recording: preprocess(recording, settings.preprocess))
     marked: Iterable[Recording] = planted(ready, settings.plant)
     if shuffle:
         marked = shuffle_labels(marked, settings.plant.seed)

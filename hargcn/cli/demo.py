@@ -26,6 +26,9 @@ def demo(
         "demo-out"
     ),
     seed: Seed = 1234,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", "-s", hidden=True, help="Change a setting.")
+    ] = None,
 ) -> None:
     """Generate bodies, train a small network on a planted tremor, explain it, and judge that.
 
@@ -45,7 +48,8 @@ def demo(
     keep_freed_memory()
     source = resources.files("hargcn").joinpath("demo.yaml")
     with resources.as_file(source) as path:
-        config = read_config(path, [f"train.seed={seed}", f"prepare.synthetic.seed={seed}"])
+        seeds = [f"train.seed={seed}", f"prepare.synthetic.seed={seed}"]
+        config = read_config(path, [*seeds, *(set_ or ())])
     windows = _windows(config, out / "windows.h5")
     result = fit(
         config.model, windows, config.train, out / "run", resume=False, card={"experiment": "demo"}
@@ -69,7 +73,7 @@ def _windows(config: Any, path: Path) -> Windows:
 
     settings = config.prepare
     bodies = track(synthesise(settings.synthetic), "generating", settings.synthetic.recordings)
-    ready = (preprocess(recording, settings.chain) for recording in bodies)
+    ready = (preprocess(recording, settings.preprocess) for recording in bodies)
     classes = tuple(settings.synthetic.plant.classes)
     return write_windows(
         path, ready, classes, settings.windows, source="demo", split=settings.split

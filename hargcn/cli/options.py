@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def _usable(device: str) -> str:
+    """Refuse a device that is not there, before anything is computed."""
+    if device == "cpu":
+        return device
+    import torch
+
+    named = re.fullmatch(r"cuda(?::(\d+))?", device)
+    there = torch.cuda.device_count()
+    if named is None or int(named[1] or 0) >= there:
+        raise ValueError(
+            f"--device: expected cpu, cuda or cuda:N; {there} CUDA devices are here "
+            f"(got {device!r})"
+        )
+    return device
+
 
 Checkpoint = Annotated[Path, typer.Argument(help="Checkpoint (.safetensors, card beside it).")]
 WindowsFile = Annotated[Path, typer.Argument(metavar="WINDOWS", help="Windows file (.h5).")]
@@ -15,7 +33,7 @@ Explanations = Annotated[
 ]
 Split = Annotated[str, typer.Option(help="Which set: train, val, test or all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(callback=_usable, help="cpu, cuda or cuda:N.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
@@ -30,3 +48,10 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> Any:
+    """Return an option's value, refused where it is none of the known ones."""
+    if value not in known:
+        raise ValueError(f"--{option}: expected {', '.join(known)} (got {value!r})")
+    return value

@@ -9,16 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hargcn.explainers.cam_engine import GradientCAM
+    from hargcn.explainers.cam_engine import ActivationMap
 
 _WHERE = {
+    "AblationCAM": "ablation_cam",
     "CAM": "cam",
     "GradCAM": "cam",
     "GradCAMElementwise": "cam",
     "GradCAMPlusPlus": "cam",
     "HiResCAM": "cam",
     "LayerCAM": "cam",
+    "LiftCAM": "ablation_cam",
     "RandomCAM": "cam",
+    "ScoreCAM": "score_cam",
+    "ShapCAM": "shapcam",
     "ShapleyCAM": "cam",
     "ShapleyCAME": "cam",
     "ShapleyCAMH": "cam",
@@ -40,11 +44,15 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "shapleycam": ("ShapleyCAM", {}),
     "shapleycam-h": ("ShapleyCAMH", {}),
     "shapleycam-e": ("ShapleyCAME", {}),
+    "scorecam": ("ScoreCAM", {}),
+    "ablationcam": ("AblationCAM", {}),
+    "liftcam": ("LiftCAM", {}),
+    "shapcam": ("ShapCAM", {}),
     "randomcam": ("RandomCAM", {}),
 }
 
 
-def cam_explainer(method: str, layers: list[str], **settings: Any) -> GradientCAM:
+def cam_explainer(method: str, layers: list[str], **settings: Any) -> ActivationMap:
     """Build a class activation map by its name on the command line.
 
     Parameters

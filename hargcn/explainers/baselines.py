@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hargcn.explanation import Explanation
+from hargcn.tap import undisturbed
 
 
 class Asked(NamedTuple):
@@ -52,7 +53,8 @@ class Baseline(ABC):
         target
             An index or (N,) indices.
         """
-        logits = _logits(model, x)
+        with undisturbed(model), torch.inference_mode():
+            logits = model(x).double().cpu().numpy()
         classes = np.broadcast_to(np.asarray(target, int), len(x)).copy()
         score = logits[np.arange(len(x)), classes]
         names = getattr(model, "axis_names", {})
@@ -161,14 +163,3 @@ class Truth(Baseline):
                 f"Expected a truth mask of shape {asked.shape} (got {self.mask.shape})"
             )
         return self.mask.astype(np.float32)
-
-
-def _logits(model: nn.Module, x: Tensor) -> np.ndarray:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            return model(x).double().cpu().numpy()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -15,7 +15,7 @@ from torch import Tensor
 from hargcn.explainers.cam_engine import GradientCAM, Maps, Utility
 
 _CELLS = (-2, -1)
-_EPSILON = 1e-7
+_EPSILON = 1e-6
 
 
 def _weighted(weights: Tensor, activation: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class LayerCAM(GradientCAM):
 class XGradCAM(GradientCAM):
     """sum_k [sum(G_k A_k) / sum(A_k)] A_k ([C] 6).
 
-    Where a feature map's sum cancels to less than 1e-7 of its absolute sum the quotient means
+    Where a feature map's sum cancels to less than 1e-6 of its absolute sum the quotient means
     nothing; the mean gradient, to which it is equal for a constant gradient, takes its place.
     """
 
@@ -120,7 +120,7 @@ class GradCAMPlusPlus(GradientCAM):
     Parameters
     ----------
     denominator
-        "paper": D = sum(A_k) G^3. "library": D = sum(A_k G^3), as torch-cam has it.
+        "paper": D = sum(A_k) G^3. "library": D = sum(A_k G^3), as other codes read it.
     """
 
     name = "gradcam++"
@@ -185,10 +185,12 @@ class ShapleyCAME(ShapleyCAM):
 class RandomCAM(GradientCAM):
     """sum_k u_k A_k, u uniform in [-1, 1] ([C] 4.1.3): the floor any method must beat.
 
+    One draw serves all samples, so that a map does not depend on its batch: average over seeds.
+
     Parameters
     ----------
     seed
-        Of the weights; every call draws the same.
+        Of the weights.
     """
 
     name = "randomcam"
@@ -206,5 +208,5 @@ class RandomCAM(GradientCAM):
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features at random."""
         generator = torch.Generator().manual_seed(self.seed)
-        weights = torch.rand(maps.activation.shape[:3], generator=generator) * 2 - 1
-        return _weighted(weights.to(maps.activation)[..., None, None], maps.activation)
+        weights = torch.rand(maps.activation.shape[2], generator=generator) * 2 - 1
+        return _weighted(weights.to(maps.activation)[:, None, None], maps.activation)

@@ -1,7 +1,7 @@
 """What all class activation maps share: scores, targets, and one pass for all layers.
 
-All layers of all methods of one call come from one forward and one backward pass, plus one
-Hessian-vector product per layer for the ShapleyCAM trio. Maps are signed and unscaled; persons
+All layers of all gradient methods of one call come from one forward and one backward pass, plus
+one Hessian-vector product per layer for the ShapleyCAM trio. Maps are signed and unscaled; persons
 have maps of their own.
 
 [C]: Cai 2025, CAMs as Shapley Value-based Explainers.
@@ -18,31 +18,44 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hargcn.explanation import DIMS, Explanation
+from hargcn.explanation import Explanation
 from hargcn.tap import Tappable, record, tappable
 
 Utility = Literal["logit", "prob", "logprob", "rest"]
+UTILITIES: tuple[Utility, ...] = ("logit", "prob", "logprob", "rest")
 CAM_DIMS = ("sample", "time", "joint", "person")
 
 
-def utility_score(logits: Tensor, target: Tensor, utility: str) -> Tensor:
-    """Return the score (N,) that is explained: z_c, p_c, log p_c, or z_c + log p_c ("rest")."""
-    rows = torch.arange(len(logits), device=logits.device)
+def class_scores(logits: Tensor, utility: str) -> Tensor:
+    """Return every class's score (N, classes): z, p, log p, or z + log p ("rest", [C] 17)."""
     if utility == "logit":
-        return logits[rows, target]
-    log_p = torch.log_softmax(logits, dim=1)[rows, target]
+        return logits
+    log_p = torch.log_softmax(logits, dim=1)
     if utility == "prob":
         return log_p.exp()
     if utility == "logprob":
         return log_p
     if utility == "rest":
-        return logits[rows, target] + log_p
-    raise ValueError(f"Expected a utility of logit, prob, logprob, rest (got {utility!r})")
+        return logits + log_p
+    raise ValueError(f"Expected a utility of {', '.join(UTILITIES)} (got {utility!r})")
+
+
+def utility_score(logits: Tensor, target: Tensor, utility: str) -> Tensor:
+    """Return the score (N,) that is explained."""
+    low, high = int(target.min()), int(target.max())
+    if logits.ndim != 2 or low < 0 or high >= logits.shape[1]:
+        raise ValueError(
+            f"Expected logits (sample, class) and targets of those classes "
+            f"(got logits {tuple(logits.shape)}, targets {low} to {high})"
+        )
+    return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
 
 
 def targets_of(target: Any, x: Tensor) -> Tensor:
     """Return class numbers (N,) for one class or one per sample."""
     wanted = torch.as_tensor(target, device=x.device)
+    if wanted.is_floating_point() or wanted.is_complex():
+        raise TypeError(f"Expected class numbers as targets (got {wanted.dtype})")
     if wanted.ndim == 0:
         wanted = wanted.expand(len(x))
     if wanted.shape != (len(x),):
@@ -98,8 +111,8 @@ class Maps:
         return self.gradient - self._unfolded(product) / 2
 
 
-class GradientCAM(ABC):
-    """What the gradient methods share; a method is a `rule`.
+class ActivationMap(ABC):
+    """What all class activation maps share.
 
     Parameters
     ----------
@@ -112,24 +125,34 @@ class GradientCAM(ABC):
     """
 
     name: ClassVar[str]
-    second_order: ClassVar[bool] = False
     default_utility: ClassVar[Utility] = "logit"
 
     def __init__(
         self, layers: str | Sequence[str], utility: str | None = None, relu: bool = False
     ) -> None:
-        self.layers = [layers] if isinstance(layers, str) else list(layers)
+        self.layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
         self.utility = utility or self.default_utility
         self.relu = relu
+        if not self.layers:
+            raise ValueError("Expected at least one layer (got none)")
+        if self.utility not in UTILITIES:
+            raise ValueError(f"Expected a utility of {', '.join(UTILITIES)} (got {utility!r})")
 
     @property
     def label(self) -> str:
         """The method's name in files and tables."""
         return self.name
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What shapes the map besides layer and utility, as stored with it."""
+        plain = (bool, int, float, str, type(None))
+        kept = {k: v for k, v in vars(self).items() if isinstance(v, plain)}
+        return {k: v for k, v in kept.items() if k != "utility" and not k.startswith("_")}
+
     @abstractmethod
-    def rule(self, maps: Maps) -> Tensor:
-        """Return the signed map (sample, person, time, joint)."""
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
+        """Return the Explanation of every layer."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, target: Any
@@ -151,8 +174,22 @@ class GradientCAM(ABC):
             (sample, time, joint, person) for one layer, else one by layer name. `time` holds the
             centre input frame of each cell.
         """
-        made = explain_all([self], model, x, target)[self.label]
+        made = self.explain(model, x, target)
         return made[self.layers[0]] if len(self.layers) == 1 else made
+
+
+class GradientCAM(ActivationMap):
+    """A method that follows gradients: its `rule`."""
+
+    second_order: ClassVar[bool] = False
+
+    @abstractmethod
+    def rule(self, maps: Maps) -> Tensor:
+        """Return the signed map (sample, person, time, joint)."""
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
+        """Return the Explanation of every layer, from one forward and one backward pass."""
+        return explain_all([self], model, x, target)[self.label]
 
 
 def explain_all(
@@ -167,8 +204,10 @@ def explain_all(
     dict
         Method label -> layer -> Explanation.
     """
-    at = tappable(model, x)
+    at, x = tappable(model, x), x.detach()
     wanted = targets_of(target, x)
+    if len({method.label for method in methods}) < len(methods):
+        raise ValueError(f"Expected each method once (got {[m.label for m in methods]})")
     layers = list(dict.fromkeys(layer for method in methods for layer in method.layers))
     made: dict[str, dict[str, Explanation]] = {}
     with record(model, at, layers) as seen:
@@ -208,37 +247,42 @@ def _explanation(
     method: GradientCAM, maps: Maps, at: Tappable, x: Tensor, logits: Tensor, score: Tensor
 ) -> Explanation:
     values = method.rule(maps).detach()
-    values = values.clamp(min=0) if method.relu else values
-    return cam_explanation(
-        values,
-        at,
-        x,
-        method=method.label,
-        layer=maps.layer,
-        utility=method.utility,
-        target=maps.target,
-        score=score.detach(),
-        predicted=logits.detach().argmax(dim=1),
-        settings={"relu": method.relu},
-    )
+    return cam_explanation(method, values, at, x, maps.layer, maps.target, score, logits)
 
 
-def cam_explanation(values: Tensor, at: Tappable, x: Tensor, **described: Any) -> Explanation:
+def cam_explanation(
+    method: ActivationMap,
+    values: Tensor,
+    at: Tappable,
+    x: Tensor,
+    layer: str,
+    target: Tensor,
+    score: Tensor,
+    logits: Tensor,
+    variables: Mapping[str, Any] | None = None,
+) -> Explanation:
     """Wrap a map (sample, person, time, joint) of a layer with its axes' names."""
     values = values.permute(0, 2, 3, 1)
     dims = at.input_dims
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
     coords: dict[str, Any] = {
-        "time": np.asarray(at.cell_frames(described["layer"], values.shape[1], frames), float)
+        "time": np.asarray(at.cell_frames(layer, values.shape[1], frames), float)
     }
     joints = at.axis_names.get("joint", ())
     if len(joints) == values.shape[2]:
         coords["joint"] = list(joints)
     return Explanation.build(
-        values,
+        values.clamp(min=0) if method.relu else values,
         CAM_DIMS,
+        method=method.label,
+        layer=layer,
+        utility=method.utility,
+        target=target,
+        score=score,
+        predicted=logits.argmax(dim=1),
+        settings=method.settings,
         coords=coords,
         frames=frames,
-        skeleton=getattr(at, "skeleton", None) if at.input_dims == DIMS else None,
-        **described,
+        skeleton=getattr(at, "skeleton", None) if "joint" in dims else None,
+        variables=variables,
     )

@@ -53,8 +53,8 @@ class GapCurve:
         ----------
         curves
             `sample_score`, `sample_gap`, `sample_correct` (..., explanation, set, k, sample), the
-            same with `random_` (..., ordering, set, k, sample), `target`, `label` and optionally `group`
-            (sample,); attribute `classes`.
+            same with `random_` (..., ordering, set, k, sample), `target`, `label` and optionally
+            `group` (sample,); attribute `classes`.
         resamples
             Resamples of the bootstrap.
         """

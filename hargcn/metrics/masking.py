@@ -198,7 +198,7 @@ def explain(
 ) -> np.ndarray:
     """Explain edited windows in batches and return their maps (sample, time, joint)."""
     parts = []
-    for block in run.batches(len(x), "explain again"):
+    for block in run.batches(x, "explain again"):
         ready = run.prepare(x[block], block).detach()
         explanation = explainer(model, ready, torch.as_tensor(target[block]))
         parts.append(cells(explanation, x.shape[-3]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,12 @@ from torch import Tensor, nn
 from hargcn.files import track
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 from hargcn.skeleton import Skeleton
+from hargcn.tap import undisturbed
 
 Change = Callable[[Tensor, np.ndarray], tuple[Tensor, Mapping[str, Tensor]]]
 
+# Frames x joints x persons per forward. More only evict each other from a CPU's cache.
+_CELLS = {"cpu": 40_000, "other": 2_000_000}
 # Enough rows per block for full batches, few enough that a block's results stay small.
 _BATCHES_PER_BLOCK = 16
 
@@ -34,7 +36,8 @@ class Run:
     skeleton
         For the input edits that need one.
     batch
-        Rows per forward; bounds the memory.
+        Rows per forward; bounds the memory. Default: by the size of a window, few enough on a CPU
+        for activations to stay in its cache.
     seed
         Seed of every draw.
     progress
@@ -44,7 +47,7 @@ class Run:
     features: Callable[..., Tensor] | None = None
     valid: Tensor | None = None
     skeleton: Skeleton | None = None
-    batch: int = 32
+    batch: int | None = None
     seed: int = 1234
     progress: bool = False
 
@@ -92,11 +95,11 @@ class Run:
         numpy.ndarray
             (N, S, draws or 1, classes) logits.
         """
-        samples, sets, _ = joints.shape
+        sets = joints.shape[1]
         draws = draws if edit.drawn else 1
         edges = _edges(model) if isinstance(edit, EdgeEdit) else {}
         parts = []
-        for block in self.blocks(samples, sets * draws, label):
+        for block in self.blocks(x, sets * draws, label):
             grid = np.meshgrid(block, range(sets), range(draws), indexing="ij")
             sample, chosen, draw = (each.ravel() for each in grid)
             joint_sets = joints[sample, chosen]
@@ -133,7 +136,7 @@ class Run:
             (N, steps, classes) logits.
         """
         parts = []
-        for block in self.blocks(len(x), steps, label):
+        for block in self.blocks(x, steps, label):
             shares = torch.from_numpy(keep(block).astype(np.float32)).flatten(0, 1).to(x)
             rows = np.repeat(block, steps)
 
@@ -146,16 +149,24 @@ class Run:
             parts.append(scored.reshape(len(block), steps, -1))
         return np.concatenate(parts)
 
-    def blocks(self, samples: int, rows: int, label: str) -> Iterator[np.ndarray]:
+    def blocks(self, x: Tensor, rows: int, label: str) -> Iterator[np.ndarray]:
         """Yield sample indices in blocks of a bounded number of rows, `rows` per sample."""
-        return self.batches(samples, label, max(1, _BATCHES_PER_BLOCK * self.batch // rows))
+        return self._spans(len(x), max(1, _BATCHES_PER_BLOCK * self.rows(x) // rows), label)
 
-    def batches(self, samples: int, label: str, size: int | None = None) -> Iterator[np.ndarray]:
+    def batches(self, x: Tensor, label: str) -> Iterator[np.ndarray]:
         """Yield sample indices in batches under a bar."""
-        size = size or self.batch
+        return self._spans(len(x), self.rows(x), label)
+
+    def _spans(self, samples: int, size: int, label: str) -> Iterator[np.ndarray]:
         starts = range(0, samples, size)
         for start in track(starts, label, len(starts), self.progress):
             yield np.arange(start, min(start + size, samples))
+
+    def rows(self, x: Tensor) -> int:
+        """Return how many rows like those of x (N, ..., T, V, M) go through one forward."""
+        cells = _CELLS["cpu" if x.device.type == "cpu" else "other"]
+        fitting = cells // max(1, x.shape[-3] * x.shape[-2] * x.shape[-1])
+        return self.batch or min(max(fitting, 4), 256)
 
     def _valid(self, sample: np.ndarray) -> Tensor | None:
         return None if self.valid is None else self.valid[sample]
@@ -186,9 +197,10 @@ class Run:
     ) -> np.ndarray:
         """Return the logits of rows, row r being a changed copy of window sample[r]."""
         parts = []
-        with evaluating(model), torch.inference_mode():
-            for start in range(0, len(sample), self.batch):
-                at = np.arange(start, min(start + self.batch, len(sample)))
+        with undisturbed(model), torch.inference_mode():
+            size = self.rows(x)
+            for start in range(0, len(sample), size):
+                at = np.arange(start, min(start + size, len(sample)))
                 part, edges = change(x[sample[at]], at)
                 ready = self.prepare(part, sample[at])
                 parts.append(model(ready, edges=edges) if edges else model(ready))
@@ -200,18 +212,6 @@ def _edges(model: nn.Module) -> Mapping[str, Tensor]:
     if not callable(edges):
         raise TypeError(f"Expected a model with edges() to edit (got {type(model).__name__})")
     return edges()
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode and give every module its own mode back afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:

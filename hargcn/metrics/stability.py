@@ -13,8 +13,9 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import check
 from hargcn.metrics.masking import Explainer
-from hargcn.metrics.run import Run, evaluating
+from hargcn.metrics.run import Run
 from hargcn.perturbation import InputEdit
+from hargcn.tap import undisturbed
 
 Relative = Literal["element", "norm"]
 TREMBLE = InputEdit("noise", 0.5, tracker=True)
@@ -67,7 +68,7 @@ def stability(
     worst = {name: np.full(len(x), np.nan) for name in names}
     values = explanation.values.to_numpy().astype(float)
     target = explanation.target.to_numpy()
-    for block in run.batches(len(x), "stability"):
+    for block in run.batches(x, "stability"):
         ready = run.prepare(x[block], block)
         base = _observe(model, x[block], ready, layer)
         joints = torch.ones(len(block), x.shape[-2], dtype=torch.bool)
@@ -97,7 +98,7 @@ def _observe(model: nn.Module, x: Tensor, ready: Tensor, layer: str) -> dict[str
         module = model.get_submodule(layer)
         handle = module.register_forward_hook(lambda *seen: kept.append(seen[2]))
     try:
-        with evaluating(model), torch.inference_mode():
+        with undisturbed(model), torch.inference_mode():
             logits = model(ready)
     finally:
         if handle is not None:

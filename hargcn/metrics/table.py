@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,20 +95,21 @@ def evaluate(
     _known(metrics)
     if "rrs" in metrics and not case.layer:
         raise ValueError("Expected a layer whose output is the representation of rrs (got none)")
+    if {"random", "truth"} & set(explanations):
+        raise ValueError("Expected other names than 'random' and 'truth': the table adds these")
     explainers = explainers or {}
-    target = torch.as_tensor(case.explanation.target.to_numpy())
-    ready = case.run.prepare(case.x, np.arange(len(case.x)))
     cases = {
         name: [replace(case, explanation=each, explainer=explainers.get(name))]
         for name, each in explanations.items()
     }
     chance: list[Explainer] = [Random(case.run.seed + draw) for draw in range(random)]
     cases["random"] = [
-        replace(case, explanation=each(case.model, ready, target), explainer=each)
+        replace(case, explanation=_explained(case, lambda _, each=each: each), explainer=each)
         for each in chance
     ]
     if case.truth is not None:
-        truth = Truth(case.truth)(case.model, ready, target)
+        mask = case.truth
+        truth = _explained(case, lambda block: Truth(mask[block]))
         cases["truth"] = [replace(case, explanation=truth, explainer=None)]
     measured = {
         method: [_measure(each, metrics) for each in repeated] for method, repeated in cases.items()
@@ -135,6 +136,17 @@ def forecast(
         explainer(case.model, ready, target)
         seconds[name] = (time.perf_counter() - start) * calls * len(case.x)
     return seconds
+
+
+def _explained(case: Case, explainer: Callable[[np.ndarray], Explainer]) -> Explanation:
+    """Explain the samples and classes of a case in batches, under the names of its samples."""
+    target = torch.as_tensor(case.explanation.target.to_numpy())
+    parts = [
+        explainer(block)(case.model, case.run.prepare(case.x[block], block), target[block])
+        for block in case.run.batches(case.x, "baseline")
+    ]
+    names = case.explanation.values["sample"].to_numpy()
+    return Explanation.concat(parts).assign(coords={"sample": names})
 
 
 def _known(metrics: Sequence[str]) -> None:
@@ -176,7 +188,11 @@ def _table(
         xr.Dataset({name: _centre(name, [each[name] for each in repeated]) for name in repeated[0]})
         for repeated in measured.values()
     ]
-    samples = xr.concat(parts, "explanation").assign_coords(explanation=list(measured))
+    # Samples are matched by position: a baseline does not know their names.
+    names = parts[0]["sample"].to_numpy()
+    parts = [part.assign_coords(sample=names) for part in parts]
+    samples = xr.concat(parts, "explanation", join="exact")
+    samples = samples.assign_coords(explanation=list(measured))
     rows: list[dict[str, Any]] = []
     for metric in map(str, samples):
         first = len(rows)

@@ -47,8 +47,8 @@ def plot_curves(
     Parameters
     ----------
     curves
-        The dataset of a `GapCurve`: `<measure>` (method, set, k) with `_low`, `_high`, and
-        `<measure>_band_low`, `_band_high` (set, k); the method "random" is the baseline.
+        The dataset of a `GapCurve`: `<measure>` (explanation, set, k) with `_low`, `_high`, and
+        `<measure>_band_low`, `_band_high` (set, k); the explanation "random" is the baseline.
     measure
         "accuracy", "auc", "score" or "gap".
     sets
@@ -82,7 +82,7 @@ def plot_curves(
         raise ValueError(f"Expected sets of {available} (got {sets})")
     width = 1.0 + 2.8 * len(sets)
     columns = int(width / 1.75)
-    rows = -(-(curves.sizes["method"] + 1) // columns)
+    rows = -(-(curves.sizes["explanation"] + 1) // columns)
     figure, axes = canvas(ax, (width, 3.0 + 0.2 * rows), len(sets), sharey=True)
     for panel, chosen in zip(axes, sets, strict=True):
         _curves(panel, curves.sel(set=chosen), measure)
@@ -103,12 +103,12 @@ def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
     if f"{measure}_band_low" in curves:
         low, high = (curves[f"{measure}_band_{end}"].to_numpy() for end in ("low", "high"))
         ax.fill_between(k, low, high, color="#d9d9d9", linewidth=0, label="95% of random orders")
-    methods = curves["method"].to_numpy().tolist()
+    methods = curves["explanation"].to_numpy().tolist()
     if "random" in methods:
-        mean = curves[measure].sel({"method": "random"}).to_numpy()
+        mean = curves[measure].sel(explanation="random").to_numpy()
         ax.plot(k, mean, color=GREY, linestyle="--", linewidth=1.2, label="random")
     for i, method in enumerate(m for m in methods if m != "random"):
-        line = curves.sel({"method": method})
+        line = curves.sel(explanation=method)
         colour, marker = _LINES[i % len(_LINES)], _MARKERS[i % len(_MARKERS)]
         low, high = (line[f"{measure}_{end}"].to_numpy() for end in ("low", "high"))
         ax.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0)

@@ -1,0 +1,100 @@
+"""What `perturb` and `evaluate` work on: a network, explanations, and their windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hargcn.allocator import keep_freed_memory
+from hargcn.checkpoint import load_model
+from hargcn.cli.explain import shap_explainer
+from hargcn.explainers import cam_explainer
+from hargcn.explanation import Explanation
+from hargcn.metrics.run import Run
+from hargcn.model import MultiBranchSTGCN
+from hargcn.windows import Windows
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A network, the windows its explanations are about, and how to run it on them."""
+
+    model: MultiBranchSTGCN
+    data: Windows
+    chosen: Windows
+    explanations: dict[str, Explanation]
+    positions: torch.Tensor
+    run: Run
+
+    @classmethod
+    def open(
+        cls,
+        checkpoint: Path,
+        windows: Path,
+        files: list[Path],
+        device: str,
+        batch: int,
+        seed: int,
+    ) -> Bench:
+        """Open everything and match the explanations' windows by name.
+
+        Raises
+        ------
+        ValueError
+            For an explanation of another network or of windows that the file does not have.
+        """
+        keep_freed_memory()
+        model, data = load_model(checkpoint, device), Windows.open(windows)
+        opened = {file: Explanation.open(file) for file in files}
+        names = [explanation.name for explanation in opened.values()]
+        labelled = {
+            explanation.name if names.count(explanation.name) == 1 else file.stem: explanation
+            for file, explanation in opened.items()
+        }
+        for file, explanation in opened.items():
+            _check_about(file, explanation, model, data)
+        rows = {name: i for i, name in enumerate(data.names)}
+        samples = [str(s) for s in next(iter(opened.values())).dataset["sample"].to_numpy()]
+        lost = [name for name in samples if name not in rows]
+        if lost:
+            raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
+        chosen = data.subset([rows[name] for name in samples])
+        run = Run(
+            features=model.features,
+            valid=torch.from_numpy(chosen.valid()).to(device),
+            skeleton=model.skeleton,
+            batch=batch,
+            seed=seed,
+            progress=True,
+        )
+        positions = torch.from_numpy(chosen.positions()).to(device)
+        return cls(model, data, chosen, labelled, positions, run)
+
+    def explainers(self) -> dict[str, Any]:
+        """Rebuild what made the explanations from their settings."""
+        made: dict[str, Any] = {}
+        for name, explanation in self.explanations.items():
+            if explanation.method == "shap":
+                made[name] = shap_explainer(self.model, self.data, explanation.settings)
+            elif explanation.layer:
+                made[name] = cam_explainer(
+                    explanation.method, [explanation.layer], utility=explanation.utility
+                )
+        if not made:
+            raise ValueError("--remake: found no explanation whose method can be run again")
+        return made
+
+
+def _check_about(
+    file: Path, explanation: Explanation, model: MultiBranchSTGCN, data: Windows
+) -> None:
+    """Refuse an explanation of another network or of other windows."""
+    attrs = explanation.dataset.attrs
+    for what, mine in (("model", model.card.get("weights", "")), ("data", data.digest)):
+        theirs = attrs.get(what, "")
+        if theirs and mine and theirs != mine:
+            named = {"model": "this network", "data": f"the windows of {data.path}"}[what]
+            raise ValueError(f"{file}: expected an explanation of {named} (it is of another)")

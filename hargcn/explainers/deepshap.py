@@ -1,0 +1,318 @@
+"""DeepSHAP: attributions of the input that add up to the score, for any torch module.
+
+phi = mean_r m(x, r) * (x - r) over background rows r, with multipliers m by the rules of
+`multipliers`; sum phi + mean_r f(r) = f(x) is measured for every sample and stored (Lundberg and
+Lee 2017; Tempel et al. 2024, equations 4-5). One sample costs one forward pass of itself and one
+backward pass over the background, whose graph is built once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hargcn.explainers.audit import audit
+from hargcn.explainers.library import library_attributions
+from hargcn.explainers.planning import Plan, make_plan
+from hargcn.explainers.propagation import Background
+from hargcn.explainers.resources import Forecast, available_memory
+from hargcn.explainers.score import Score, axis_names, converted
+from hargcn.explainers.tally import Tally
+from hargcn.explanation import Explanation
+from hargcn.files import track
+from hargcn.skeleton import Skeleton
+from hargcn.tap import undisturbed
+
+GAP = 1e-3
+"""Largest relative additivity gap that is no error."""
+
+SAMPLES = 64
+"""Samples per pass over the background, whose graph is rebuilt for the next ones."""
+
+
+class DeepSHAP:
+    """SHAP values of the input by backpropagated multipliers.
+
+    Parameters
+    ----------
+    background : Tensor or array of shape (n, ...)
+        Background samples, as the model takes them; usually 100 (see `background`).
+    chunk : int
+        Background rows per graph. Does not change the result.
+    memory_limit : int, optional
+        Bytes for the graph, from which smaller chunks follow; by default half of what is free.
+    weights : (n,) array, optional
+        Weights of the background samples; equal by default.
+    dtype : torch.dtype, optional
+        Precision of the computation, such as ``torch.float64``; by default the model's. Another
+        one works on a copy of the model.
+    allow_gap : bool
+        Accept attributions that miss the score by more than a relative gap of 1e-3.
+    progress : bool
+        Show a bar with the remaining time.
+    engine : {"hargcn", "library"}
+        "library" is shap.DeepExplainer, for comparison: no standard errors, and gaps wherever it
+        lacks a rule, which are stored but no error.
+    utility : {"logit", "prob", "logprob"}
+        The score to explain.
+    dims : sequence of str, optional
+        Names of the input's axes. By default the model's ``input_dims``, else the six of
+        `explanation.DIMS` for an input of six axes, else "sample", "axis1", ...
+    settings : mapping, optional
+        More settings to store with the result, such as how the background was chosen.
+
+    Notes
+    -----
+    The explanation holds besides `values`: `score`, `base_value`, `predicted`, `additivity_gap`
+    (sum + base value - score), `relative_gap` (its size relative to |score - base value|, at least
+    1% of the background's standard deviation), `standard_error` over the background, and where
+    there is a joint axis `joint_standard_error` (sample, joint) of the joint scores and
+    `joint_by_background` (sample, background, joint), the joint scores against each background row.
+    """
+
+    def __init__(
+        self,
+        background: Tensor | np.ndarray,
+        chunk: int = 20,
+        memory_limit: int | None = None,
+        weights: Any = None,
+        dtype: torch.dtype | None = None,
+        allow_gap: bool = False,
+        progress: bool = False,
+        engine: Literal["hargcn", "library"] = "hargcn",
+        utility: Literal["logit", "prob", "logprob"] = "logit",
+        dims: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.background = torch.as_tensor(background).detach()
+        n = len(self.background)
+        self.weights = np.full(n, 1 / n) if weights is None else np.asarray(weights, float)
+        if n == 0 or self.weights.shape != (n,) or not self.weights.sum() > 0:
+            raise ValueError(f"Expected a background and a weight for each of its {n} samples")
+        self.weights = self.weights / self.weights.sum()
+        if chunk < 1 or (memory_limit is not None and memory_limit < 1):
+            raise ValueError(
+                f"Expected positive chunk and memory limit (got {chunk}, {memory_limit})"
+            )
+        _one_of("engine", engine, ("hargcn", "library"))
+        _one_of("utility", utility, ("logit", "prob", "logprob"))
+        if engine == "library" and np.ptp(self.weights) > 1e-12:
+            raise ValueError("Expected equal weights with engine 'library'")
+        self.chunk = chunk
+        self.memory_limit = memory_limit
+        self.dtype = dtype
+        self.allow_gap = allow_gap
+        self.progress = progress
+        self.engine = engine
+        self.utility = utility
+        self.dims = dims
+        self.settings = {
+            "engine": engine,
+            "background": n,
+            "weighted": bool(np.ptp(self.weights) > 1e-12),
+            "chunk": chunk,
+            "float64": dtype == torch.float64,
+            "allow_gap": allow_gap,
+            **(settings or {}),
+        }
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, target: int | Tensor | Sequence[int]
+    ) -> Explanation:
+        """Explain one class per sample.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Maps (n, ...) to (n, classes) or (n,).
+        x : Tensor of shape (N, ...)
+            Samples.
+        target : int or (N,) ints
+            The class of every sample, or of each.
+
+        Raises
+        ------
+        ValueError
+            For an operation without a rule, a model that mixes samples or branches on their values,
+            or attributions that do not add up.
+        """
+        targets = np.broadcast_to(np.asarray(torch.as_tensor(target).cpu(), int), (len(x),))
+        return self._explain(model, x, targets[:, None])[0]
+
+    def explain_classes(
+        self, model: nn.Module, x: Tensor, classes: Sequence[int]
+    ) -> dict[int, Explanation]:
+        """Explain several classes of every sample; they share the forward passes."""
+        columns = np.tile(np.asarray(list(classes), int), (len(x), 1))
+        return dict(zip(map(int, classes), self._explain(model, x, columns), strict=True))
+
+    def forecast(
+        self, model: nn.Module, x: Tensor, samples: int | None = None, classes: int = 1
+    ) -> Forecast:
+        """Estimate time and memory from a few rows, before a long run.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model to explain.
+        x : Tensor of shape (N, ...)
+            Samples; the first is used.
+        samples : int, optional
+            Number of samples that will be explained, by default N.
+        classes : int
+            Number of classes per sample.
+        """
+        with self._ready(model, x) as (score, x, rows):
+            plan = self._plan(score, rows, x)
+            size = min(2, self._sub_chunk(plan, rows), len(rows))
+            start = time.perf_counter()
+            graph = Background(score, plan, rows[:size].to(x.device))
+            built = time.perf_counter()
+            graph.multipliers(x[:1], [0])
+            done = time.perf_counter()
+        n = len(x) if samples is None else samples
+        graphs, passes = -(-n // SAMPLES), n * classes
+        seconds = ((built - start) * graphs + (done - built) * passes) * len(rows) / size
+        chunk = self._sub_chunk(plan, rows)
+        return Forecast(seconds, plan.bytes * chunk, chunk, n, len(rows))
+
+    # -- the work ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _ready(self, model: nn.Module, x: Tensor) -> Iterator[tuple[Score, Tensor, Tensor]]:
+        """Give the frozen score, the samples and the background in one precision."""
+        if x.ndim < 1 or len(x) == 0 or x.shape[1:] != self.background.shape[1:]:
+            raise ValueError(
+                f"Expected samples shaped like the background {tuple(self.background.shape[1:])} "
+                f"(got {tuple(x.shape)})"
+            )
+        first = next(iter(model.parameters()), x)
+        dtype = self.dtype or (first.dtype if first.is_floating_point() else x.dtype)
+        with undisturbed(model):
+            if dtype != first.dtype:
+                model = converted(model, dtype)
+            score = Score(model, self.utility).eval()
+            yield score, x.detach().to(first.device, dtype), self.background.to(dtype)
+
+    def _plan(self, score: Score, rows: Tensor, x: Tensor) -> Plan:
+        return make_plan(score, score.model, torch.stack([rows[0].to(x.device), x[0]]))
+
+    def _sub_chunk(self, plan: Plan, rows: Tensor) -> int:
+        limit = self.memory_limit or available_memory(rows.device) // 2
+        return max(1, min(self.chunk, limit // max(plan.bytes, 1), len(rows)))
+
+    def _explain(self, model: nn.Module, x: Tensor, columns: np.ndarray) -> list[Explanation]:
+        """One explanation per column of ``columns`` (N, classes)."""
+        original = x
+        with self._ready(model, x) as (score, x, rows):
+            with torch.no_grad():
+                logits = torch.cat([score(part) for part in x.split(self.chunk)])
+            outputs = logits.double().cpu().numpy()
+            if columns.min() < 0 or columns.max() >= outputs.shape[1]:
+                raise ValueError(
+                    f"Expected targets below {outputs.shape[1]} classes "
+                    f"(got {columns.min()} to {columns.max()})"
+                )
+            run = self._library if self.engine == "library" else self._multipliers
+            tallies = run(score, x, rows, columns)
+            found = []
+            for k, tally in enumerate(tallies):
+                scores = np.take_along_axis(outputs, columns[:, k : k + 1], 1)[:, 0]
+                tally.close(scores)
+                if self.engine == "hargcn" and not self.allow_gap:
+                    self._refuse_gap(tally, score, x, rows, columns[:, k])
+                found.append(self._wrap(model, original, columns[:, k], outputs, tally))
+        return found
+
+    def _multipliers(
+        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> list[Tally]:
+        """Sum over the background by hargcn's own multipliers."""
+        plan = self._plan(score, rows, x)
+        size = self._sub_chunk(plan, rows)
+        dims = axis_names(score.model, x, self.dims)
+        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
+        blocks = [range(i, min(i + SAMPLES, len(x))) for i in range(0, len(x), SAMPLES)]
+        starts = range(0, len(rows), size)
+        jobs = ((block, start, i) for block in blocks for start in starts for i in block)
+        graph, built = None, None
+        for block, start, i in track(jobs, "SHAP", len(starts) * len(x), self.progress):
+            part = rows[start : start + size].to(x.device)
+            if built != (block, start):
+                # The old graph goes first: two would need twice the memory.
+                graph = None
+                graph, built = Background(score, plan, part), (block, start)
+            assert graph is not None
+            found = graph.multipliers(x[i : i + 1], columns[i].tolist())
+            for tally, column, m in zip(tallies, columns[i], found, strict=True):
+                tally.add(i, start, m.mul_(x[i : i + 1] - part), graph.outputs[:, column])
+        return tallies
+
+    def _library(self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray) -> list[Tally]:
+        """Sum over the background by shap.DeepExplainer in chunks."""
+        dims = axis_names(score.model, x, self.dims)
+        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
+        starts = range(0, len(rows), self.chunk)
+        jobs = list(itertools.product(starts, range(len(x)), range(len(tallies))))
+        for start, i, k in track(jobs, "SHAP (library)", progress=self.progress):
+            part = rows[start : start + self.chunk].to(x.device)
+            with torch.enable_grad():
+                mean = library_attributions(score, part, x[i : i + 1], int(columns[i, k]))
+            with torch.no_grad():
+                base = score(part)[:, columns[i, k]]
+            tallies[k].add_mean(i, start, mean, base)
+        return tallies
+
+    def _refuse_gap(
+        self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> None:
+        """Raise if attributions do not add up, and name the module to blame."""
+        worst = int(np.nan_to_num(tally.relative_gap, nan=np.inf).argmax())
+        gap = tally.relative_gap[worst]
+        if gap <= GAP:
+            return
+        plan = self._plan(score, rows, x)
+        row, sample = rows[:1].to(x.device), x[worst : worst + 1]
+        first = audit(score, plan.steps, row, sample, int(columns[worst]))[0]
+        raise ValueError(
+            f"sample {worst}: expected SHAP values that add up to its score within {GAP:.0e} (got "
+            f"{gap:.1e}); the worst operation is '{first.name}' in module '{first.path}', which "
+            f"misses {first.gap:.1e}. allow_gap accepts this, float64 may mend it"
+        )
+
+    # -- the result --------------------------------------------------------------------------------
+
+    def _wrap(
+        self, model: nn.Module, x: Tensor, columns: np.ndarray, outputs: np.ndarray, tally: Tally
+    ) -> Explanation:
+        dims = tally.dims
+        names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
+        sizes = dict(zip(dims, x.shape, strict=True))
+        coords = {d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]}
+        skeleton = getattr(model, "skeleton", None)
+        return Explanation.build(
+            tally.values.astype(np.float64 if self.dtype == torch.float64 else np.float32),
+            dims,
+            method="shap" if self.engine == "hargcn" else "shap-library",
+            target=columns,
+            score=np.take_along_axis(outputs, columns[:, None], 1)[:, 0],
+            predicted=outputs.argmax(1),
+            utility=self.utility,
+            settings=self.settings,
+            coords=coords,
+            skeleton=skeleton if isinstance(skeleton, Skeleton) else None,
+            frames=sizes.get("time"),
+            variables=tally.variables(),
+        )
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"Expected {name} of {', '.join(choices)} (got {value!r})")

@@ -1,0 +1,120 @@
+"""Sums over the background: attributions, base value, their spread, and the additivity gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Tally:
+    """Collects the attributions of some samples, background chunk by background chunk.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the samples (N, ...).
+    dims : sequence of str
+        Names of those axes.
+    weights : (n,) array
+        Weights of the background rows; they sum to 1.
+
+    Attributes
+    ----------
+    values : (N, ...) array
+        Weighted mean attributions.
+    base_value, additivity_gap, relative_gap : (N,) array
+        Set by `close`.
+    """
+
+    def __init__(self, shape: Sequence[int], dims: Sequence[str], weights: np.ndarray) -> None:
+        self.dims = tuple(dims)
+        self.weights = weights
+        self.values = np.zeros(tuple(shape))
+        # Sums with squared weights, of the squares and of the values, for the standard error.
+        self.squares: np.ndarray | None = None
+        self.firsts: np.ndarray | None = None
+        self.equal = bool(np.ptp(weights) < 1e-12)
+        self.outputs = np.zeros((shape[0], len(weights)))
+        self.joints: np.ndarray | None = None
+        if "joint" in self.dims:
+            self.joints = np.zeros((shape[0], len(weights), shape[self.dims.index("joint")]))
+
+    def add(self, i: int, start: int, phi: Tensor, outputs: Tensor) -> None:
+        """Add one sample's attributions against consecutive background rows.
+
+        Parameters
+        ----------
+        i : int
+            The sample.
+        start : int
+            First of the background rows.
+        phi : Tensor of shape (n, ...)
+            m(x, r) * (x - r).
+        outputs : Tensor of shape (n,)
+            f(r).
+        """
+        if self.squares is None:
+            self.squares = np.zeros_like(self.values, np.float32)
+            self.firsts = None if self.equal else np.zeros_like(self.values)
+        rows = slice(start, start + len(phi))
+        w = torch.from_numpy(self.weights[rows]).to(phi)
+        self.values[i] += _weighted(w, phi)
+        if self.firsts is not None:
+            self.firsts[i] += _weighted(w * w, phi)
+        self.outputs[i, rows] = outputs.double().cpu().numpy()
+        if self.joints is not None:
+            joint = self.dims.index("joint")
+            others = [d for d in range(1, phi.ndim) if d != joint]
+            self.joints[i, rows] = phi.mean(others, dtype=torch.float64).cpu().numpy()
+        self.squares[i] += _weighted(w * w, phi.square_())
+
+    def add_mean(self, i: int, start: int, mean: Tensor, outputs: Tensor) -> None:
+        """Add one sample's mean attributions over consecutive, equally weighted background rows."""
+        rows = slice(start, start + len(outputs))
+        self.values[i] += mean.double().cpu().numpy() * self.weights[rows].sum()
+        self.outputs[i, rows] = outputs.double().cpu().numpy()
+        self.joints = None
+
+    def close(self, scores: np.ndarray) -> None:
+        """Compare the sums with the scores (N,)."""
+        self.base_value = self.outputs @ self.weights
+        axes = tuple(range(1, self.values.ndim))
+        self.additivity_gap = self.values.sum(axes) + self.base_value - scores
+        spread = np.sqrt(((self.outputs - self.base_value[:, None]) ** 2) @ self.weights)
+        size = np.maximum(np.abs(scores - self.base_value), 0.01 * spread)
+        size = np.where(size > 0, size, 1.0)
+        self.relative_gap = np.abs(self.additivity_gap) / size
+
+    def variables(self) -> dict[str, Any]:
+        """Give what an explanation stores besides the attributions."""
+        found: dict[str, Any] = {
+            "base_value": self.base_value,
+            "additivity_gap": self.additivity_gap,
+            "relative_gap": self.relative_gap,
+        }
+        n = len(self.weights)
+        if n > 1 and self.squares is not None:
+            total = float((self.weights**2).sum())
+            firsts = self.values * total if self.firsts is None else self.firsts
+            square = self.squares - 2 * self.values * firsts + self.values**2 * total
+            error = np.sqrt(np.maximum(square, 0) * n / (n - 1)).astype(np.float32)
+            found["standard_error"] = (self.dims, error)
+        if self.joints is not None:
+            found["joint_by_background"] = (
+                ("sample", "background", "joint"),
+                self.joints.astype(np.float32),
+            )
+            if n > 1:
+                away = self.joints - np.einsum("nrv,r->nv", self.joints, self.weights)[:, None]
+                error = np.sqrt(np.einsum("nrv,r->nv", away**2, self.weights**2) * n / (n - 1))
+                found["joint_standard_error"] = (("sample", "joint"), error.astype(np.float32))
+        return found
+
+
+def _weighted(w: Tensor, phi: Tensor) -> np.ndarray:
+    """Weighted sum over the rows."""
+    return torch.tensordot(w, phi, 1).double().cpu().numpy()

@@ -1,0 +1,105 @@
+"""Edge perturbations in batches, against a plain forward and against the way it used to be done.
+
+All three are measured in the same run, in turns, on the network of the published CP experiments
+(four branches, 29 points, 150 frames, 64 channels); only ratios are judged.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+import hargcn
+from hargcn.metrics.run import Run
+from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.perturbation import EdgeEdit
+
+AWAY = EdgeEdit("self", "away", 0.9)
+WINDOWS, TOP, ROUNDS = 4, 8, 5
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[MultiBranchSTGCN, torch.Tensor]:
+    config = ModelConfig(
+        width=64,
+        attention="fa",
+        bounded=False,
+        temporal="separable",
+        expand=1.5,
+        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3, hops=1),
+        main=StreamConfig(blocks=2, depth=1, window=7, hops=1),
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    x = torch.randn(WINDOWS, 4, 4, 150, 29, 1, generator=generator)
+    return model, x
+
+
+def joint_sets() -> np.ndarray:
+    """Return the k most important joints of random rankings, k = 1..TOP: (WINDOWS, TOP, 29)."""
+    ranks = np.random.default_rng(0).random((WINDOWS, 1, 29)).argsort(-1).argsort(-1)
+    return ranks < np.arange(1, TOP + 1)[:, None]
+
+
+def one_by_one(model: MultiBranchSTGCN, x: torch.Tensor, joints: np.ndarray) -> np.ndarray:
+    """Copy the state, edit and load it, run one window: for every window and k."""
+    found = np.empty((*joints.shape[:2], 2))
+    original = copy.deepcopy(model.state_dict())
+    for n, k in np.ndindex(*joints.shape[:2]):
+        edited = copy.deepcopy(original)
+        for name in model.edges():
+            edge = edited[f"{name}.edge"]
+            step = AWAY.amount * (edge[0].max() - edge[0].min())
+            for joint in np.flatnonzero(joints[n, k]):
+                edge[0, joint, joint] += torch.sign(edge[0, joint, joint]) * step
+        model.load_state_dict(edited)
+        with torch.inference_mode():
+            found[n, k] = model(x[n : n + 1])[0]
+    model.load_state_dict(original)
+    return found
+
+
+def fastest(*jobs: Callable[[], object]) -> list[float]:
+    """Return each job's best time of several rounds in turn, so that all meet the same machine."""
+    best = [float("inf")] * len(jobs)
+    for _ in range(ROUNDS):
+        for i, job in enumerate(jobs):
+            start = time.perf_counter()
+            job()
+            best[i] = min(best[i], time.perf_counter() - start)
+    return best
+
+
+@pytest.mark.slow
+def test_edge_perturbation_costs_what_a_batched_forward_costs(network, capsys):
+    model, x = network
+    joints = joint_sets()
+    run = Run()
+    repeated = x.repeat_interleave(TOP, dim=0)
+    plain, edited, single = fastest(
+        lambda: run.logits(model, repeated),
+        lambda: run.edited(model, x, AWAY, joints),
+        lambda: one_by_one(model, x, joints),
+    )
+    per_row = 1e3 / (WINDOWS * TOP)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nedge perturbation, CP-sized network, {torch.get_num_threads()} threads, per "
+            f"(window, k): plain batched forward {plain * per_row:.1f} ms, perturbed "
+            f"{edited * per_row:.1f} ms = {edited / plain:.2f} x plain (at most 1.15); copying and "
+            f"editing the state, one by one {single * per_row:.1f} ms = {single / edited:.1f} x "
+            f"perturbed (at least 3)\n"
+        )
+    np.testing.assert_allclose(
+        run.edited(model, x, AWAY, joints)[:, :, 0], one_by_one(model, x, joints), atol=1e-4
+    )
+    assert edited <= 1.15 * plain
+    assert single >= 3 * edited
