@@ -307,16 +307,14 @@ class Explanation:
         sums = self.values.sum([d for d in self.dims if d not in ("sample", "joint")])
         if "joint" not in sums.dims:
             sums = self.values.stack(joint=[d for d in self.dims if d != "sample"])
-        names = self.dataset.coords.get("joint", range(sums.sizes["joint"]))
-        names = [str(getattr(name, "item", lambda n=name: n)()) for name in names]
+        named = "joint" in self.dataset.coords
+        names = [str(j) for j in self.dataset["joint"].to_numpy()] if named else None
         return shap.Explanation(values=sums.to_numpy(), base_values=base, feature_names=names)
 
 
 def _numpy(values: Any) -> np.ndarray:
     """Return a NumPy array of an array or a tensor, without importing torch."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
 def _listed(selection: Mapping[str, Any]) -> dict[str, Any]:

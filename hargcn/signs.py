@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hargcn.skeleton import Skeleton
 
 Kind = Literal["tremor", "raise", "bend", "tempo", "amplitude"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Size where none is given, and the joint that moves (the first name that the layout knows).
 _DEFAULTS: dict[Kind, tuple[float, tuple[str, ...]]] = {
@@ -26,18 +27,16 @@ _DEFAULTS: dict[Kind, tuple[float, tuple[str, ...]]] = {
     "amplitude": (0.2, ("right_elbow",)),
 }
 
-# The branches in which a sign stands out first. Positions carry all four, so none is exclusive.
-BRANCHES: dict[Kind, tuple[str, ...]] = {
-    "tremor": ("A", "V"),
-    "raise": ("J", "B"),
-    "bend": ("B", "J"),
-    "tempo": ("V", "A"),
-    "amplitude": ("V", "J"),
-}
-
 
 class Sign(BaseModel):
     """A change of the movement of one joint and of everything that hangs on it.
+
+    Positions carry all branches, so none has a sign to itself. What a linear probe tells apart at
+    the sign's own joints (synthetic ntu25, `share` 1, tremor 0.3; 0.5 is chance): tremor by the
+    spread of A (0.90) and V (0.74), not by J or B; raise by the level of J (0.88) and B (0.85);
+    bend by the level of B (0.96) before J (0.77); tempo and amplitude by the spread of V (0.95 and
+    more) and less surely by that of J and B. In a shorter interval raise and bend show in V and A
+    as well, where they grow and fade.
 
     Parameters
     ----------

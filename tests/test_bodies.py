@@ -1,127 +1,113 @@
+"""Operations spelled out in simpler ones compute the same, and their attributions add up."""
+
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
-from fake_explanations import FRAMES, cam_like, explanation, shap_like
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from matplotlib.collections import LineCollection, PathCollection
+import torch
+import torch.nn.functional as F  # noqa: N812 everybody's name
+from foreign_networks import Expression
+from torch import Tensor, nn
 
-from hargcn.plots.bodies import LARGE, SMALL, draw_body, joint_map, project, scene, title
-from hargcn.plots.style import canvas, signed_norm
-from hargcn.skeleton import skeleton
-
-
-def walk(persons=1, seed=0):
-    return np.random.default_rng(seed).normal(size=(3, FRAMES, 20, persons))
+from hargcn.explainers import bodies
+from hargcn.explainers.deepshap import DeepSHAP
 
 
-def drawn(axis, kind):
-    return next(each for each in axis.collections if isinstance(each, kind))
+def draw(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
-def test_up_points_up_and_views_turn_the_body():
-    right, up, back = np.eye(3)
-    points = np.stack([right, up, back], axis=1)
-    np.testing.assert_array_equal(project(points, "y"), [[1, 0, 0], [0, 1, 0]])
-    np.testing.assert_allclose(project(points, "y", "side"), [[0, 0, 1], [0, 1, 0]], atol=1e-12)
-    np.testing.assert_allclose(project(points, "y", "top"), [[1, 0, 0], [0, 0, 1]], atol=1e-12)
-    np.testing.assert_array_equal(project(points, "z"), [[1, 0, 0], [0, 0, 1]])
-    np.testing.assert_array_equal(project(points[:2], "-y"), [[1, 0, 0], [0, -1, 0]])
-    with pytest.raises(ValueError, match=r"view of front, side, top.*'below'"):
-        project(points, "y", "below")
+W, B, MEAN, VAR = draw(4, seed=5), draw(4, seed=6), draw(4, seed=7), draw(4, seed=8).exp()
+MASK = draw(6, 6, seed=9)
+
+PAIRS = {
+    "layer_norm": (F.layer_norm, bodies.layer_norm, ((4,), W, B, 1e-3)),
+    "layer_norm two axes": (F.layer_norm, bodies.layer_norm, ((6, 4),)),
+    "rms_norm": (F.rms_norm, bodies.rms_norm, ((4,), W, 1e-3)),
+    "rms_norm default": (F.rms_norm, bodies.rms_norm, ((4,),)),
+    "std": (torch.std, bodies.std, (1,)),
+    "glu": (F.glu, bodies.glu, (2,)),
+    "norm": (torch.linalg.vector_norm, bodies.vector_norm, (2, 1)),
+    "norm of all": (torch.linalg.vector_norm, bodies.vector_norm, ()),
+    "norm 1": (torch.linalg.vector_norm, bodies.vector_norm, (1, (1, 2), True)),
+    "norm 3": (torch.linalg.vector_norm, bodies.vector_norm, (3, -1)),
+    "norm inf": (torch.linalg.vector_norm, bodies.vector_norm, (math.inf, -1)),
+    "norm -inf": (torch.linalg.vector_norm, bodies.vector_norm, (-math.inf, -1)),
+}
 
 
-@given(st.floats(-180, 180), st.floats(-90, 90))
-@settings(max_examples=20, deadline=None)
-def test_no_view_makes_a_body_larger(azimuth, elevation):
-    points = walk()[:, 0, :, 0]
-    flat = project(points, "y", (azimuth, elevation))
-    assert (np.linalg.norm(flat, axis=0) <= np.linalg.norm(points, axis=0) + 1e-9).all()
+@pytest.mark.parametrize("name", PAIRS)
+def test_computes_what_torch_does(name):
+    function, body, arguments = PAIRS[name]
+    x = draw(3, 6, 4)
+    torch.testing.assert_close(body(x, *arguments), function(x, *arguments))
 
 
-def test_markers_grow_with_magnitude_and_take_the_sign_s_colour():
-    layout = skeleton("kinect20")
-    values = np.linspace(-1, 1, 20)
-    _, (axis,) = canvas(None, (3, 3))
-    draw_body(axis, walk()[:2, 0, :, 0], values, layout, signed_norm(values))
-    dots = drawn(axis, PathCollection)
-    order = np.argsort(np.abs(values))
-    sizes = dots.get_sizes()
-    assert (np.diff(sizes) >= -1e-9).all()
-    assert sizes[-1] == LARGE
-    assert sizes[0] == pytest.approx(SMALL + (LARGE - SMALL) * np.abs(values).min())
-    red, blue = dots.get_facecolors()[:, 0], dots.get_facecolors()[:, 2]
-    clear = np.abs(values[order]) > 0.1
-    np.testing.assert_array_equal((red > blue)[clear], (values[order] > 0)[clear])
-    assert len(drawn(axis, LineCollection).get_segments()) == len(layout.edges)
-
-
-def test_unseen_joints_and_their_bones_are_left_out():
-    layout = skeleton("kinect20")
-    points = walk()[:2, 0, :, 0]
-    hand = layout.index("left_hand")
-    points[:, hand] = np.nan
-    _, (axis,) = canvas(None, (3, 3))
-    draw_body(axis, points, np.ones(20), layout, signed_norm([1.0]))
-    assert len(drawn(axis, PathCollection).get_offsets()) == 19
-    touching = sum(hand in edge for edge in layout.edges)
-    assert len(drawn(axis, LineCollection).get_segments()) == len(layout.edges) - touching
-
-
-def test_a_coarse_map_colours_each_frame_by_its_nearest_cell():
-    cam = cam_like(2, cells=6)
-    shown = scene(cam, 1, walk())
-    for frame in range(FRAMES):
-        np.testing.assert_array_equal(shown.at(frame), cam.values.to_numpy()[1, frame // 4])
-
-
-def test_features_add_up_and_the_peak_is_where_the_largest_value_is():
-    made = shap_like(2)
-    made.values.to_numpy()[1, :, :, 17, 3] = 9.0
-    shown = scene(made, "1", walk())
-    np.testing.assert_allclose(shown.values, made.values.to_numpy()[1].sum((0, 1)))
-    assert shown.peak == 17
-    assert shown.norm.vmax == pytest.approx(9.0 * 12)
-
-
-def test_a_map_without_time_or_person_holds_for_all():
-    made = explanation(np.arange(20.0)[None], ("sample", "joint"), skeleton=skeleton("kinect20"))
-    values, times = joint_map(made)
-    assert values.shape == (1, 20, 1)
-    shown = scene(made, 0, walk(persons=2))
-    np.testing.assert_array_equal(shown.at(20)[:, 1], np.arange(20))
-    assert times == [0]
-
-
-def test_absent_persons_are_not_drawn():
-    positions = walk(persons=2)
-    positions[:, 5:, :, 1] = 0
-    points = scene(shap_like(1, persons=2), 0, positions).points
-    assert np.isnan(points[:, 5:, :, 1]).all()
-    assert np.isfinite(points[:, :5]).all()
-    assert np.isfinite(points[..., 0]).all()
-
-
-def test_the_title_names_sample_method_class_and_score():
-    made = cam_like(2, sample=["a7_s1", "a7_s2"]).assign(classes='["wave", "clap"]')
-    assert title(made) == "a7_s1: Grad-CAM main.1.attention for wave (logit 1.50)"
+def test_norms_over_channels_compute_what_torch_does():
+    x = draw(3, 4, 5, 2)
+    torch.testing.assert_close(bodies.group_norm(x, 2, W, B), F.group_norm(x, 2, W, B))
+    torch.testing.assert_close(
+        bodies.batch_norm(x, MEAN, VAR, W, B), F.batch_norm(x, MEAN, VAR, W, B)
+    )
+    torch.testing.assert_close(bodies.batch_norm(x, MEAN, VAR), F.batch_norm(x, MEAN, VAR))
+    torch.testing.assert_close(bodies.instance_norm(x, weight=W), F.instance_norm(x, weight=W))
+    torch.testing.assert_close(
+        bodies.instance_norm(x, MEAN, VAR, use_input_stats=False),
+        F.instance_norm(x, MEAN, VAR, use_input_stats=False),
+    )
+    for got, expected in zip(
+        bodies.var_mean(x, 1, keepdim=True), torch.var_mean(x, 1, keepdim=True), strict=True
+    ):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(bodies.cosine_similarity(x, x + 1), F.cosine_similarity(x, x + 1))
 
 
 @pytest.mark.parametrize(
-    ("sample", "positions", "message"),
-    [
-        ("nobody", walk(), "one of its 2 samples, such as '0' .got 'nobody'"),
-        (7, walk(), "sample from 0 to 1 .got 7"),
-        (0, walk()[:2], r"positions \(3, T, 20, M\) of kinect20 \(got \(2, 24, 20, 1\)\)"),
-        (0, walk(persons=3), "positions of 2 persons .got 3"),
-    ],
+    "arguments",
+    [{}, {"is_causal": True}, {"attn_mask": MASK}, {"attn_mask": MASK > 0.5}, {"scale": 2.0}],
 )
-def test_what_does_not_fit_is_named(sample, positions, message):
-    with pytest.raises(ValueError, match=message):
-        scene(shap_like(2, persons=2), sample, positions)
+def test_attention_computes_what_torch_does(arguments):
+    q, k, v = draw(2, 3, 6, 4), draw(2, 3, 6, 4, seed=2), draw(2, 3, 6, 5, seed=3)
+    expected = F.scaled_dot_product_attention(q, k, v, **arguments)
+    torch.testing.assert_close(bodies.attention(q, k, v, **arguments), expected)
+    grouped = bodies.attention(q.repeat(1, 2, 1, 1), k, v, enable_gqa=True)
+    torch.testing.assert_close(
+        grouped, F.scaled_dot_product_attention(q.repeat(1, 2, 1, 1), k, v, enable_gqa=True)
+    )
 
 
-def test_a_body_needs_a_skeleton():
-    with pytest.raises(ValueError, match="expected a skeleton and an axis 'joint'"):
-        scene(explanation(np.zeros((1, 20)), ("sample", "joint")), 0, walk())
+def test_batch_statistics_are_refused():
+    with pytest.raises(ValueError, match="mixes the samples"):
+        bodies.batch_norm(draw(3, 4), MEAN, VAR, training=True)
+    with pytest.raises(ValueError, match="mixes the samples"):
+        DeepSHAP(draw(3, 4))(nn.BatchNorm1d(4, track_running_stats=False).double(), draw(1, 4), 0)
+
+
+MODELS = {
+    "layer_norm": lambda x: F.layer_norm(x, (4,), W, B),
+    "rms_norm": lambda x: F.rms_norm(x, (4,)),
+    "group_norm": lambda x: F.group_norm(x.transpose(1, 2), 2, W, B).exp(),
+    "instance_norm": lambda x: F.instance_norm(x).tanh(),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x.flip(1), x, is_causal=True),
+    "glu": lambda x: F.glu(x),
+    "normalize": lambda x: F.normalize(x, dim=1),
+    "norm method": lambda x: x.norm(dim=2),
+    "frobenius": lambda x: torch.norm(x, dim=(1, 2)),
+    "linalg norm": lambda x: torch.linalg.norm(x, dim=-1),
+    "cosine": lambda x: F.cosine_similarity(x[:, 1:], x[:, :-1], dim=-1),
+    "std": lambda x: x.std((1, 2), unbiased=False),
+    "var_mean": lambda x: sum(torch.var_mean(x, 1)),
+    "std_mean": lambda x: sum(torch.std_mean(x, 1)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_attributions_add_up(name):
+    rows, x = draw(4, 6, 4), draw(2, 6, 4, seed=2)
+    formula = MODELS[name]
+    model = Expression(lambda x: (formula(x).reshape(len(x), -1) ** 2).sum(1, keepdim=True))
+    got = DeepSHAP(rows, allow_gap=True)(model, x, 0)
+    assert got.relative_gap.max() < 1e-9
+    np.testing.assert_allclose(got.score, model(x)[:, 0], rtol=1e-9)

@@ -8,8 +8,8 @@ from torch import nn
 
 from hargcn import explainers
 from hargcn.explainers import (
-    AblationCAM,
     CAM,
+    AblationCAM,
     GradCAM,
     GradCAMElementwise,
     GradCAMPlusPlus,
@@ -73,7 +73,7 @@ ON_PAPER = [
     (LayerCAM("0"), INPUT),
     # (G A)_1 = 1.5 x, (G A)_2 = -0.5 x: the positive parts.
     (GradCAMElementwise("0"), torch.tensor([[1.5, 3.0], [4.5, 1.0]])),
-    # alpha_1 = (9/16) / (9/8 + 8 * 27/64) = 1/8, w_1 = 4 * 1/8 * 3/4; 2 G_2^2 + D_2 = 1/2 - 1/2 = 0,
+    # alpha_1 = (9/16) / (9/8 + 8 * 27/64) = 1/8, w_1 = 4 * 1/8 * 3/4; 2 G_2^2 + D_2 = 0,
     # so that alpha_2 = 0.
     (GradCAMPlusPlus("0"), 3 / 8 * 2 * INPUT),
     # The score's Hessian is zero.

@@ -339,7 +339,8 @@ def supported(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
         torch.manual_seed(seed)
         model = nn.Sequential(
             nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(6, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(4 * 2 * 1, 8), nn.ReLU(), nn.Linear(8, 3),
+            nn.Conv2d(6, 4, 3), nn.Sigmoid(), nn.Flatten(),
+            nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3),
         ).eval()  # fmt: skip
     return model, draw(20, 2, 8, 6, seed=seed), draw(3, 2, 8, 6, seed=seed + 1)
 

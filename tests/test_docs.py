@@ -61,12 +61,12 @@ def marked() -> list:
 def demo_out(tmp_path_factory) -> Path:
     """A folder as `make demo` leaves it, with few windows and an untrained network."""
     folder = tmp_path_factory.mktemp("readme")
-    config = read_config(ROOT / "hargcn" / "demo.yaml", ["prepare.synthetic.recordings=40"])
-    settings, chain = config.prepare, config.prepare.chain
+    config = read_config(ROOT / "hargcn" / "demo.yaml", ["prepare.synthetic.recordings=20"])
+    settings = config.prepare
     classes = tuple(settings.synthetic.plant.classes)
     windows = write_windows(
         folder / "demo-out" / "windows.h5",
-        (preprocess(recording, chain) for recording in synthesise(settings.synthetic)),
+        (preprocess(moved, settings.preprocess) for moved in synthesise(settings.synthetic)),
         classes,
         settings.windows,
         source="demo",

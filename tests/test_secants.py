@@ -27,7 +27,7 @@ SPECIAL = {
     "log_sigmoid": F.logsigmoid,
     "expit": torch.special.expit,
 }
-POSITIVE = {"log", "log2", "log10", "sqrt", "rsqrt", "lgamma", "digamma", "reciprocal"}
+POSITIVE = {"log", "log1p", "log2", "log10", "sqrt", "rsqrt", "lgamma", "digamma", "reciprocal"}
 INSIDE = {"asin", "acos", "arcsin", "arccos", "atanh", "arctanh", "erfinv", "logit"}
 BEYOND_ONE = {"acosh", "arccosh"}
 ELEMENTWISE = sorted(

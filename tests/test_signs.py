@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hargcn.signs import BRANCHES, Change, Sign, apply_change, carried
+from hargcn.signs import KINDS, Change, Sign, apply_change, carried
 from hargcn.skeleton import names, skeleton
 from hargcn.synthetic import SyntheticConfig, bodies
 
-KINDS = tuple(BRANCHES)
 FPS = 30.0
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from hargcn.features import branches
 from hargcn.planting import PlantConfig
 from hargcn.recording import Recording
 from hargcn.signs import Sign
@@ -142,6 +144,15 @@ def height(one: Recording) -> np.ndarray:
     return (vertical - vertical[:, [one.skeleton.reference]]).mean(axis=0)
 
 
+def probed(columns: np.ndarray, made: list[Recording]) -> float:
+    """Return a linear probe's accuracy on subjects that it has not seen."""
+    labels = np.array([one.label for one in made])
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
+    groups = [one.group for one in made]
+    told = cross_val_predict(probe, columns, labels, groups=groups, cv=GroupKFold(5))
+    return float((told == labels).mean())
+
+
 @pytest.mark.parametrize(
     ("layout", "kind", "share", "see"),
     [
@@ -156,20 +167,30 @@ def test_a_linear_probe_finds_the_class_at_the_truth_and_nowhere_else(
 ) -> None:
     plant = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=share)
     made = list(synthesise(SyntheticConfig(skeleton=layout, plant=plant)))
-    labels = np.array([one.label for one in made])
-    groups = [one.group for one in made]
     features = np.array([see(one) for one in made])
     true = np.any([one.truth.any(axis=0) for one in made], axis=0)
+    assert probed(features[:, true], made) > 0.75
+    half = 1.96 * 0.5 / np.sqrt(len(made))
+    assert abs(probed(features[:, ~true], made) - 0.5) < half
 
-    def accuracy(columns: np.ndarray) -> float:
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
-        told = cross_val_predict(probe, columns, labels, groups=groups, cv=GroupKFold(5))
-        return float((told == labels).mean())
 
-    inside, outside = accuracy(features[:, true]), accuracy(features[:, ~true])
-    half = 1.96 * 0.5 / np.sqrt(len(labels))
-    assert inside > 0.75
-    assert abs(outside - 0.5) < half
+def test_signs_stand_in_the_branches_they_are_said_to() -> None:
+    def shown(kind: str, summary: Callable[..., np.ndarray]) -> dict[str, float]:
+        """Probe each branch's summary over time at the joints of a sign that lasts throughout."""
+        plant = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=1)
+        made = list(synthesise(SyntheticConfig(recordings=160, frames=(60, 60), plant=plant)))
+        joints = np.any([one.truth.any(axis=0) for one in made], axis=0)
+        positions = torch.tensor(np.stack([one.positions for one in made]))
+        values = branches(positions, made[0].skeleton).numpy()[..., :56, joints, 0]
+        seen = summary(values, axis=3).reshape(160, 4, -1)
+        return {name: probed(seen[:, at], made) for at, name in enumerate("JVBA")}
+
+    tremor = shown("tremor", lambda values, axis: np.log(values.std(axis=axis) + 1e-6))
+    assert tremor["A"] > 0.9
+    assert max(tremor["J"], tremor["B"]) < 0.6 < tremor["V"]
+    bend = shown("bend", np.mean)
+    assert bend["B"] > 0.9 > bend["J"]
+    assert max(bend["V"], bend["A"]) < 0.65
 
 
 def test_layouts_with_other_joints_are_refused(tmp_path: Path) -> None:

@@ -65,8 +65,6 @@ def _write(
     source: str,
     raw: bool = True,
 ) -> Windows:
-    from rich.console import Console
-
     from hargcn.preprocess import preprocess
     from hargcn.quality import Quality
     from hargcn.recording import Recordings
@@ -89,10 +87,9 @@ def _write(
         preprocessing=chain.model_dump(mode="json"),
         split=settings.split,
     )
-    console = Console()
     for line in Quality.from_dict(windows.attrs["quality"]).lines():
-        console.print(line, highlight=False, markup=False)
-    console.print(f"{out}: {len(windows)} windows of {windows.frames} frames")
+        typer.echo(line)
+    typer.echo(f"{out}: {len(windows)} windows of {windows.frames} frames")
     return windows
 
 

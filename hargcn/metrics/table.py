@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,15 +102,12 @@ def evaluate(
         name: [replace(case, explanation=each, explainer=explainers.get(name))]
         for name, each in explanations.items()
     }
-    chance: list[Explainer] = [Random(case.run.seed + draw) for draw in range(random)]
     cases["random"] = [
-        replace(case, explanation=_explained(case, lambda _, each=each: each), explainer=each)
-        for each in chance
+        replace(case, explanation=_explained(case, each), explainer=each)
+        for each in (Random(case.run.seed + draw) for draw in range(random))
     ]
     if case.truth is not None:
-        mask = case.truth
-        truth = _explained(case, lambda block: Truth(mask[block]))
-        cases["truth"] = [replace(case, explanation=truth, explainer=None)]
+        cases["truth"] = [replace(case, explanation=_explained(case, case.truth), explainer=None)]
     measured = {
         method: [_measure(each, metrics) for each in repeated] for method, repeated in cases.items()
     }
@@ -138,13 +135,14 @@ def forecast(
     return seconds
 
 
-def _explained(case: Case, explainer: Callable[[np.ndarray], Explainer]) -> Explanation:
-    """Explain the samples and classes of a case in batches, under the names of its samples."""
+def _explained(case: Case, by: Explainer | np.ndarray) -> Explanation:
+    """Explain the samples and classes of a case, in batches, by an explainer or a truth mask."""
     target = torch.as_tensor(case.explanation.target.to_numpy())
-    parts = [
-        explainer(block)(case.model, case.run.prepare(case.x[block], block), target[block])
-        for block in case.run.batches(case.x, "baseline")
-    ]
+    parts = []
+    for block in case.run.batches(case.x, "baseline"):
+        explainer = Truth(by[block]) if isinstance(by, np.ndarray) else by
+        ready = case.run.prepare(case.x[block], block)
+        parts.append(explainer(case.model, ready, target[block]))
     names = case.explanation.values["sample"].to_numpy()
     return Explanation.concat(parts).assign(coords={"sample": names})
 

@@ -74,6 +74,9 @@ def plot_ranking(
         _boxes(panel, ranking, joints, [colours[joint][1] for joint in joints])
         panel.set_title(wrapped(method_name(name), 2.6))
         count = ranking.scores.sizes["sample"]
+        # Few ticks and a common power of ten: small attributions have long numbers.
+        panel.locator_params(axis="x", nbins=4)
+        panel.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
         panel.set_xlabel(f"mean attribution ({named[name].utility}), n = {count}")
     axes[0].set_yticks(range(len(joints)), [joint.replace("_", " ") for joint in joints])
     axes[0].set_ylim(len(joints) - 0.4, -0.6)

@@ -50,11 +50,11 @@ def joint_sets() -> np.ndarray:
 
 
 def one_by_one(model: MultiBranchSTGCN, x: torch.Tensor, joints: np.ndarray) -> np.ndarray:
-    """Copy the state, edit and load it, run one window: for every window and k."""
+    """Copy the state, edit the copy, load it, run one window, load the original back."""
     found = np.empty((*joints.shape[:2], 2))
     original = copy.deepcopy(model.state_dict())
     for n, k in np.ndindex(*joints.shape[:2]):
-        edited = copy.deepcopy(original)
+        edited = copy.deepcopy(model.state_dict())
         for name in model.edges():
             edge = edited[f"{name}.edge"]
             step = AWAY.amount * (edge[0].max() - edge[0].min())
@@ -63,7 +63,7 @@ def one_by_one(model: MultiBranchSTGCN, x: torch.Tensor, joints: np.ndarray) -> 
         model.load_state_dict(edited)
         with torch.inference_mode():
             found[n, k] = model(x[n : n + 1])[0]
-    model.load_state_dict(original)
+        model.load_state_dict(original)
     return found
 
 
