@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+# One thread per worker: threads of several workers on the same cores wait for each other.
+PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist loadfile --benchmark-disable
 
 .PHONY: help install demo test check fast slow bench clean
 
@@ -27,10 +29,10 @@ check: install  ## style, types and the floors of the house
 	$(BIN)/lint-imports
 
 fast: install  ## the tests everybody runs (under five minutes)
-	$(PYTEST) -q -m "not slow" --benchmark-disable
+	$(PARALLEL) -m "not slow"
 
 slow: install  ## the slow tests
-	$(PYTEST) -q -m "slow" --ignore=tests/benchmarks
+	$(PARALLEL) -m "slow" --ignore=tests/benchmarks
 
 test: check fast slow  ## the whole check
 

@@ -53,9 +53,7 @@ def skeletons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ntu")
     for performer in (1, 2, 3):
         for action in (1, 2):
-            body = ntu_files.track(
-                ntu_files.standing(), range(30), 0.2 * action, ntu_files.ANNA
-            )
+            body = ntu_files.track(ntu_files.standing(), range(30), 0.2 * action, ntu_files.ANNA)
             name = f"S001C001P{performer:03d}R001A{action:03d}"
             ntu_files.write(folder, ntu_files.together(30, body), name)
     return folder

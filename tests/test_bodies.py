@@ -82,12 +82,13 @@ def test_batch_statistics_are_refused():
     with pytest.raises(ValueError, match="mixes the samples"):
         bodies.batch_norm(draw(3, 4), MEAN, VAR, training=True)
     with pytest.raises(ValueError, match="mixes the samples"):
-        DeepSHAP(draw(3, 4))(nn.BatchNorm1d(4, track_running_stats=False).double(), draw(1, 4), 0)
+        model = nn.BatchNorm1d(4, track_running_stats=False).double()
+        DeepSHAP(draw(3, 4))(model, draw(2, 4), 0)
 
 
 MODELS = {
     "layer_norm": lambda x: F.layer_norm(x, (4,), W, B),
-    "rms_norm": lambda x: F.rms_norm(x, (4,)),
+    "rms_norm": lambda x: F.rms_norm(x, (4,), W),
     "group_norm": lambda x: F.group_norm(x.transpose(1, 2), 2, W, B).exp(),
     "instance_norm": lambda x: F.instance_norm(x).tanh(),
     "attention": lambda x: F.scaled_dot_product_attention(x, x.flip(1), x, is_causal=True),

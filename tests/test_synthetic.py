@@ -166,7 +166,7 @@ def test_a_linear_probe_finds_the_class_at_the_truth_and_nowhere_else(
     layout: str, kind: str, share: float, see: Callable[[Recording], np.ndarray]
 ) -> None:
     plant = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=share)
-    made = list(synthesise(SyntheticConfig(skeleton=layout, plant=plant)))
+    made = list(synthesise(SyntheticConfig(skeleton=layout, frames=(60, 60), plant=plant)))
     features = np.array([see(one) for one in made])
     true = np.any([one.truth.any(axis=0) for one in made], axis=0)
     assert probed(features[:, true], made) > 0.75

@@ -135,6 +135,10 @@ def keypoints(
     outcome: Annotated[str, typer.Option(help="Column with the class.")] = "outcome",
     subject: Annotated[str, typer.Option(help="Column with the subject.")] = "subject",
     fps: Fps = "fps",
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Outcomes in order, the positive one last; default sorted by name."),
+    ] = None,
     likelihood: Annotated[
         float, typer.Option(help="Key points below this likelihood count as not observed.")
     ] = 0.0,
@@ -159,6 +163,7 @@ def keypoints(
         subject=subject,
         fps=fps,
         likelihood=likelihood,
+        classes=None if classes is None else [name.strip() for name in classes.split(",")],
         on_error=_policy(skip_broken),
         progress=True,
     )

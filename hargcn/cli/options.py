@@ -44,7 +44,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
     grid = Table(title=title, title_justify="left")
     for i, name in enumerate(header):
-        grid.add_column(name, justify="left" if i == 0 else "right")
+        grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)

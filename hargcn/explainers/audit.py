@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hargcn.explainers.alignment import Layout
 from hargcn.explainers.intercept import Run, tensors
+from hargcn.explainers.operations import WRITING_OPERATORS
 from hargcn.explainers.propagation import Ruled
 from hargcn.explainers.rules import Operation, Rule, Step
 from hargcn.explainers.secants import gradient
@@ -75,7 +76,8 @@ def audit(
 
 def _checked(step: Step, findings: list[Finding]) -> Step:
     """Let a step note its gap whenever its multipliers are computed."""
-    if step.body is not None or not step.slots or step.name.endswith("_"):
+    writes = step.name.endswith("_") or step.name in WRITING_OPERATORS
+    if step.body is not None or not step.slots or writes:
         return step
     rule: Rule = step.rule or (lambda op, grad: gradient(op, op.background, grad))
 
@@ -92,7 +94,8 @@ def _checked(step: Step, findings: list[Finding]) -> Step:
         return found
 
     missing = [Layout(None)] * (0 if step.layouts else len(step.slots))
-    return replace(step, rule=check, layouts=step.layouts or missing)
+    # Linear operations keep nothing otherwise: theirs may be overwritten without notice.
+    return replace(step, rule=check, layouts=step.layouts or missing, overwritten=True)
 
 
 class _Recorder(Run):

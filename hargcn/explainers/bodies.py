@@ -178,6 +178,21 @@ def var_mean(x: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> tuple[Ten
     return torch.var(x, dim, *args, **kwargs), x.mean(dim, keepdim)
 
 
+def std_mean(x: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    """Take standard deviation and mean."""
+    variance, mean = var_mean(x, dim, *args, **kwargs)
+    return variance.sqrt(), mean
+
+
+def linalg_norm(
+    x: Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bool = False
+) -> Tensor:
+    """Norm of vectors, and the Frobenius norm of matrices."""
+    if ord is not None and not (isinstance(dim, int) and not isinstance(ord, str)):
+        raise ValueError(f"Expected vector norms along one axis (got order {ord!r} along {dim})")
+    return vector_norm(x, 2 if ord is None else float(ord), dim, keepdim)
+
+
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Cosine of the angle between two vectors."""
     lengths = vector_norm(x1, 2, dim).clamp_min(eps) * vector_norm(x2, 2, dim).clamp_min(eps)
@@ -191,7 +206,9 @@ BODIES: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": attention,
     "glu": glu,
     "linalg_vector_norm": vector_norm,
+    "linalg_norm": linalg_norm,
     "std": std,
+    "std_mean": std_mean,
     "var_mean": var_mean,
     "cosine_similarity": cosine_similarity,
 }

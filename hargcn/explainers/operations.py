@@ -50,6 +50,8 @@ new_tensor result_type can_cast broadcast_shapes
 METADATA = frozenset(_METADATA.split())
 """What asks for the shape or kind of a tensor, or makes another one like it."""
 
+WRITING_OPERATORS = ("setitem", "imul", "iadd", "isub", "itruediv", "ipow")
+
 STOPS = frozenset(("detach", "data", "item"))
 """What hands on values of the input without their gradient; everything else must have a rule."""
 
@@ -68,7 +70,7 @@ def name_of(func: Callable[..., Any]) -> str:
 def functional(func: Callable[..., Any], name: str) -> tuple[Callable[..., Any], str, bool]:
     """Give a function out of place, its name, and whether it wrote to its first argument."""
     base = name.rstrip("_")
-    if name in ("setitem", "imul", "iadd", "isub", "itruediv", "ipow"):
+    if name in WRITING_OPERATORS:
         base = name if name == "setitem" else name[1:]
         return getattr(torch.Tensor, f"__{base}__"), base, True
     if not name.endswith("_") or name.startswith("_") or name == "requires_grad_":

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from hargcn.explanation import Explanation
+from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
 from hargcn.metrics.run import Run, probability
@@ -131,12 +132,13 @@ def _one(
     shuffled = rng.random((random, len(x), x.shape[-2])).argsort(-1)
     before = run.logits(model, x)
     known: dict[str, list[np.ndarray]] = {"score": [], "gap": [], "correct": []}
-    for joint_order in (*orders, *shuffled):
+    every = (*orders, *shuffled)
+    quiet = replace(run, progress=False)  # one bar for all orderings
+    for joint_order in track(every, "perturbing", len(every), run.progress):
         ranks = joint_order.argsort(-1)
         chosen = np.stack([_sets(ranks, kind, top) for kind in sets], axis=1)
         flat = chosen.reshape(len(x), -1, x.shape[-2])
-        label = f"ordering {len(known['gap']) + 1} of {len(orders) + random}"
-        logits = run.edited(model, x, edit, flat, draws, label)
+        logits = quiet.edited(model, x, edit, flat, draws)
         p = probability(logits, target)
         gap = np.abs(p - probability(before, target)[:, None, None])
         correct = logits.argmax(-1) == labels[:, None, None]

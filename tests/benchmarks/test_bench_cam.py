@@ -1,0 +1,171 @@
+"""Class activation maps against a plain forward and backward pass, and against grad-cam.
+
+Everything is measured in the same run, in turns, on the network of the published CP experiments
+(four branches, 29 points, 150 frames, 64 channels); only ratios of medians of CPU time are judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from peer_packages import grad_cam, raw_map
+from torch import Tensor, nn
+
+import hargcn
+from hargcn.explainers import AblationCAM, GradCAM, ScoreCAM
+from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.tap import undisturbed
+
+pytestmark = pytest.mark.slow
+LAST = "main.1.attention"
+BRANCH = "J.0.attention"
+TABLE = [
+    *(f"{b}.{layer}" for b in "JVBA" for layer in ("init", "1.tcn", "1.attention")),
+    *(f"main.{i}.{layer}" for i in (0, 1) for layer in ("tcn", "attention")),
+]
+
+
+@pytest.fixture(scope="module")
+def network() -> MultiBranchSTGCN:
+    config = ModelConfig(
+        width=64,
+        attention="fa",
+        bounded=False,
+        temporal="separable",
+        expand=1.5,
+        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3),
+        main=StreamConfig(blocks=2, window=7),
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def windows(n: int) -> Tensor:
+    return torch.randn(n, 4, 4, 150, 29, 1, generator=torch.Generator().manual_seed(1))
+
+
+def floor(model: MultiBranchSTGCN, x: Tensor, layer: str | None) -> None:
+    """Run one forward pass and one backward pass to a layer, or to the input."""
+    start = [x.clone().requires_grad_()] if layer is None else []
+
+    def begin(_module: nn.Module, _inputs: object, out: Tensor) -> Tensor:
+        start.append(out.detach().requires_grad_())
+        return start[0]
+
+    handle = None if layer is None else model.get_layer(layer).register_forward_hook(begin)
+    with undisturbed(model):
+        logits = model(start[0] if layer is None else x)
+        torch.autograd.grad(logits[:, 1].sum(), start)
+    if handle is not None:
+        handle.remove()
+
+
+def in_turns(rounds: int, **runs: Callable[[], object]) -> dict[str, float]:
+    """Return the median CPU seconds of each run; a first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for round_ in range(rounds + (rounds > 1)):
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            if round_ or rounds == 1:
+                seconds[name].append(time.process_time() - start)
+    return {name: float(np.median(found)) for name, found in seconds.items()}
+
+
+def report(what: str, ratio: float, limit: str) -> None:
+    sys.stdout.write(f"\n{what}: {ratio:.2f} (limit {limit})\n")
+
+
+@pytest.mark.parametrize("layer", [LAST, BRANCH])
+def test_gradcam_costs_a_forward_and_a_backward_pass_to_its_layer(network, layer):
+    x = windows(4)
+    took = in_turns(
+        5, floor=lambda: floor(network, x, layer), cam=lambda: GradCAM(layer)(network, x, 1)
+    )
+    ratio = took["cam"] / took["floor"]
+    report(f"gradcam at {layer} / (forward + backward to it)", ratio, "1.1")
+    assert ratio <= 1.1
+
+
+def test_all_layers_of_the_correlation_table_come_from_one_pass(network):
+    x = windows(4)
+    assert len(TABLE) == 16
+    took = in_turns(
+        5, floor=lambda: floor(network, x, None), cam=lambda: GradCAM(TABLE)(network, x, 1)
+    )
+    ratio = took["cam"] / took["floor"]
+    report("gradcam at 16 layers / (forward + backward to the input)", ratio, "1.5")
+    assert ratio <= 1.5
+
+
+class Flat(nn.Module):
+    """What grad-cam can meet: four axes, (sample, branch * channel, time, joint)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.unflatten(1, (4, 4)).unsqueeze(-1))
+
+
+def theirs(model: MultiBranchSTGCN, name: str, x: Tensor) -> np.ndarray:
+    net = Flat(model)
+    for parameter in model.parameters():
+        parameter.grad = None
+    with contextlib.redirect_stderr(io.StringIO()):
+        with getattr(grad_cam(), name)(net, [model.get_layer(LAST)]) as cam:
+            found = raw_map(cam, x.squeeze(-1).flatten(1, 2), [1] * len(x))
+    for parameter in model.parameters():
+        parameter.grad = None
+    return found
+
+
+def test_gradcam_is_faster_than_the_package(network):
+    x = windows(16)
+    mine = GradCAM(LAST)(network, x, 1).values.to_numpy()[..., 0]
+    other = theirs(network, "GradCAM", x)
+    np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4 * abs(other).max())
+    took = in_turns(
+        3,
+        mine=lambda: GradCAM(LAST)(network, x, 1),
+        theirs=lambda: theirs(network, "GradCAM", x),
+    )
+    ratio = took["theirs"] / took["mine"]
+    report("grad-cam's GradCAM / gradcam, batch 16", ratio, ">= 2.5")
+    assert ratio >= 2.5
+
+
+def test_ablationcam_is_faster_than_the_package(network):
+    x = windows(1)
+    took = in_turns(
+        1,
+        mine=lambda: AblationCAM(LAST)(network, x, 1),
+        theirs=lambda: theirs(network, "AblationCAM", x),
+    )
+    ratio = took["theirs"] / took["mine"]
+    report("grad-cam's AblationCAM / ablationcam", ratio, ">= 3")
+    assert ratio >= 3
+
+
+def test_scorecam_against_the_package(network):
+    # Both run the whole network once per feature map: nothing but that is left to save.
+    x = windows(1)
+    took = in_turns(
+        1,
+        mine=lambda: ScoreCAM(LAST)(network, x, 1),
+        theirs=lambda: theirs(network, "ScoreCAM", x),
+    )
+    ratio = took["theirs"] / took["mine"]
+    report("grad-cam's ScoreCAM / scorecam", ratio, "target 3")
+    assert ratio >= 0.8
