@@ -51,9 +51,6 @@ class Explanation:
         `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`.
         Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), digests.
 
-    See Also
-    --------
-    Explanation.build : from bare arrays.
     """
 
     dataset: xr.Dataset
@@ -242,8 +239,6 @@ class Explanation:
         rest = rest.drop_dims([dim for dim in {*gone, *changed} if dim in rest.dims])
         return Explanation(rest.assign(attribution=values))
 
-    # -- files -----------------------------------------------------------------------------------
-
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file that `xarray.open_dataset(path, engine="h5netcdf")` and h5py open."""
         numeric = {
@@ -268,7 +263,8 @@ class Explanation:
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such explanation file")
         try:
-            dataset = xr.load_dataset(path, engine="h5netcdf")
+            # The file's string lengths must not cut longer names when shards are joined.
+            dataset = xr.load_dataset(path, engine="h5netcdf").drop_encoding()
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"{path}: expected an explanation file (HDF5), found something else or a "

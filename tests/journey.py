@@ -57,3 +57,14 @@ def skeletons(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"S001C001P{performer:03d}R001A{action:03d}"
             ntu_files.write(folder, ntu_files.together(30, body), name)
     return folder
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A result that a refused command must leave as it is."""
+    path = tmp_path / "result.h5"
+    path.write_bytes(b"an earlier result")
+    yield path
+    assert path.read_bytes() == b"an earlier result"
+    assert not list(tmp_path.glob("*.parts"))
+    assert not list(tmp_path.glob(".*tmp*"))

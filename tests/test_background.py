@@ -85,8 +85,8 @@ def test_wrong_files(tmp_path):
 
 def explanation(scores: np.ndarray) -> Explanation:
     return Explanation.build(
-        scores.mean(1)[:, None], ("sample", "time", "joint"), method="shap", target=np.zeros(len(scores)),
-        score=np.zeros(len(scores)),
+        scores.mean(1)[:, None], ("sample", "time", "joint"), method="shap",
+        target=np.zeros(len(scores)), score=np.zeros(len(scores)),
         variables={"joint_by_background": (("sample", "background", "joint"), scores)},
     )  # fmt: skip
 

@@ -81,8 +81,8 @@ def test_attention_computes_what_torch_does(arguments):
 def test_batch_statistics_are_refused():
     with pytest.raises(ValueError, match="mixes the samples"):
         bodies.batch_norm(draw(3, 4), MEAN, VAR, training=True)
+    model = nn.BatchNorm1d(4, track_running_stats=False).double()
     with pytest.raises(ValueError, match="mixes the samples"):
-        model = nn.BatchNorm1d(4, track_running_stats=False).double()
         DeepSHAP(draw(3, 4))(model, draw(2, 4), 0)
 
 

@@ -107,6 +107,18 @@ def test_shards_join_into_the_whole():
     xr.testing.assert_identical(Explanation.concat(parts).dataset, made.dataset)
 
 
+def test_joining_files_keeps_long_names(tmp_path):
+    parts = []
+    for names in (["a", "b"], ["a_long_name@0", "c"]):
+        path = tmp_path / f"{names[0]}.h5"
+        build(2, coords={"sample": names}, variables={"group": np.array(names)}).save(path)
+        parts.append(Explanation.open(path))
+    Explanation.concat(parts).save(tmp_path / "all.h5")
+    read = Explanation.open(tmp_path / "all.h5").dataset
+    assert read["sample"].to_numpy().tolist() == ["a", "b", "a_long_name@0", "c"]
+    assert read["group"].to_numpy().tolist() == ["a", "b", "a_long_name@0", "c"]
+
+
 def test_to_shap_keeps_the_sum():
     made = build()
     theirs = made.to_shap()

@@ -19,8 +19,10 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 def test_agrees_where_it_has_or_gets_rules(activation):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv1d(3, 5, 3), nn.BatchNorm1d(5), activation(), nn.AdaptiveAvgPool1d(2),
-                              nn.Flatten(), nn.Linear(10, 8), activation(), nn.Linear(8, 3))  # fmt: skip
+        model = nn.Sequential(
+            nn.Conv1d(3, 5, 3), nn.BatchNorm1d(5), activation(), nn.AdaptiveAvgPool1d(2),
+            nn.Flatten(), nn.Linear(10, 8), activation(), nn.Linear(8, 3),
+        )  # fmt: skip
     rows, x = draw(7, 3, 9), draw(2, 3, 9, seed=2)
     target = torch.tensor([2, 0])
     own = DeepSHAP(rows)(model, x, target)

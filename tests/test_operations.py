@@ -78,7 +78,7 @@ LINEAR_FORMULAS = {
     "splits": lambda x: x.split(2, 1)[0] + x.chunk(2, -1)[1].mean() * 0 + x.unbind(1)[0][:, None],
     "where": lambda x: torch.where(torch.eye(4) > 0, x, 3.0).masked_fill(torch.eye(4) > 0, 1.0),
     "constant kernel": lambda x: F.conv1d(x, torch.ones(2, 4, 2, dtype=x.dtype)),
-    "constant graph": lambda x: torch.einsum("nij,jk->nik", x, torch.eye(4).double()) @ x.new_ones(4),
+    "constant graph": lambda x: torch.einsum("nij,jk->nik", x, draw(4, 3)) @ x.new_ones(3),
     "pooling": lambda x: F.adaptive_avg_pool1d(F.avg_pool1d(x, 2), 2) / 3,
     "interpolation": lambda x: F.interpolate(x, 7, mode="linear"),
     "in place": written,

@@ -36,7 +36,7 @@ class Bench:
         windows: Path,
         files: list[Path],
         device: str,
-        batch: int,
+        batch: int | None,
         seed: int,
     ) -> Bench:
         """Open everything and match the explanations' windows by name.

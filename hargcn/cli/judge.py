@@ -112,7 +112,9 @@ def perturb(
     segments: Annotated[
         int, typer.Option(help="Cut windows into so many segments, ranked separately.")
     ] = 1,
-    batch: Annotated[int, typer.Option(help="Rows per forward pass; bounds the memory.")] = 32,
+    batch: Annotated[
+        int | None, typer.Option(help="Rows per forward pass; by default what runs fastest.")
+    ] = None,
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
@@ -187,7 +189,9 @@ def evaluate(
     remake: Annotated[
         bool, typer.Option("--remake", help="Allow measures that explain again (see forecast).")
     ] = False,
-    batch: Annotated[int, typer.Option(help="Rows per forward pass; bounds the memory.")] = 32,
+    batch: Annotated[
+        int | None, typer.Option(help="Rows per forward pass; by default what runs fastest.")
+    ] = None,
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:

@@ -123,9 +123,9 @@ def theirs(model: MultiBranchSTGCN, name: str, x: Tensor) -> np.ndarray:
     net = Flat(model)
     for parameter in model.parameters():
         parameter.grad = None
-    with contextlib.redirect_stderr(io.StringIO()):
-        with getattr(grad_cam(), name)(net, [model.get_layer(LAST)]) as cam:
-            found = raw_map(cam, x.squeeze(-1).flatten(1, 2), [1] * len(x))
+    package, quiet = grad_cam(), contextlib.redirect_stderr(io.StringIO())
+    with quiet, getattr(package, name)(net, [model.get_layer(LAST)]) as cam:
+        found = raw_map(cam, x.squeeze(-1).flatten(1, 2), [1] * len(x))
     for parameter in model.parameters():
         parameter.grad = None
     return found

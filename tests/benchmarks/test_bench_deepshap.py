@@ -1,0 +1,102 @@
+"""DeepSHAP against the plain passes it is made of, and against the libraries' versions.
+
+Unit: one forward and one backward pass (gradient of the input, constant parameters) over the 20
+background windows of a network of the published CP experiments' size. Everything is measured in
+turns in one run; only ratios of medians of CPU time are judged.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import hargcn
+from hargcn.explainers.library import library_attributions
+from hargcn.explainers.planning import make_plan
+from hargcn.explainers.propagation import Background
+from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.tap import undisturbed
+
+pytestmark = pytest.mark.slow
+ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def network() -> MultiBranchSTGCN:
+    config = ModelConfig(
+        width=64, attention="fa", bounded=False, temporal="separable", expand=1.5, reduce=1,
+        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3),
+        main=StreamConfig(blocks=2, window=7),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def windows(n: int, seed: int = 1) -> Tensor:
+    return torch.randn(n, 4, 4, 150, 29, 1, generator=torch.Generator().manual_seed(seed))
+
+
+def medians(jobs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """CPU seconds of each job, measured in turns."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(ROUNDS + 1):
+        for name, job in jobs.items():
+            start = time.process_time()
+            job()
+            if turn:
+                times[name].append(time.process_time() - start)
+    return {name: float(np.median(found)) for name, found in times.items()}
+
+
+def captum_attributions(model: nn.Module, rows: Tensor, sample: Tensor) -> Tensor:
+    from captum.attr import DeepLiftShap
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+        return DeepLiftShap(model).attribute(sample, rows, target=1)
+
+
+def test_a_sample_costs_one_pass(network):
+    rows, sample = windows(20), windows(1, seed=2)
+    with undisturbed(network):
+        plan = make_plan(network, network, torch.cat([rows[:1], sample]))
+        graph = Background(network, plan, rows)
+        leaf = rows.clone().requires_grad_()
+        kept = network(leaf)[:, 1].sum()
+
+        def unit() -> None:
+            start = rows.clone().requires_grad_()
+            torch.autograd.grad(network(start)[:, 1].sum(), start)
+
+        def floor() -> None:
+            with torch.no_grad():
+                network(sample)
+            torch.autograd.grad(kept, leaf, retain_graph=True)
+
+        found = medians(
+            {
+                "one forward + backward over the background": unit,
+                "floor: forward(1) + backward, kept activations": floor,
+                "hargcn, one class": lambda: graph.multipliers(sample, [1]),
+                "shap, one class": lambda: library_attributions(network, rows, sample, 1),
+                "captum, one class": lambda: captum_attributions(network, rows, sample),
+            }
+        )
+    one = found["one forward + backward over the background"]
+    # The library repeats everything for each class.
+    found["shap, all of 60 classes (60 x one)"] = 60 * found["shap, one class"]
+    print("\nper sample, background 20, CP-sized network:")  # noqa: T201 what `make bench` is for
+    for name, seconds in found.items():
+        print(f"  {name:<48} {seconds:9.3f} s {seconds / one:8.2f}")  # noqa: T201
+    assert found["hargcn, one class"] <= 0.75 * one
+    assert found["shap, one class"] >= 3 * found["hargcn, one class"] / 1.05
+    assert found["shap, all of 60 classes (60 x one)"] >= 150 * found["hargcn, one class"]

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from command_line import done, refused
+from moving_windows import moving_windows
+
+from hargcn import Explanation
+from hargcn.windows import Windows
+
+pytest_plugins = ("journey",)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--class", "clas1"], "got 'clas1'; did you mean 'class1'?"),
+        (["--layer", "main.0.tcm"], "--layer: expected J.init"),
+        (["--method", "gradcan"], "--method: expected shap, cam, gradcam"),
+        (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
+        (["--utility", "odds"], "odds"),
+        (["--device", "cuda:99"], "--device: expected cpu, cuda or cuda:N"),
+        (["--device", "tpu"], "--device: expected cpu"),
+        (["--limit", "0"], "--limit"),
+        (["--shard", "0"], "--shard"),
+        (["--convergence", "c.png"], "--convergence: expected --method shap"),
+        (["--method", "shap", "--background", "0"], "background sample"),
+        (["--method", "shap", "--background", "no.h5"], "no.h5: no such windows file"),
+        (["--method", "shap", "--background-by", "age"], "--background-by: expected random"),
+        (["--method", "shap", "--engine", "own"], "--engine: expected hargcn"),
+        (["--method", "shap", "--on", "joints"], "--on: expected branches"),
+        (["--method", "shap", "--chunk", "0"], "chunk"),
+    ],
+)
+def test_broken_options_of_explain(checkpoint, waving, earlier, options, said):
+    line = refused("explain", checkpoint, waving, *options, "--out", earlier)
+    assert said in line
+
+
+def test_windows_that_do_not_fit_the_network(checkpoint, skeletons, tmp_path, earlier):
+    other = tmp_path / "ntu.h5"
+    done("prepare", "ntu", skeletons, "-s", "windows.length=16", "--out", other)
+    for method in ("gradcam", "shap"):
+        line = refused("explain", checkpoint, other, "--method", method, "--out", earlier)
+        assert line.startswith(f"{other}: expected windows of the network's skeleton inmotion19")
+    assert str(other) in refused("test", checkpoint, other)
+
+
+def test_a_background_of_other_windows_is_refused(checkpoint, waving, tmp_path, earlier):
+    longer = moving_windows(tmp_path / "longer.h5", frames=18).path
+    common = ("explain", checkpoint, waving, "--method", "shap", "--out", earlier)
+    assert "--background: expected windows like" in refused(*common, "--background", longer)
+
+
+def test_foreign_and_truncated_files(checkpoint, waving, tmp_path, earlier):
+    truncated = tmp_path / "half.h5"
+    truncated.write_bytes(waving.read_bytes()[: waving.stat().st_size // 2])
+    foreign = tmp_path / "foreign.h5"
+    with h5py.File(foreign, "w") as file:
+        file["positions"] = np.zeros(3)
+    text = tmp_path / "text.h5"
+    text.write_text("not HDF5", "utf-8")
+    for path in (truncated, foreign, text, tmp_path):
+        assert str(path) in refused("test", checkpoint, path)
+        assert str(path) in refused("explain", checkpoint, path, "--out", earlier)
+        assert str(path) in refused("show", path, "--out", earlier)
+        assert str(path) in refused("rank", path, "--out", earlier)
+    assert "explanation file" in refused("rank", waving, "--out", earlier)
+
+
+def test_two_layers_give_two_files_that_say_what_they_are(gradcams, waving):
+    data = Windows.open(waving).subset("test")
+    for path, layer in zip(gradcams, ("main.0.tcn", "main.0.attention"), strict=True):
+        found = Explanation.open(path)
+        assert (found.method, found.layer) == ("gradcam", layer)
+        assert list(found.dataset["sample"].to_numpy()) == data.names
+        np.testing.assert_array_equal(found.target, found.predicted)
+    assert not list(waving.parent.glob("*.parts"))
+
+
+def test_shap_adds_up_and_says_how_its_background_was_chosen(shap, waving):
+    found = Explanation.open(shap)
+    axes = [d for d in found.dims if d != "sample"]
+    total = found.values.sum(axes) + found.base_value
+    np.testing.assert_allclose(total, found.score, atol=1e-4)
+    np.testing.assert_array_equal(found.target, Windows.open(waving).subset("test").label[:4])
+    told = {"background": 6, "chunk": 4, "seed": 1234, "background_by": "random"}
+    assert told.items() <= {**found.settings, "background": 6}.items()
+
+
+def test_without_a_layer_the_last_one_is_explained(checkpoint, waving, tmp_path):
+    out = tmp_path / "x.h5"
+    said = done("explain", checkpoint, waving, "--limit", 2, "--out", out)
+    assert said.split() == [str(out)]
+    assert Explanation.open(out).layer == "main.0.attention"
+
+
+def test_negated_gradcam_of_a_named_class(checkpoint, waving, tmp_path):
+    common = ("explain", checkpoint, waving, "--limit", 2, "--class", "class1")
+    done(*common, "--method", "gradcam", "--out", tmp_path / "a.h5")
+    done(*common, "--method", "gradcam-negated", "--out", tmp_path / "b.h5")
+    one, other = (Explanation.open(tmp_path / f"{name}.h5") for name in "ab")
+    assert set(one.target.to_numpy()) == {1}
+    np.testing.assert_allclose(other.values, -one.values)
+
+
+def test_all_layers_of_one_call(checkpoint, waving, tmp_path):
+    out = tmp_path / "x.h5"
+    said = done("explain", checkpoint, waving, "--layer", "all", "--limit", 1, "--out", out)
+    layers = {Explanation.open(path).layer for path in said.split()}
+    assert {"J.init", "J.0.tcn", "main.0.gcn", "main.0.attention"} <= layers
+
+
+def test_convergence_against_the_size_of_the_background(checkpoint, waving, tmp_path):
+    done(
+        "explain", checkpoint, waving, "--method", "shap", "--background", 6, "--limit", 3,
+        "--shard", 2, "--convergence", tmp_path / "c.png", "--out", tmp_path / "x.h5",
+    )  # fmt: skip
+    assert (tmp_path / "c.png").stat().st_size > 1000
+    kept = Explanation.open(tmp_path / "x.h5").dataset["joint_by_background"]
+    assert dict(kept.sizes) == {"sample": 3, "background": 6, "joint": 19}
+
+
+@pytest.mark.parametrize("how", ["balanced", "medoids"])
+def test_shap_on_positions_with_chosen_backgrounds(checkpoint, waving, tmp_path, how):
+    out = tmp_path / "x.h5"
+    done(
+        "explain", checkpoint, waving, "--method", "shap", "--background", 5, "--background-by",
+        how, "--on", "positions", "--limit", 1, "--out", out,
+    )  # fmt: skip
+    found = Explanation.open(out)
+    assert found.values.sizes["joint"] == 19
+    assert float(found.relative_gap.max()) < 1e-3

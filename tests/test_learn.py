@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import TINY, done, refused, sets
+from moving_windows import moving_windows
+
+from hargcn import load_model
+
+pytest_plugins = ("journey",)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.epoch=3", "unknown key 'train.epoch'; did you mean 'epochs'?"),
+        ("modle.width=3", "unknown key 'modle'; did you mean 'model'?"),
+        ("train.epochs", "--set: expected key.sub=value (got 'train.epochs')"),
+        ("=3", "--set: expected key.sub=value"),
+        ("train.epochs=many", "train.epochs: Input should be a valid integer"),
+        ("train.lr=[1", "--set: expected a YAML value behind '=' (got 'train.lr=[1')"),
+        ("train.epochs.last=3", "epochs holds a value"),
+        ("train.device=cudaa", "cudaa"),
+        ("model.attention=xa", "model.attention: Input should be 'ja'"),
+        ("windows=none.h5", "none.h5: no such windows file"),
+    ],
+)
+def test_broken_settings(tmp_path, waving, change, said):
+    config = tmp_path / "own.yaml"
+    config.write_text(f"windows: {waving}\ntrain: {{epochs: 1}}\n", "utf-8")
+    arguments = ("train", config, "--set", change, "--out", tmp_path / "run")
+    assert said in refused(*arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_experiment_files(tmp_path):
+    config = tmp_path / "own.yaml"
+    assert f"{config}: no such experiment file" in refused("train", config)
+    assert "no such experiment file" in refused("train", tmp_path)
+    for content, said in (
+        ("windows: [", "expected a YAML file"),
+        ("- 1", "expected keys and values (got a list)"),
+        ("train: {epochs: 1}", "expected the key 'windows'"),
+        ("train: {epohcs: 1}", "unknown key 'train.epohcs'"),
+    ):
+        config.write_text(content, "utf-8")
+        line = refused("train", config)
+        assert line.startswith(f"{config}: ")
+        assert said in line
+
+
+def test_training_and_testing_need_labels(tmp_path, checkpoint):
+    windows = moving_windows(tmp_path / "bare.h5", labels=False, test=("g3",))
+    config = tmp_path / "own.yaml"
+    config.write_text(f"windows: {windows.path}\n", "utf-8")
+    assert "label" in refused("train", config, *sets(), "--out", tmp_path / "run")
+    assert "bare.h5" in refused("test", checkpoint, windows.path)
+    assert "bare.h5: expected labels" in refused(
+        "explain", checkpoint, windows.path, "--class", "label", "--out", tmp_path / "x.h5"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.h5", "own.yaml"]
+
+
+def test_foreign_checkpoints(checkpoint, waving, tmp_path, earlier):
+    def explain(path: Path) -> str:
+        return refused("explain", path, waving, "--out", earlier)
+
+    lonely = tmp_path / "lonely.safetensors"
+    lonely.write_bytes(checkpoint.read_bytes())
+    assert f"{lonely.with_suffix('.json')}: no such card" in explain(lonely)
+    card = checkpoint.with_suffix(".json").read_text("utf-8")
+    lonely.with_suffix(".json").write_text(card, "utf-8")
+    lonely.write_bytes(b"something else")
+    assert f"{lonely}: expected a safetensors checkpoint" in explain(lonely)
+    lonely.write_bytes(checkpoint.read_bytes()[:-4])
+    assert str(lonely) in explain(lonely)
+    lonely.with_suffix(".json").write_text("[]", "utf-8")
+    assert "expected a model card" in explain(lonely)
+    assert "no such checkpoint" in explain(tmp_path)
+    assert "shapgcn" in refused(
+        "convert", "agcn", lonely, "--skeleton", "ntu25", "--out", tmp_path / "x.safetensors"
+    )
+    assert str(lonely) in refused(
+        "convert", "shapgcn", lonely, "--skeleton", "ntu25", "--out", tmp_path / "x.safetensors"
+    )
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_run_folder_holds_the_log_the_network_and_its_card(checkpoint, waving):
+    assert checkpoint.with_name("log.csv").read_text("utf-8").count("\n") == 2
+    card = json.loads(checkpoint.with_suffix(".json").read_text("utf-8"))
+    assert card["experiment"] == "waving.yaml"
+    assert card["data"]["file"] == waving.name
+    assert load_model(checkpoint).classes == ("class0", "class1", "class2")
+
+
+def test_the_same_command_resumes_and_another_starts_only_when_told(checkpoint, waving):
+    common = ("train", waving.with_name("waving.yaml"), "--out", checkpoint.parent)
+    before = checkpoint.read_bytes()
+    done(*common, *sets(TINY))  # finished before: nothing is left to do
+    assert checkpoint.read_bytes() == before
+    line = refused(*common, *sets(TINY), "--set", "train.seed=9")
+    assert "state.pt" in line
+    assert checkpoint.read_bytes() == before
+
+
+def test_layers_come_with_the_shapes_of_their_activations(checkpoint):
+    shapes = json.loads(done("layers", checkpoint, "--json"))
+    model = load_model(checkpoint)
+    assert set(shapes) == set(model.layer_names())
+    assert shapes["J.init"] == [4, 16, 19]  # channels, frames, joints
+    assert shapes["main.0.tcn"] == [8, 8, 19]  # a stride of 2
+    assert "main.0.attention" in done("layers", checkpoint)
+
+
+@pytest.mark.parametrize("options", [["--split", "all"], ["--aggregate", "median"]])
+def test_figures_are_json_for_scripts_and_a_table_for_people(checkpoint, waving, options):
+    found = json.loads(done("test", checkpoint, waving, *options, "--json"))
+    assert found["windows"]["n"] == (48 if "all" in options else 12)
+    assert 0 <= found["recordings"]["accuracy"] <= 1
+    assert "balanced_accuracy" in done("test", checkpoint, waving, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
+        (["--aggregate", "max"], "--aggregate: expected mean or median (got 'max')"),
+        (["--threshold", "0.5"], "two classes"),
+        (["--device", "cuda:99"], "--device: expected cpu"),
+    ],
+)
+def test_broken_options_of_test(checkpoint, waving, options, said):
+    assert said in refused("test", checkpoint, waving, *options)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from hargcn.cli.options import Device, one_of, table
+
+
+def chosen(device: str) -> str:
+    app = typer.Typer()
+
+    @app.command()
+    def show(device: Device = "cpu") -> None:
+        typer.echo(device)
+
+    ended = CliRunner().invoke(app, ["--device", device], catch_exceptions=False)
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "tpu", "cuda:x", "CPU", ""])
+def test_devices_that_are_not_there_are_refused(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=rf"--device: expected cpu.*got '{name}'"):
+        chosen(name)
+
+
+def test_devices_that_are_there_are_taken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("cpu", "cuda", "cuda:1"):
+        assert chosen(name) == name
+    with pytest.raises(ValueError, match=r"2 CUDA devices are here \(got 'cuda:2'\)"):
+        chosen("cuda:2")
+
+
+def test_one_of_names_the_option_and_its_values():
+    assert one_of("on", "a", ("a", "b")) == "a"
+    with pytest.raises(ValueError, match=r"--on: expected a, b \(got 'c'\)"):
+        one_of("on", "c", ("a", "b"))
+
+
+def test_tables_hold_their_title_and_cells(capsys):
+    table("title", ["name", "value"], [["first", "1.5"], ["second", "22.5"]])
+    said = capsys.readouterr().out
+    for text in ("title", "name", "value", "first", "second"):
+        assert text in said
+    rows = [line for line in said.splitlines() if "5 " in line]
+    assert rows[0].index("1.5") == rows[1].index("2.5")  # numbers end at the same place
