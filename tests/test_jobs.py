@@ -43,7 +43,7 @@ class Counting:
 
     def __call__(self, model, x, target):
         if len(self.met) == self.fail_at:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("killed")
         self.met.append(len(x))
         return self.explainer(model, x, target)
 
@@ -68,7 +68,7 @@ def test_a_killed_run_goes_on_where_it_stopped(model, windows, tmp_path):
     out = tmp_path / "x.h5"
     out.write_bytes(b"an earlier result")
     killed, again = Counting(LAYERS, fail_at=2), Counting(LAYERS)
-    with pytest.raises(KeyboardInterrupt, match=""):
+    with pytest.raises(KeyboardInterrupt, match="killed"):
         explain_windows(model, windows, killed, out, shard=5, progress=False)
     assert out.read_bytes() == b"an earlier result"
     # What a kill in the middle of writing leaves behind.
@@ -94,7 +94,7 @@ def test_a_killed_run_goes_on_where_it_stopped(model, windows, tmp_path):
 def test_other_settings_start_anew(model, windows, tmp_path, change):
     out = tmp_path / "x.h5"
     settings = {"shard": 5, "description": {"method": "gradcam"}, "progress": False}
-    with pytest.raises(KeyboardInterrupt, match=""):
+    with pytest.raises(KeyboardInterrupt, match="killed"):
         explain_windows(model, windows, Counting(fail_at=2), out, **settings)
     again = Counting()
     explain_windows(model, windows, again, out, **{**settings, **change})
@@ -105,7 +105,7 @@ def test_other_windows_or_another_network_start_anew(model, windows, tmp_path):
     out = tmp_path / "x.h5"
     other = load_model(save_model(small_model(seed=1), tmp_path / "other.safetensors"))
     for network, data in ((other, windows), (model, windows.subset(slice(0, 11)))):
-        with pytest.raises(KeyboardInterrupt, match=""):
+        with pytest.raises(KeyboardInterrupt, match="killed"):
             explain_windows(model, windows, Counting(fail_at=1), out, shard=5, progress=False)
         again = Counting()
         explain_windows(network, data, again, out, shard=5, progress=False)
@@ -114,7 +114,7 @@ def test_other_windows_or_another_network_start_anew(model, windows, tmp_path):
 
 def test_bad_input_leaves_another_jobs_shards_alone(model, windows, tmp_path):
     out = tmp_path / "x.h5"
-    with pytest.raises(KeyboardInterrupt, match=""):
+    with pytest.raises(KeyboardInterrupt, match="killed"):
         explain_windows(model, windows, Counting(fail_at=2), out, shard=5, progress=False)
     with pytest.raises(ValueError, match="did you mean 'class1'"):
         explain_windows(model, windows, Counting(), out, target="clas1", shard=5, progress=False)

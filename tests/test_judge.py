@@ -15,7 +15,7 @@ def rows(path):
 
 def test_correlation_between_layers(checkpoint, waving, tmp_path):
     out = tmp_path / "layers.csv"
-    said = done("correlate", checkpoint, waving, "--limit", 4, "--batch", 3, "--out", out)
+    said = done("correlate", checkpoint, waving, "--split", "all", "--batch", 24, "--out", out)
     assert "Spearman rho of Grad-CAM with main.0.attention" in said
     found = rows(out)
     assert found

@@ -82,8 +82,8 @@ def test_foreign_checkpoints(checkpoint, waving, tmp_path, earlier):
     assert "shapgcn" in refused(
         "convert", "agcn", lonely, "--skeleton", "ntu25", "--out", tmp_path / "x.safetensors"
     )
-    assert str(lonely) in refused(
-        "convert", "shapgcn", lonely, "--skeleton", "ntu25", "--out", tmp_path / "x.safetensors"
+    assert str(checkpoint) in refused(
+        "convert", "shapgcn", checkpoint, "--skeleton", "ntu25", "--out", tmp_path / "x.safetensors"
     )
     assert not (tmp_path / "x.safetensors").exists()
 

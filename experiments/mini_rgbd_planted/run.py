@@ -84,7 +84,6 @@ def main():
         features=model.features,
         valid=torch.from_numpy(chosen.valid()),
         skeleton=model.skeleton,
-        batch=32,
         progress=True,
     )
     case = Case(
@@ -99,20 +98,16 @@ def main():
     table = judge(case, made, METRICS, groups=chosen.group)
     table.save(out / "evaluate.csv")
     print(table.rows.round(3).to_string(columns=["metric", "method", "estimate", "low", "high"]))
-    both = test
     curves = perturbation_curves(
         model,
-        torch.from_numpy(both.positions()),
-        {
-            name: explanation
-            for name, explanation in _of_all(model, windows, both, out, arguments).items()
-        },
+        torch.from_numpy(test.positions()),
+        _of_all(model, windows, test, out, arguments),
         parse_edit("edge:self:away:0.9"),
-        labels=both.label,
-        groups=both.group,
+        labels=test.label,
+        groups=test.group,
         run=Run(
             features=model.features,
-            valid=torch.from_numpy(both.valid()),
+            valid=torch.from_numpy(test.valid()),
             skeleton=model.skeleton,
             progress=True,
         ),
