@@ -81,7 +81,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> MultiBra
         skeleton = Skeleton.from_dict(card["skeleton"], str(path))
         model = MultiBranchSTGCN(ModelConfig(**card["config"]), skeleton, card["classes"])
         model.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{path}: weights and card describe different networks ({str(error).splitlines()[0]})"
         ) from error

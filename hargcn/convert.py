@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
@@ -169,7 +170,14 @@ def read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     try:
         with torch.serialization.safe_globals(scalars):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise ValueError(
             f"{path}: expected a torch checkpoint of plain tensors and containers "
             f"({str(error).splitlines()[0]})"

@@ -263,13 +263,13 @@ class Explanation:
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such explanation file")
         try:
-            # The file's string lengths must not cut longer names when shards are joined.
-            dataset = xr.load_dataset(path, engine="h5netcdf").drop_encoding()
+            read = xr.load_dataset(path, engine="h5netcdf", phony_dims="sort")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"{path}: expected an explanation file (HDF5), found something else or a "
                 f"truncated file ({str(error).splitlines()[0]})"
             ) from error
+        dataset = read.drop_encoding()  # or its string lengths cut longer names of other shards
         if dataset.attrs.get("format") != _FORMAT:
             raise ValueError(
                 f"{path}: expected an explanation file of format {_FORMAT} "

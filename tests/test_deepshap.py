@@ -19,6 +19,7 @@ from hargcn.explainers import rules
 from hargcn.explainers.deepshap import DeepSHAP
 from hargcn.explainers.rules import register_rule
 from hargcn.explanation import Explanation
+from hargcn.features import PositionModel
 
 ATTENTION = ("ja", "fa", "ca", "pa", "stja", "none")
 ACTIVATION = ("relu", "relu6", "silu", "hardswish")
@@ -197,6 +198,25 @@ def test_result_names_its_axes_and_travels(tmp_path):
     shap_values = got.to_shap()
     totals = shap_values.values.sum(1) + shap_values.base_values
     np.testing.assert_allclose(totals, got.score, atol=1e-5)
+
+
+def test_carries_back_to_raw_coordinates():
+    """Branches are functions of the positions: the sums over either must be the score's change."""
+    model = live(small_model("coco17", attention="fa"))
+    background, x = (draw(n, 2, 9, 17, 1, seed=n) for n in (5, 2))
+    raw = DeepSHAP(background)(PositionModel(model), x, 1)
+    made = DeepSHAP(model.features(background))(model, model.features(x), 1)
+    assert raw.dims == ("sample", "channel", "time", "joint", "person")
+    assert list(raw.values["channel"]) == ["x", "y"]
+    assert_adds_up(raw)
+    np.testing.assert_allclose(raw.base_value, made.base_value, rtol=1e-4)
+    np.testing.assert_allclose(
+        raw.values.sum(raw.dims[1:]), made.values.sum(made.dims[1:]), rtol=1e-3
+    )
+    # Nobody there in the sample: what is absent is no function with a rule.
+    x[1] = 0
+    with pytest.raises(ValueError, match="without a gradient"):
+        DeepSHAP(background)(PositionModel(model), x, 1)
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -53,7 +53,6 @@ def test_a_background_of_other_windows_is_refused(checkpoint, waving, tmp_path, 
     assert "--background: expected windows like" in refused(*common, "--background", longer)
 
 
-@pytest.mark.filterwarnings("ignore:The 'phony_dims'")  # h5netcdf's, about foreign files
 def test_foreign_and_truncated_files(checkpoint, waving, tmp_path, earlier):
     truncated = tmp_path / "half.h5"
     truncated.write_bytes(waving.read_bytes()[: waving.stat().st_size // 2])

@@ -11,6 +11,7 @@ import torch
 from hargcn.allocator import keep_freed_memory
 from hargcn.checkpoint import load_model
 from hargcn.cli.explain import shap_explainer
+from hargcn.cli.pictures import opened
 from hargcn.explainers import cam_explainer
 from hargcn.explanation import Explanation
 from hargcn.metrics.run import Run
@@ -48,16 +49,11 @@ class Bench:
         """
         keep_freed_memory()
         model, data = load_model(checkpoint, device), Windows.open(windows)
-        opened = {file: Explanation.open(file) for file in files}
-        names = [explanation.name for explanation in opened.values()]
-        labelled = {
-            explanation.name if names.count(explanation.name) == 1 else file.stem: explanation
-            for file, explanation in opened.items()
-        }
-        for file, explanation in opened.items():
+        labelled = opened(files)
+        for file, explanation in zip(files, labelled.values(), strict=True):
             _check_about(file, explanation, model, data)
         rows = {name: i for i, name in enumerate(data.names)}
-        samples = [str(s) for s in next(iter(opened.values())).dataset["sample"].to_numpy()]
+        samples = [str(s) for s in next(iter(labelled.values())).dataset["sample"].to_numpy()]
         lost = [name for name in samples if name not in rows]
         if lost:
             raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")

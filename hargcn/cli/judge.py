@@ -44,8 +44,8 @@ def correlate(
         str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
     ] = "predicted",
     split: Split = "test",
-    limit: Annotated[int | None, typer.Option(help="The first N windows only.")] = None,
-    batch: Annotated[int, typer.Option(help="Windows per pass.")] = 32,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N windows only.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Windows per pass.")] = 32,
     relu: Annotated[bool, typer.Option("--relu", help="Compare positive parts only.")] = False,
     device: Device = "cpu",
     seed: Seed = 1234,
@@ -64,9 +64,9 @@ def correlate(
 
     one_of("between", between, ("layers", "methods"))
     if between == "methods":
-        from hargcn import Explanation
+        from hargcn.cli.pictures import opened
 
-        named = {e.name: e for e in map(Explanation.open, inputs)}
+        named = opened(inputs)
         found = agreement(named, relu=relu, seed=seed)
         figure, _ = plot_agreement(found)
         names = list(named)

@@ -28,6 +28,7 @@ _WHERE = {
     "ShapleyCAMH": "cam",
     "XGradCAM": "cam",
     "DeepSHAP": "deepshap",
+    "register_rule": "multipliers",
     "explain_all": "cam_engine",
 }
 

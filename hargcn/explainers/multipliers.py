@@ -21,7 +21,7 @@ from hargcn.explainers.secants import (
     square,
 )
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "register_rule"]
 
 
 def _pow(op: Operation, grad: Tensor) -> list[Tensor | None]:

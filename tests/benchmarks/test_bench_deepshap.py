@@ -24,7 +24,7 @@ from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
 from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow
-ROUNDS = 5
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
