@@ -204,15 +204,13 @@ def test_carries_back_to_raw_coordinates():
     """Branches are functions of the positions: the sums over either must be the score's change."""
     model = live(small_model("coco17", attention="fa"))
     background, x = (draw(n, 2, 9, 17, 1, seed=n) for n in (5, 2))
-    raw = DeepSHAP(background)(PositionModel(model), x, 1)
+    raw = DeepSHAP(background, dtype=torch.float64)(PositionModel(model), x, 1)
     made = DeepSHAP(model.features(background))(model, model.features(x), 1)
     assert raw.dims == ("sample", "channel", "time", "joint", "person")
     assert list(raw.values["channel"]) == ["x", "y"]
-    assert_adds_up(raw)
+    assert float(raw.relative_gap.max()) < 1e-9
     np.testing.assert_allclose(raw.base_value, made.base_value, rtol=1e-4)
-    np.testing.assert_allclose(
-        raw.values.sum(raw.dims[1:]), made.values.sum(made.dims[1:]), rtol=1e-3
-    )
+    np.testing.assert_allclose(raw.score, made.score, rtol=1e-4)
     # Nobody there in the sample: what is absent is no function with a rule.
     x[1] = 0
     with pytest.raises(ValueError, match="without a gradient"):
@@ -285,7 +283,7 @@ def test_a_new_rule_takes_three_lines():
     [
         (lambda x: x * (x > 0), "without a gradient .* expected the same for"),
         (lambda x: x - x.detach() * 0.5, "'sub' .* without a gradient"),
-        (lambda x: x * x.max().item(), "'item' .* a Python value"),
+        (lambda x: x * x.sum().item(), "'item' .* a Python value"),
         (lambda x: x.exp() if x[0, 0] > 0 else x.sin(), "path depends on|without a grad"),
         (lambda x: (x - x.mean(0)).exp(), "stand apart for each sample"),
         (lambda x: torch.dropout(x, 0.5, True), "no dropout"),

@@ -158,34 +158,36 @@ def _log_mean(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _share(op: Operation, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logsumexp of sample and background, and its multipliers.
+    """Log-softmax of sample and background, and the multipliers of their logsumexp.
 
-    Secants of exp, sum, log: m_j = slope of exp at x_j / slope of exp at the logsumexp.
+    Secants of exp, sum, log: m_j = slope of exp at x_j / slope of exp at the logsumexp. In double
+    precision, since a saturated softmax lives from differences far below those of its inputs.
     """
-    x, x0 = op.inputs[0], op.background[0]
+    x, x0 = op.inputs[0].double(), op.background[0].double()
     total, total0 = x.logsumexp(dim, keepdim=True), x0.logsumexp(dim, keepdim=True)
     # Masked entries (minus infinity on both sides) have no share.
     m = (_log_mean(x, x0) - _log_mean(total, total0)).exp().nan_to_num(0.0)
-    return total, total0, m
+    return x - total, x0 - total0, m
 
 
 def _softmax(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Softmax as exp(log_softmax), each by its secant: keeps the sum at any distance."""
     dim = int(op.argument("dim", 1))
-    total, total0, m = _share(op, dim)
-    steep = _log_mean(op.inputs[0] - total, op.background[0] - total0).exp().nan_to_num(0.0)
-    grad = grad * steep
-    return [grad - m * grad.sum(dim, keepdim=True)]
+    u, u0, m = _share(op, dim)
+    steep = grad * _log_mean(u, u0).exp().nan_to_num(0.0)
+    return [(steep - m * steep.sum(dim, keepdim=True)).to(grad.dtype)]
 
 
 def _log_softmax(op: Operation, grad: Tensor) -> list[Tensor | None]:
     dim = int(op.argument("dim", 1))
-    return [grad - _share(op, dim)[2] * grad.sum(dim, keepdim=True)]
+    m = _share(op, dim)[2]
+    return [(grad - m * grad.sum(dim, keepdim=True)).to(grad.dtype)]
 
 
 def _logsumexp(op: Operation, grad: Tensor) -> list[Tensor | None]:
     dim = op.argument("dim", 1)
-    return [_share(op, dim)[2] * grad.reshape(op.background[0].sum(dim, keepdim=True).shape)]
+    kept = op.background[0].sum(dim, keepdim=True).shape
+    return [(_share(op, dim)[2] * grad.reshape(kept)).to(grad.dtype)]
 
 
 def _single(slots: tuple[int, ...]) -> bool:
