@@ -158,6 +158,10 @@ def test_ablationcam_is_faster_than_the_package(network):
     assert ratio >= 3
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="measured 1.02: both sides are one forward pass of the whole network per feature map",
+)
 def test_scorecam_against_the_package(network):
     # Both run the whole network once per feature map: nothing but that is left to save.
     x = windows(1)
@@ -168,4 +172,4 @@ def test_scorecam_against_the_package(network):
     )
     ratio = took["theirs"] / took["mine"]
     report("grad-cam's ScoreCAM / scorecam", ratio, "target 3")
-    assert ratio >= 0.8
+    assert ratio >= 3
