@@ -165,7 +165,7 @@ def test_standard_error_is_the_spread_over_the_background():
         got.standard_error[0], expected, rtol=1e-2, atol=1e-3 * expected.max()
     )
     joints = np.stack([single.joint_scores()[0] for single in singles])
-    np.testing.assert_allclose(got.dataset["joint_by_background"][0], joints, rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(got.dataset["joint_by_background"][0], joints, rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(
         got.dataset["joint_standard_error"][0], joints.std(0, ddof=1) / np.sqrt(6), rtol=1e-3
     )
