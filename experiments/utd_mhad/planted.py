@@ -15,6 +15,7 @@ from hargcn.allocator import keep_freed_memory
 from hargcn.evaluation import evaluate
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
 from hargcn.explainers.background import choose
+from hargcn.explainers.hybrid import product, rank_average
 from hargcn.jobs import explained
 from hargcn.metrics.registry import Case
 from hargcn.metrics.run import Run
@@ -55,6 +56,9 @@ def main():
     }
     for name, method in cams.items():
         made[name] = next(iter(explained(model, chosen, method, SIGN).values()))
+    parts = made["shap, background without the sign"], made["gradcam main.1.attention"]
+    made["hybrid, ranks averaged"] = rank_average(*parts)
+    made["hybrid, product"] = product(*parts)
     case = Case(
         model,
         torch.from_numpy(chosen.positions()),
