@@ -171,6 +171,17 @@ def test_standard_error_is_the_spread_over_the_background():
     )
 
 
+@pytest.mark.parametrize("name", FOREIGN)
+def test_members_of_the_background_and_absent_persons_add_up(name):
+    model, shape = foreign(name)
+    background = draw(4, *shape)
+    if name == "folded":
+        background[1:, ..., 1] = 0
+    got = DeepSHAP(background, dtype=torch.float64)(model, background, 1)
+    assert np.isfinite(got.values).all()
+    assert float(got.relative_gap.max()) <= 1e-9
+
+
 def test_several_classes_are_single_classes():
     model, shape = foreign("self-attention")
     background, x = draw(5, *shape), draw(2, *shape, seed=2)

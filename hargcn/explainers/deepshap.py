@@ -171,7 +171,7 @@ class DeepSHAP:
         """
         with self._ready(model, x) as (score, x, rows):
             plan = self._plan(score, rows, x)
-            size = min(2, self._sub_chunk(plan, rows), len(rows))
+            size = min(2, self._sub_chunk(plan, x), len(rows))
             start = time.perf_counter()
             graph = Background(score, plan, rows[:size].to(x.device))
             built = time.perf_counter()
@@ -180,7 +180,7 @@ class DeepSHAP:
         n = len(x) if samples is None else samples
         graphs, passes = -(-n // SAMPLES), n * classes
         seconds = ((built - start) * graphs + (done - built) * passes) * len(rows) / size
-        chunk = self._sub_chunk(plan, rows)
+        chunk = self._sub_chunk(plan, x)
         return Forecast(seconds, plan.bytes * chunk, chunk, n, len(rows))
 
     # -- the work ----------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ class DeepSHAP:
     def _plan(self, score: Score, rows: Tensor, x: Tensor) -> Plan:
         return make_plan(score, score.model, torch.stack([rows[0].to(x.device), x[0]]))
 
-    def _sub_chunk(self, plan: Plan, rows: Tensor) -> int:
-        limit = self.memory_limit or available_memory(rows.device) // 2
-        return max(1, min(self.chunk, limit // max(plan.bytes, 1), len(rows)))
+    def _sub_chunk(self, plan: Plan, x: Tensor) -> int:
+        limit = self.memory_limit or available_memory(x.device) // 2
+        return max(1, min(self.chunk, limit // max(plan.bytes, 1), len(self.background)))
 
     def _explain(self, model: nn.Module, x: Tensor, columns: np.ndarray) -> list[Explanation]:
         """One explanation per column of ``columns`` (N, classes)."""
@@ -236,7 +236,7 @@ class DeepSHAP:
     ) -> list[Tally]:
         """Sum over the background by hargcn's own multipliers."""
         plan = self._plan(score, rows, x)
-        size = self._sub_chunk(plan, rows)
+        size = self._sub_chunk(plan, x)
         dims = axis_names(score.model, x, self.dims)
         tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
         blocks = [range(i, min(i + SAMPLES, len(x))) for i in range(0, len(x), SAMPLES)]
