@@ -53,3 +53,65 @@ def test_broken_options_of_correlate(checkpoint, waving, tmp_path, options, said
 def test_correlate_needs_a_network_and_windows(checkpoint, tmp_path):
     line = refused("correlate", checkpoint, "--out", tmp_path / "x.csv")
     assert "Expected a checkpoint and a windows file" in line
+
+
+@pytest.fixture
+def cam(checkpoint, waving, tmp_path):
+    out = tmp_path / "cam.h5"
+    done("explain", checkpoint, waving, "--limit", 4, "--class", "label", "--out", out)
+    return out
+
+
+@pytest.mark.parametrize("edit", ["edge:incident:zero", "input:freeze"])
+def test_perturbing_the_joints_of_two_explanations(shap, cam, checkpoint, waving, tmp_path, edit):
+    out = tmp_path / "curves.h5"
+    few = ("--edit", edit, "--top", 2, "--random", 3)
+    said = done("perturb", checkpoint, waving, shap, cam, *few, "--out", out)
+    found = rows(out.with_suffix(".csv"))
+    assert {row["explanation"] for row in found} == {"shap", "gradcam main.0.attention", "random"}
+    assert {row["k"] for row in found} == {"0", "1", "2"}
+    assert {row["n"] for row in found} == {"4"}
+    untouched = [row for row in found if (row["k"], row["set"]) == ("0", "important")]
+    assert len(untouched) == 3
+    assert all(abs(float(row["gap"])) < 1e-6 for row in untouched)
+    for picture in ("curves.accuracy.png", "curves.gap.png"):
+        assert picture in said
+        assert (tmp_path / picture).stat().st_size > 1000
+
+
+def test_judging_explanations_beside_chance(shap, cam, checkpoint, waving, tmp_path):
+    out = tmp_path / "table.csv"
+    said = done(
+        "evaluate", checkpoint, waving, shap, cam, "--metrics", "pgi,complexity", "--out", out
+    )
+    found = {(row["metric"], row["method"]) for row in rows(out)}
+    methods = {"shap", "gradcam main.0.attention", "random"}
+    assert {(metric, m) for metric in ("pgi", "complexity") for m in methods} <= found
+    assert "complexity" in said
+
+
+def test_measures_that_explain_again(cam, checkpoint, waving, tmp_path):
+    out = tmp_path / "table.csv"
+    common = ("evaluate", checkpoint, waving, cam, "--metrics", "coherency", "--out", out)
+    done(*common, "--remake")
+    (row,) = [row for row in rows(out) if row["method"] != "random"]
+    assert float(row["n"]) == 4
+    assert -1 <= float(row["estimate"]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "said"),
+    [
+        ("perturb", ["--edit", "edge:self:sideways:1"], "Expected"),
+        ("perturb", ["--order", "size"], "--order: expected signed, magnitude"),
+        ("perturb", ["--top", 99], "Expected top from 1"),
+        ("evaluate", ["--metrics", "beauty"], "beauty"),
+        ("evaluate", ["--substrate", "edge:incident:zero"], "--substrate: expected an input edit"),
+    ],
+)
+def test_broken_options_of_perturb_and_evaluate(
+    cam, checkpoint, waving, tmp_path, command, options, said
+):
+    out = tmp_path / "x.h5"
+    assert said in refused(command, checkpoint, waving, cam, *options, "--out", out)
+    assert not out.exists()
