@@ -120,7 +120,7 @@ def _load(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected keys and values (got a {type(content).__name__})")  # noqa: TRY004 a file's content
+        raise ValueError(f"{path}: expected keys and values (got a {type(content).__name__})")
     return content
 
 
@@ -139,7 +139,7 @@ def _put(content: dict[str, Any], change: str) -> None:
             content[key] = {}
         content = content[key]
         if not isinstance(content, dict):
-            raise ValueError(f"--set {change}: {key} holds a value, not further keys")  # noqa: TRY004 a user's text
+            raise ValueError(f"--set {change}: {key} holds a value, not further keys")
     content[last] = value
 
 

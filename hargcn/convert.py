@@ -186,7 +186,7 @@ def read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     choices = content.get("actions") if isinstance(content, Mapping) else None
     if not (isinstance(parts, Mapping) and isinstance(choices, Mapping)):
         found = list(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f"{path}: expected the entries 'model' and 'actions' (got {found})")  # noqa: TRY004 a file's content
+        raise ValueError(f"{path}: expected the entries 'model' and 'actions' (got {found})")
     state: dict[str, Tensor] = {}
     for name, values in parts.items():
         for key, value in values.items():

@@ -290,15 +290,15 @@ class MultiBranchSTGCN(nn.Module):
             if isinstance(module, EdgeGraphConv)
         }
 
-    def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:  # noqa: ARG002 a protocol's argument
+    def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:
         """View an activation (N*M, F, T', V) as (sample, person, feature, time, joint)."""
         return activation.view(samples, -1, *activation.shape[1:])
 
-    def fold(self, layer: str, maps: Tensor) -> Tensor:  # noqa: ARG002 a protocol's argument
+    def fold(self, layer: str, maps: Tensor) -> Tensor:
         """Undo `unfold`."""
         return maps.flatten(0, 1)
 
-    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:  # noqa: ARG002 a protocol's argument
+    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:
         """Return the centre input frame of each time cell: strides are padded symmetrically."""
         return np.arange(cells, dtype=float) * self._stride(layer)
 

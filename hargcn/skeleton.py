@@ -128,7 +128,7 @@ class Skeleton:
         required = {"name", "joints", "edges", "parts", "ndim"}
         optional = {"parents", "mirror", "root", "reference", "centre", "trunk", "up"}
         if not isinstance(layout, Mapping):
-            raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")  # noqa: TRY004 a file's content, not an argument's type
+            raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")
         missing = required - set(layout)
         unknown = set(layout) - required - optional
         if missing or unknown:

@@ -38,7 +38,8 @@ class Tappable(Protocol):
     input_dims: tuple[str, ...]
 
     @property
-    def axis_names(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102 see Attributes
+    def axis_names(self) -> Mapping[str, Sequence[str]]:
+        """Names along axes and of the classes."""
 
     def get_layer(self, layer: str) -> nn.Module:
         """Return the module whose output is the named layer's activation."""
@@ -132,7 +133,7 @@ class Adapter(nn.Module):
             raise ValueError(f"layer {layer!r}: expected an Adapter with `fold` beside `unfold`")
         return maps.flatten(0, 1)
 
-    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:  # noqa: ARG002 a protocol's argument
+    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:
         """Return the centres of `cells` equal stretches of the window."""
         return (np.arange(cells) + 0.5) * frames / cells - 0.5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 from torch import nn
 
 from hargcn.explainers.intercept import Run, fold, tensors

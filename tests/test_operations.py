@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 from foreign_networks import Expression
 from torch import Tensor
 

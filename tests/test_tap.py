@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 from conftest import small_model
 from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
 from torch import nn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +73,7 @@ def _write(
 
     chain = settings.preprocess
     if raw:
-        change = lambda recording: preprocess(recording, chain)  # noqa: E731 used once, by both
+        change = partial(preprocess, config=chain)
         recordings = (
             recordings.map(change)
             if isinstance(recordings, Recordings)

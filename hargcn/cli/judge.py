@@ -209,7 +209,7 @@ def evaluate(
     bench = Bench.open(checkpoint, windows, explanations, device, batch, seed)
     replacing = parse_edit(substrate)
     if not isinstance(replacing, InputEdit):
-        raise ValueError(f"--substrate: expected an input edit (got {substrate!r})")  # noqa: TRY004 a user's text
+        raise ValueError(f"--substrate: expected an input edit (got {substrate!r})")
     first = next(iter(bench.explanations.values()))
     case = Case(
         bench.model,

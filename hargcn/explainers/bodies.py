@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -35,7 +35,7 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,  # noqa: ARG001 torch's signature
+    momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Batch normalisation with stored statistics: a scale and a shift per channel."""
@@ -108,7 +108,7 @@ def instance_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     use_input_stats: bool = True,
-    momentum: float = 0.1,  # noqa: ARG001 torch's signature
+    momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Instance normalisation, with the instance's own or with stored statistics."""
@@ -123,7 +123,7 @@ def attention(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,  # noqa: ARG001 torch's signature
+    dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,

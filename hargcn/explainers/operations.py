@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 everybody's name
+import torch.nn.functional as F
 
 from hargcn.explainers.bodies import BODIES, BODIES_OF
 from hargcn.explainers.multipliers import RULES

@@ -221,7 +221,7 @@ def _parse(path: Path) -> tuple[int, list[Body]]:
     return frames, bodies
 
 
-class _EarlyEnd(Exception):  # noqa: N818 it ends a file, it is not shown to anybody
+class _EarlyEnd(Exception):
     """The tokens ran out."""
 
 
