@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -15,22 +15,18 @@ from torch import Tensor, nn
 
 from hargcn.explainers.cam_engine import (
     CAM_DIMS,
-    ActivationMap,
     Utility,
-    cam_explanation,
     class_scores,
-    targets_of,
-    utility_score,
 )
 from hargcn.explainers.shapley_values import EXACT, ShapleyValues, exact, sampled
-from hargcn.explanation import Explanation
-from hargcn.tap import Tappable, tail, tappable, undisturbed
+from hargcn.explainers.weighted_cam import GradientFreeCAM
+from hargcn.tap import Tappable, tail
 
 Players = Literal["cells", "joints", "joints-time", "parts"]
 _NUMBERS = 8_000_000  # per chunk of orders
 
 
-class ShapCAM(ActivationMap):
+class ShapCAM(GradientFreeCAM):
     """Shapley values of cells: absent ones take their feature map's mean ([Z] 4-7).
 
     All persons' cells are players of one game, whose worth is the score; the values of a sample add
@@ -94,24 +90,10 @@ class ShapCAM(ActivationMap):
         self.seed = seed
         self.batch = batch
 
-    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
-        """Return the Explanation of every layer."""
-        at, x = tappable(model, x), x.detach()
-        wanted = targets_of(target, x)
-        made = {}
-        with undisturbed(model), torch.no_grad():
-            logits = model(x)
-            score = utility_score(logits, wanted, self.utility)
-            for layer in self.layers:
-                values, kept = self._values(model, at, layer, x, wanted)
-                made[layer] = cam_explanation(
-                    self, values, at, x, layer, wanted, score, logits, kept
-                )
-        return made
-
-    def _values(
+    def maps(
         self, model: nn.Module, at: Tappable, layer: str, x: Tensor, target: Tensor
-    ) -> tuple[Tensor, Mapping[str, Any]]:
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return the players' values on their cells, with standard errors and permutations."""
         with _games(model, at, layer, x, target, self) as (groups, games):
             found = [self._play(game, int(groups.max()) + 1) for game in games]
         sizes = torch.bincount(groups.flatten()).double()

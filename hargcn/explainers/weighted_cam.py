@@ -1,4 +1,4 @@
-"""What the gradient-free maps share: a weight per feature map, found by running the network."""
+"""What the gradient-free maps share: they run the network again, most to weigh feature maps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,32 @@ def scores_of(logits: Tensor, target: Tensor, utility: str) -> Tensor:
     return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
 
 
-class WeightedCAM(ActivationMap):
+class GradientFreeCAM(ActivationMap):
+    """A map found by running the network again; a method is its `maps`."""
+
+    @abstractmethod
+    def maps(
+        self, model: nn.Module, at: Tappable, layer: str, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return the map (sample, person, time, joint) of a layer, and variables to keep."""
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
+        """Return the Explanation of every layer."""
+        at, x = tappable(model, x), x.detach()
+        wanted = targets_of(target, x)
+        made = {}
+        with undisturbed(model), torch.no_grad():
+            logits = model(x)
+            score = utility_score(logits, wanted, self.utility)
+            for layer in self.layers:
+                values, kept = self.maps(model, at, layer, x, wanted)
+                made[layer] = cam_explanation(
+                    self, values, at, x, layer, wanted, score, logits, kept
+                )
+        return made
+
+
+class WeightedCAM(GradientFreeCAM):
     """sum_k w_k A_k without gradients; a method is its `weights`.
 
     The weights are kept as variable `weight` (sample, person, feature).
@@ -56,19 +81,10 @@ class WeightedCAM(ActivationMap):
     ) -> tuple[Tensor, Tensor]:
         """Return the unfolded activation and weights (sample, person, feature)."""
 
-    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
-        """Return the Explanation of every layer."""
-        at, x = tappable(model, x), x.detach()
-        wanted = targets_of(target, x)
-        made = {}
-        with undisturbed(model), torch.no_grad():
-            logits = model(x)
-            score = utility_score(logits, wanted, self.utility)
-            for layer in self.layers:
-                activation, weight = self.weights(model, at, layer, x, wanted)
-                values = torch.einsum("npk,npktv->nptv", weight, activation)
-                kept = {"weight": (("sample", "person", "feature"), weight)}
-                made[layer] = cam_explanation(
-                    self, values, at, x, layer, wanted, score, logits, kept
-                )
-        return made
+    def maps(
+        self, model: nn.Module, at: Tappable, layer: str, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return the weighted sum (sample, person, time, joint), and the weights to keep."""
+        activation, weight = self.weights(model, at, layer, x, target)
+        kept = {"weight": (("sample", "person", "feature"), weight)}
+        return torch.einsum("npk,npktv->nptv", weight, activation), kept
