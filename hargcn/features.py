@@ -59,8 +59,10 @@ def branches(
     if unknown:
         raise ValueError(f"Expected branches of {BRANCHES} (got {sorted(unknown)})")
     if valid is None:
-        valid = (positions != 0).any(dim=1).any(dim=2)
-    mask = valid[:, None, :, None, :].to(positions.dtype)
+        # Of arithmetic alone, so that presence too can be credited to positions.
+        mask = positions.abs().sum(dim=(1, 3), keepdim=True).sign()
+    else:
+        mask = valid[:, None, :, None, :].to(positions.dtype)
     positions = positions * mask
     made: dict[str, Callable[[], Tensor]] = {
         "J": lambda: _joints(positions, skeleton),

@@ -8,7 +8,7 @@ from conftest import small_model
 from foreign_networks import Expression
 from torch import nn
 
-from hargcn.explainers.score import Score, axis_names, converted
+from hargcn.explainers.score import Score, axis_names, frozen, labels
 from hargcn.explanation import DIMS
 
 
@@ -23,11 +23,29 @@ def test_utilities():
         Score(Expression(lambda x: x[..., None]), "logit")(x)
 
 
-def test_converted_is_a_copy():
-    model = nn.Linear(2, 2)
-    copy = converted(model, torch.float64)
-    assert copy.weight.dtype == torch.float64
-    assert model.weight.dtype == torch.float32
+def test_another_precision_is_a_copy():
+    model, x, rows = nn.Linear(2, 2), torch.zeros(1, 2), torch.zeros(3, 2)
+    with frozen(model, "logit", x, rows, torch.float64) as (score, some, others):
+        assert score.model.weight.dtype == some.dtype == others.dtype == torch.float64
+        assert model.weight.dtype == torch.float32
+        assert not model.training
+        assert not score.model.weight.requires_grad
+    with frozen(model, "prob", x, rows.double()) as (score, some, others):
+        assert score.model is model
+        assert some.dtype == others.dtype == torch.float32
+    assert model.training
+    assert model.weight.requires_grad
+
+
+def test_labels_are_what_the_model_knows():
+    model, dims = small_model("coco17"), ("sample", "branch", "channel", "time", "joint", "person")
+    found = labels(model, torch.zeros(2, 4, 4, 9, 17, 1), dims)
+    assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
+    assert len(found["coords"]["joint"]) == 17
+    assert (found["skeleton"].name, found["frames"]) == ("coco17", 9)
+    assert labels(nn.Identity(), torch.zeros(2, 3), ("sample", "axis1")) == {
+        "coords": {}, "skeleton": None, "frames": None,
+    }  # fmt: skip
 
 
 def test_axis_names():

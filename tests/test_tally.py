@@ -46,3 +46,22 @@ def test_means_add_up_to_the_mean():
     tally.close(np.array([0.0]))
     np.testing.assert_allclose(tally.values, [[4.0, 6.0]])
     assert set(tally.variables()) == {"base_value", "additivity_gap", "relative_gap"}
+
+
+def test_some_samples_are_replaced_by_better_ones():
+    whole = Tally((3, 2), ("sample", "joint"), np.full(2, 0.5))
+    better = Tally((1, 2), ("sample", "joint"), np.full(2, 0.5))
+    for i in range(3):
+        whole.add(i, 0, torch.full((2, 2), float(i)), torch.tensor([0.0, 1.0]))
+    better.add(0, 0, torch.full((2, 2), 9.0), torch.tensor([0.0, 2.0]))
+    whole.close(np.array([0.5, 2.0, 4.0]))
+    better.close(np.array([19.0]))
+    assert "double_precision" not in whole.variables()
+    whole.replace(np.array([1]), better)
+    found = whole.variables()
+    np.testing.assert_array_equal(whole.values, [[0, 0], [9, 9], [2, 2]])
+    np.testing.assert_array_equal(whole.scores, [0.5, 19, 4])
+    np.testing.assert_array_equal(found["base_value"], [0.5, 1, 0.5])
+    np.testing.assert_array_equal(found["additivity_gap"], [0, 0, 0.5])
+    np.testing.assert_array_equal(found["double_precision"], [False, True, False])
+    np.testing.assert_array_equal(found["joint_by_background"][1][1], [[9, 9], [9, 9]])

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -23,15 +23,16 @@ from hargcn.explainers.library import library_attributions
 from hargcn.explainers.planning import Plan, make_plan
 from hargcn.explainers.propagation import Background
 from hargcn.explainers.resources import Forecast, available_memory
-from hargcn.explainers.score import Score, axis_names, converted
+from hargcn.explainers.score import Score, axis_names, frozen, labels
 from hargcn.explainers.tally import Tally
 from hargcn.explanation import Explanation
 from hargcn.files import track
-from hargcn.skeleton import Skeleton
-from hargcn.tap import undisturbed
 
 GAP = 1e-3
 """Largest relative additivity gap that is no error."""
+
+ROUNDING = 1e-4
+"""Relative gap above which a sample of single precision is explained again in double precision."""
 
 SAMPLES = 64
 """Samples per pass over the background, whose graph is rebuilt for the next ones."""
@@ -75,6 +76,9 @@ class DeepSHAP:
     1% of the background's standard deviation), `standard_error` over the background, and where
     there is a joint axis `joint_standard_error` (sample, joint) of the joint scores and
     `joint_by_background` (sample, background, joint), the joint scores against each background row.
+
+    Samples of single precision whose relative gap exceeds 1e-4, where score and base value nearly
+    coincide, are explained again in double precision; `double_precision` (sample) then says which.
     """
 
     def __init__(
@@ -183,23 +187,16 @@ class DeepSHAP:
         chunk = self._sub_chunk(plan, x)
         return Forecast(seconds, plan.bytes * chunk, chunk, n, len(rows))
 
-    # -- the work ----------------------------------------------------------------------------------
-
-    @contextmanager
-    def _ready(self, model: nn.Module, x: Tensor) -> Iterator[tuple[Score, Tensor, Tensor]]:
+    def _ready(
+        self, model: nn.Module, x: Tensor, dtype: torch.dtype | None = None
+    ) -> AbstractContextManager[tuple[Score, Tensor, Tensor]]:
         """Give the frozen score, the samples and the background in one precision."""
         if x.ndim < 1 or len(x) == 0 or x.shape[1:] != self.background.shape[1:]:
             raise ValueError(
                 f"Expected samples shaped like the background {tuple(self.background.shape[1:])} "
                 f"(got {tuple(x.shape)})"
             )
-        first = next(iter(model.parameters()), x)
-        dtype = self.dtype or (first.dtype if first.is_floating_point() else x.dtype)
-        with undisturbed(model):
-            if dtype != first.dtype:
-                model = converted(model, dtype)
-            score = Score(model, self.utility).eval()
-            yield score, x.detach().to(first.device, dtype), self.background.to(dtype)
+        return frozen(model, self.utility, x, self.background, dtype or self.dtype)
 
     def _plan(self, score: Score, rows: Tensor, x: Tensor) -> Plan:
         return make_plan(score, score.model, torch.stack([rows[0].to(x.device), x[0]]))
@@ -210,37 +207,54 @@ class DeepSHAP:
 
     def _explain(self, model: nn.Module, x: Tensor, columns: np.ndarray) -> list[Explanation]:
         """One explanation per column of ``columns`` (N, classes)."""
-        original = x
-        with self._ready(model, x) as (score, x, rows):
-            with torch.no_grad():
-                logits = torch.cat([score(part) for part in x.split(self.chunk)])
-            outputs = logits.double().cpu().numpy()
-            if columns.min() < 0 or columns.max() >= outputs.shape[1]:
-                raise ValueError(
-                    f"Expected targets below {outputs.shape[1]} classes "
-                    f"(got {columns.min()} to {columns.max()})"
-                )
-            run = self._library if self.engine == "library" else self._multipliers
-            tallies = run(score, x, rows, columns)
-            found = []
-            for k, tally in enumerate(tallies):
-                scores = np.take_along_axis(outputs, columns[:, k : k + 1], 1)[:, 0]
-                tally.close(scores)
+        with self._ready(model, x) as (score, samples, rows):
+            outputs, tallies = self._tallies(score, samples, rows, columns)
+            for column, tally in zip(columns.T, tallies, strict=True):
                 if self.engine == "hargcn" and not self.allow_gap:
-                    self._refuse_gap(tally, score, x, rows, columns[:, k])
-                found.append(self._wrap(model, original, columns[:, k], outputs, tally))
-        return found
+                    if samples.dtype != torch.float64 and (tally.relative_gap > ROUNDING).any():
+                        self._again(model, x, column, tally)
+                    self._refuse_gap(tally, score, samples, rows, column)
+        found = zip(columns.T, tallies, strict=True)
+        return [self._wrap(model, x, column, outputs, tally) for column, tally in found]
+
+    def _tallies(
+        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> tuple[np.ndarray, list[Tally]]:
+        """Return the outputs (N, classes) and one closed tally per column."""
+        with torch.no_grad():
+            logits = torch.cat([score(part) for part in x.split(self.chunk)])
+        outputs = logits.double().cpu().numpy()
+        if columns.min() < 0 or columns.max() >= outputs.shape[1]:
+            raise ValueError(
+                f"Expected targets below {outputs.shape[1]} classes "
+                f"(got {columns.min()} to {columns.max()})"
+            )
+        dims = axis_names(score.model, x, self.dims)
+        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
+        fill = self._library if self.engine == "library" else self._multipliers
+        fill(tallies, score, x, rows, columns)
+        for k, tally in enumerate(tallies):
+            tally.close(np.take_along_axis(outputs, columns[:, k : k + 1], 1)[:, 0])
+        return outputs, tallies
+
+    def _again(self, model: nn.Module, x: Tensor, column: np.ndarray, tally: Tally) -> None:
+        """Explain again in double precision what single precision cannot add up."""
+        doubtful = np.flatnonzero(tally.relative_gap > ROUNDING)
+        try:
+            with self._ready(model, x[doubtful], torch.float64) as (score, samples, rows):
+                _, (better,) = self._tallies(score, samples, rows, column[doubtful, None])
+        except (RuntimeError, TypeError):
+            return  # Model or device knows no double precision: the gap stays, and is stored.
+        tally.replace(doubtful, better)
 
     def _multipliers(
-        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
-    ) -> list[Tally]:
+        self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> None:
         """Sum over the background by hargcn's own multipliers."""
         plan = self._plan(score, rows, x)
         size = self._sub_chunk(plan, x)
-        dims = axis_names(score.model, x, self.dims)
-        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
-        blocks = [range(i, min(i + SAMPLES, len(x))) for i in range(0, len(x), SAMPLES)]
         starts = range(0, len(rows), size)
+        blocks = [range(len(x))[i : i + SAMPLES] for i in range(0, len(x), SAMPLES)]
         jobs = ((block, start, i) for block in blocks for start in starts for i in block)
         graph, built = None, None
         for block, start, i in track(jobs, "SHAP", len(starts) * len(x), self.progress):
@@ -253,22 +267,19 @@ class DeepSHAP:
             found = graph.multipliers(x[i : i + 1], columns[i].tolist())
             for tally, column, m in zip(tallies, columns[i], found, strict=True):
                 tally.add(i, start, m.mul_(x[i : i + 1] - part), graph.outputs[:, column])
-        return tallies
 
-    def _library(self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray) -> list[Tally]:
+    def _library(
+        self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> None:
         """Sum over the background by shap.DeepExplainer in chunks."""
-        dims = axis_names(score.model, x, self.dims)
-        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
-        starts = range(0, len(rows), self.chunk)
-        jobs = list(itertools.product(starts, range(len(x)), range(len(tallies))))
-        for start, i, k in track(jobs, "SHAP (library)", progress=self.progress):
-            part = rows[start : start + self.chunk].to(x.device)
-            with torch.enable_grad():
-                mean = library_attributions(score, part, x[i : i + 1], int(columns[i, k]))
-            with torch.no_grad():
-                base = score(part)[:, columns[i, k]]
-            tallies[k].add_mean(i, start, mean, base)
-        return tallies
+        parts = rows.to(x.device).split(self.chunk)
+        with torch.no_grad():
+            outputs = [score(part) for part in parts]
+        jobs = list(itertools.product(range(len(parts)), range(len(x)), range(len(tallies))))
+        for p, i, k in track(jobs, "SHAP (library)", progress=self.progress):
+            column = int(columns[i, k])
+            mean = library_attributions(score, parts[p], x[i : i + 1], column)
+            tallies[k].add_mean(i, p * self.chunk, mean, outputs[p][:, column])
 
     def _refuse_gap(
         self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
@@ -278,38 +289,28 @@ class DeepSHAP:
         gap = tally.relative_gap[worst]
         if gap <= GAP:
             return
-        plan = self._plan(score, rows, x)
-        row, sample = rows[:1].to(x.device), x[worst : worst + 1]
-        first = audit(score, plan.steps, row, sample, int(columns[worst]))[0]
+        steps, row = self._plan(score, rows, x).steps, rows[:1].to(x.device)
+        first = audit(score, steps, row, x[worst : worst + 1], int(columns[worst]))[0]
         raise ValueError(
             f"sample {worst}: expected SHAP values that add up to its score within {GAP:.0e} (got "
             f"{gap:.1e}); the worst operation is '{first.name}' in module '{first.path}', which "
             f"misses {first.gap:.1e}. allow_gap accepts this, float64 may mend it"
         )
 
-    # -- the result --------------------------------------------------------------------------------
-
     def _wrap(
         self, model: nn.Module, x: Tensor, columns: np.ndarray, outputs: np.ndarray, tally: Tally
     ) -> Explanation:
-        dims = tally.dims
-        names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
-        sizes = dict(zip(dims, x.shape, strict=True))
-        coords = {d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]}
-        skeleton = getattr(model, "skeleton", None)
         return Explanation.build(
             tally.values.astype(np.float64 if self.dtype == torch.float64 else np.float32),
-            dims,
+            tally.dims,
             method="shap" if self.engine == "hargcn" else "shap-library",
             target=columns,
-            score=np.take_along_axis(outputs, columns[:, None], 1)[:, 0],
+            score=tally.scores,
             predicted=outputs.argmax(1),
             utility=self.utility,
             settings=self.settings,
-            coords=coords,
-            skeleton=skeleton if isinstance(skeleton, Skeleton) else None,
-            frames=sizes.get("time"),
             variables=tally.variables(),
+            **labels(model, x, tally.dims),
         )
 
 

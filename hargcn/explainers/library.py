@@ -77,7 +77,7 @@ def library_attributions(network: nn.Module, rows: Tensor, sample: Tensor, colum
     """
     import shap
 
-    with _handlers(), warnings.catch_warnings():
+    with _handlers(), warnings.catch_warnings(), torch.enable_grad():
         # The library announces modules without a rule here; the additivity gap measures the harm.
         warnings.filterwarnings("ignore", message="unrecognized nn.Module")
         warnings.filterwarnings("ignore", message="Full backward hook is firing")

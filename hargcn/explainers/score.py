@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hargcn.explanation import DIMS
+from hargcn.skeleton import Skeleton
+from hargcn.tap import undisturbed
 
 
 class Score(nn.Module):
@@ -31,9 +35,20 @@ class Score(nn.Module):
         return out.log_softmax(1) if self.utility == "logprob" else out
 
 
-def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Copy a model in another precision; the model itself stays as it is."""
-    return copy.deepcopy(model).to(dtype)
+@contextmanager
+def frozen(
+    model: nn.Module, utility: str, x: Tensor, rows: Tensor, dtype: torch.dtype | None = None
+) -> Iterator[tuple[Score, Tensor, Tensor]]:
+    """Give a model's score, samples and background in one precision, by default the model's.
+
+    The model is frozen and in evaluation mode meanwhile; another precision works on a copy of it.
+    """
+    first = next(iter(model.parameters()), x)
+    wanted = dtype or (first.dtype if first.is_floating_point() else x.dtype)
+    with undisturbed(model):
+        model = model if wanted == first.dtype else copy.deepcopy(model).to(wanted)
+        score = Score(model, utility).eval()
+        yield score, x.detach().to(first.device, wanted), rows.to(wanted)
 
 
 def axis_names(model: nn.Module, x: Tensor, dims: Sequence[str] | None) -> tuple[str, ...]:
@@ -46,3 +61,15 @@ def axis_names(model: nn.Module, x: Tensor, dims: Sequence[str] | None) -> tuple
     if len(own) == x.ndim:
         return own
     return DIMS if x.ndim == 6 else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))
+
+
+def labels(model: nn.Module, x: Tensor, dims: Sequence[str]) -> dict[str, Any]:
+    """Return what a model knows of its input's axes, as `Explanation.build` takes it."""
+    names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
+    sizes = dict(zip(dims, x.shape, strict=True))
+    skeleton = getattr(model, "skeleton", None)
+    return {
+        "coords": {d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]},
+        "skeleton": skeleton if isinstance(skeleton, Skeleton) else None,
+        "frames": sizes.get("time"),
+    }

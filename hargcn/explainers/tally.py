@@ -26,8 +26,10 @@ class Tally:
     ----------
     values : (N, ...) array
         Weighted mean attributions.
-    base_value, additivity_gap, relative_gap : (N,) array
+    scores, base_value, additivity_gap, relative_gap : (N,) array
         Set by `close`.
+    again : (N,) array of bool
+        Which samples were replaced by others of higher precision.
     """
 
     def __init__(self, shape: Sequence[int], dims: Sequence[str], weights: np.ndarray) -> None:
@@ -39,6 +41,7 @@ class Tally:
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
         self.outputs = np.zeros((shape[0], len(weights)))
+        self.again = np.zeros(shape[0], bool)
         self.joints: np.ndarray | None = None
         if "joint" in self.dims:
             self.joints = np.zeros((shape[0], len(weights), shape[self.dims.index("joint")]))
@@ -81,6 +84,7 @@ class Tally:
 
     def close(self, scores: np.ndarray) -> None:
         """Compare the sums with the scores (N,)."""
+        self.scores = scores
         self.base_value = self.outputs @ self.weights
         axes = tuple(range(1, self.values.ndim))
         self.additivity_gap = self.values.sum(axes) + self.base_value - scores
@@ -89,6 +93,17 @@ class Tally:
         size = np.where(size > 0, size, 1.0)
         self.relative_gap = np.abs(self.additivity_gap) / size
 
+    def replace(self, samples: np.ndarray, other: Tally) -> None:
+        """Take other sums for some samples, those of a closed tally of just these."""
+        for name in ("values", "squares", "firsts", "outputs", "joints"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None and theirs is not None:
+                mine[samples] = theirs
+        self.again[samples] = True
+        scores = self.scores.copy()
+        scores[samples] = other.scores
+        self.close(scores)
+
     def variables(self) -> dict[str, Any]:
         """Give what an explanation stores besides the attributions."""
         found: dict[str, Any] = {
@@ -96,6 +111,8 @@ class Tally:
             "additivity_gap": self.additivity_gap,
             "relative_gap": self.relative_gap,
         }
+        if self.again.any():
+            found["double_precision"] = self.again
         n = len(self.weights)
         if n > 1 and self.squares is not None:
             total = float((self.weights**2).sum())
