@@ -160,7 +160,7 @@ class DeepSHAP:
     def forecast(
         self, model: nn.Module, x: Tensor, samples: int | None = None, classes: int = 1
     ) -> Forecast:
-        """Estimate time and memory from a few rows, before a long run.
+        """Estimate time and memory from one chunk of the background, before a long run.
 
         Parameters
         ----------
@@ -175,17 +175,17 @@ class DeepSHAP:
         """
         with self._ready(model, x) as (score, x, rows):
             plan = self._plan(score, rows, x)
-            size = min(2, self._sub_chunk(plan, x), len(rows))
+            chunk = self._sub_chunk(plan, x)
             start = time.perf_counter()
-            graph = Background(score, plan, rows[:size].to(x.device))
+            graph = Background(score, plan, rows[:chunk].to(x.device))
+            graph.multipliers(x[:1], [0])  # the first pass pays for memory, the others do not
             built = time.perf_counter()
-            graph.multipliers(x[:1], [0])
-            done = time.perf_counter()
+            graph.multipliers(x[:1], [0])[0].sum().item()  # waits for a GPU
+            passed = time.perf_counter() - built
         n = len(x) if samples is None else samples
-        graphs, passes = -(-n // SAMPLES), n * classes
-        seconds = ((built - start) * graphs + (done - built) * passes) * len(rows) / size
-        chunk = self._sub_chunk(plan, x)
-        return Forecast(seconds, plan.bytes * chunk, chunk, n, len(rows))
+        once = (built - start) * -(-n // SAMPLES) + passed * n * classes
+        chunks = -(-len(rows) // chunk)
+        return Forecast(once * chunks, plan.bytes * chunk, chunk, n, len(rows))
 
     def _ready(
         self, model: nn.Module, x: Tensor, dtype: torch.dtype | None = None
