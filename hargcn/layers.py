@@ -103,26 +103,33 @@ class EdgeGraphConv(nn.Module):
             (K, V, V) or (R, K, V, V) used instead of the learnt edge importance.
         """
         graph = self.adjacency * (self.edge if edge is None else edge)
+        # Channels last: the graph product is then one small matrix times every frame as it lies.
+        x = x.contiguous(memory_format=torch.channels_last)
         z = self._spread_then_mix(x, graph) if self.graph_first else self._mix_then_spread(x, graph)
         return self.act(self.bn(z)) + self.residual(x)
 
     def _mix_then_spread(self, x: Tensor, graph: Tensor) -> Tensor:
-        rows, _, frames, joints = x.shape
-        z = self.conv(x).view(rows, graph.shape[-3], -1, joints)
-        return torch.matmul(z, graph).sum(dim=1).view(rows, -1, frames, joints)
+        """Sum over source joints and partitions at once."""
+        mixed = self.conv(x).permute(0, 2, 3, 1).unflatten(-1, (graph.shape[-3], -1)).flatten(2, 3)
+        spread = graph.transpose(-1, -3).flatten(-2)  # (target, source * partition)
+        return _at_every_frame(spread, mixed).permute(0, 3, 1, 2)
 
     def _spread_then_mix(self, x: Tensor, graph: Tensor) -> Tensor:
         """Do the same with the graph product where there are fewer channels."""
-        rows, channels, frames, joints = x.shape
-        parts = graph.shape[-3]
-        spread = torch.matmul(x.reshape(rows, 1, -1, joints), graph)
-        spread = spread.view(rows, parts * channels, frames, joints)
-        weight = self.conv.weight.view(parts, -1, channels).transpose(0, 1)
-        mixed = nn.functional.conv2d(spread, weight.reshape(-1, parts * channels, 1, 1))
-        # The convolution's bias spreads over the graph too.
+        parts, joints = graph.shape[-3:-1]
         assert self.conv.bias is not None
-        bias = self.conv.bias.view(parts, -1).transpose(0, 1)
-        return mixed + (bias @ graph.sum(dim=-2)).unsqueeze(-2)
+        weight = self.conv.weight.view(parts, -1, x.shape[1]).transpose(0, 1).flatten(1)
+        # The convolution's bias spreads over the graph too.
+        bias = graph.sum(dim=-2).transpose(-1, -2) @ self.conv.bias.view(parts, -1)
+        spread = graph.movedim(-1, -3).flatten(-3, -2)  # (target * partition, source)
+        cells = _at_every_frame(spread, x.permute(0, 2, 3, 1))
+        mixed = nn.functional.linear(cells.unflatten(2, (joints, parts)).flatten(3), weight)
+        return (mixed + (bias if bias.ndim == 2 else bias.unsqueeze(1))).permute(0, 3, 1, 2)
+
+
+def _at_every_frame(matrix: Tensor, cells: Tensor) -> Tensor:
+    """Multiply cells (R, T, b, C) by a matrix (a, b), or by one for each row (R, a, b)."""
+    return torch.matmul(matrix if matrix.ndim == 2 else matrix.unsqueeze(1), cells)
 
 
 class Basic(nn.Module):

@@ -106,19 +106,24 @@ def cross_maximum(
 
 def _extreme(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Max, min, amax, amin over some or all axes."""
+    background, layout = op.background[0], op.step.layouts[0]
     dim = op.argument("dim", 1)
-    ndim = op.background[0].ndim
-    dims = [dim] if isinstance(dim, int) else list(dim or range(ndim))
-    dims = sorted(d % ndim for d in dims)
+    ndim = background.ndim
+    dims = [d % ndim for d in ([dim] if isinstance(dim, int) else list(dim or range(ndim)))]
+    # In the order of memory, so that flattening copies nothing.
+    dims.sort(key=lambda d: -background.stride(d))
     kept = [d for d in range(ndim) if d not in dims]
     order = kept + dims
-    x, x0 = (t.permute(order).flatten(len(kept)) for t in (op.inputs[0], op.background[0]))
+    x0 = background.permute(order).flatten(len(kept))
+    # The sample's maximum is looked for once, not for every background row.
+    x = (op.inputs[0] if layout.folded else op.sample[0][0]).permute(order).flatten(len(kept))
     largest = "max" in op.step.name
     find = torch.argmax if largest else torch.argmin
-    index, index0 = find(x, -1, keepdim=True), find(x0, -1, keepdim=True)
-    m = cross_maximum(x, x0, index, index0, grad.reshape(index0.shape), largest)
+    index0 = find(x0, -1, keepdim=True)
+    index = find(x, -1, keepdim=True).expand_as(index0)
+    m = cross_maximum(x.expand_as(x0), x0, index, index0, grad.reshape(index0.shape), largest)
     back = sorted(range(ndim), key=order.__getitem__)
-    return [m.unflatten(-1, [op.background[0].shape[d] for d in dims]).permute(back)]
+    return [m.unflatten(-1, [background.shape[d] for d in dims]).permute(back)]
 
 
 def _max(op: Operation, grad: Tensor) -> list[Tensor | None]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from hargcn.explainers.rules import Operation, register_rule
 
 # Elements per step of the hot loop: its passes then meet their data in the cache.
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 
 
 def reduce_to(grad: Tensor, like: Tensor) -> Tensor:
@@ -65,7 +65,8 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     if layout.axis is None or layout.outer > 1 or x0.shape != y0.shape or x0.is_cuda:
         (x,), y = op.inputs, op.results[0]
         return [_secant(op, x, x0, y, y0, grad, noise, torch.empty_like(x0), torch.empty_like(x0))]
-    result = torch.empty(x0.shape, dtype=x0.dtype)
+    result = torch.empty_like(x0)  # in memory as x0 is, be it channels last
+    grad = grad if grad.stride() == x0.stride() else torch.empty_like(x0).copy_(grad)
     x, y = (layout.rows(t[0], 1) for t in op.sample)
     rows = [layout.rows(t, op.n) for t in (x0, y0, grad, result)]
     size = max(1, BLOCK // x.numel())

@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from cp_network import cp_network, in_turns, windows
 from peer_packages import grad_cam, raw_map
 from torch import Tensor, nn
 
-import hargcn
 from hargcn.explainers import AblationCAM, GradCAM, ScoreCAM
-from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.model import MultiBranchSTGCN
 from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow
@@ -34,24 +32,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def network() -> MultiBranchSTGCN:
-    config = ModelConfig(
-        width=64,
-        attention="fa",
-        bounded=False,
-        temporal="separable",
-        expand=1.5,
-        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3),
-        main=StreamConfig(blocks=2, window=7),
-    )
-    generator = torch.Generator().manual_seed(0)
-    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return model
-
-
-def windows(n: int) -> Tensor:
-    return torch.randn(n, 4, 4, 150, 29, 1, generator=torch.Generator().manual_seed(1))
+    return cp_network()
 
 
 def floor(model: MultiBranchSTGCN, x: Tensor, layer: str | None) -> None:
@@ -70,18 +51,6 @@ def floor(model: MultiBranchSTGCN, x: Tensor, layer: str | None) -> None:
         handle.remove()
 
 
-def in_turns(rounds: int, **runs: Callable[[], object]) -> dict[str, float]:
-    """Return the median CPU seconds of each run; a first round warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(rounds + (rounds > 1)):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            if round_ or rounds == 1:
-                seconds[name].append(time.process_time() - start)
-    return {name: float(np.median(found)) for name, found in seconds.items()}
-
-
 def report(what: str, ratio: float, limit: str) -> None:
     sys.stdout.write(f"\n{what}: {ratio:.2f} (limit {limit})\n")
 
@@ -90,7 +59,7 @@ def report(what: str, ratio: float, limit: str) -> None:
 def test_gradcam_costs_a_forward_and_a_backward_pass_to_its_layer(network, layer):
     x = windows(4)
     took = in_turns(
-        5, floor=lambda: floor(network, x, layer), cam=lambda: GradCAM(layer)(network, x, 1)
+        5, {"floor": lambda: floor(network, x, layer), "cam": lambda: GradCAM(layer)(network, x, 1)}
     )
     ratio = took["cam"] / took["floor"]
     report(f"gradcam at {layer} / (forward + backward to it)", ratio, "1.1")
@@ -101,7 +70,7 @@ def test_all_layers_of_the_correlation_table_come_from_one_pass(network):
     x = windows(4)
     assert len(TABLE) == 16
     took = in_turns(
-        5, floor=lambda: floor(network, x, None), cam=lambda: GradCAM(TABLE)(network, x, 1)
+        5, {"floor": lambda: floor(network, x, None), "cam": lambda: GradCAM(TABLE)(network, x, 1)}
     )
     ratio = took["cam"] / took["floor"]
     report("gradcam at 16 layers / (forward + backward to the input)", ratio, "1.5")
@@ -138,8 +107,10 @@ def test_gradcam_is_faster_than_the_package(network):
     np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4 * abs(other).max())
     took = in_turns(
         3,
-        mine=lambda: GradCAM(LAST)(network, x, 1),
-        theirs=lambda: theirs(network, "GradCAM", x),
+        {
+            "mine": lambda: GradCAM(LAST)(network, x, 1),
+            "theirs": lambda: theirs(network, "GradCAM", x),
+        },
     )
     ratio = took["theirs"] / took["mine"]
     report("grad-cam's GradCAM / gradcam, batch 16", ratio, ">= 2.5")
@@ -150,8 +121,10 @@ def test_ablationcam_is_faster_than_the_package(network):
     x = windows(1)
     took = in_turns(
         1,
-        mine=lambda: AblationCAM(LAST)(network, x, 1),
-        theirs=lambda: theirs(network, "AblationCAM", x),
+        {
+            "mine": lambda: AblationCAM(LAST)(network, x, 1),
+            "theirs": lambda: theirs(network, "AblationCAM", x),
+        },
     )
     ratio = took["theirs"] / took["mine"]
     report("grad-cam's AblationCAM / ablationcam", ratio, ">= 3")
@@ -167,8 +140,10 @@ def test_scorecam_against_the_package(network):
     x = windows(1)
     took = in_turns(
         1,
-        mine=lambda: ScoreCAM(LAST)(network, x, 1),
-        theirs=lambda: theirs(network, "ScoreCAM", x),
+        {
+            "mine": lambda: ScoreCAM(LAST)(network, x, 1),
+            "theirs": lambda: theirs(network, "ScoreCAM", x),
+        },
     )
     ratio = took["theirs"] / took["mine"]
     report("grad-cam's ScoreCAM / scorecam", ratio, "target 3")

@@ -2,25 +2,22 @@
 
 Unit: one forward and one backward pass (gradient of the input, constant parameters) over the 20
 background windows of a network of the published CP experiments' size. Everything is measured in
-turns in one run; only ratios of medians of CPU time are judged.
+turns in one run on one thread; only ratios of medians of CPU time are judged.
 """
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from cp_network import cp_network, in_turns, windows
 from torch import Tensor, nn
 
-import hargcn
 from hargcn.explainers.library import library_attributions
 from hargcn.explainers.planning import make_plan
 from hargcn.explainers.propagation import Background
-from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.model import MultiBranchSTGCN
 from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow
@@ -29,32 +26,7 @@ ROUNDS = 3
 
 @pytest.fixture(scope="module")
 def network() -> MultiBranchSTGCN:
-    config = ModelConfig(
-        width=64, attention="fa", bounded=False, temporal="separable", expand=1.5, reduce=1,
-        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3),
-        main=StreamConfig(blocks=2, window=7),
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
-    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return model
-
-
-def windows(n: int, seed: int = 1) -> Tensor:
-    return torch.randn(n, 4, 4, 150, 29, 1, generator=torch.Generator().manual_seed(seed))
-
-
-def medians(jobs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """CPU seconds of each job, measured in turns."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(ROUNDS + 1):
-        for name, job in jobs.items():
-            start = time.process_time()
-            job()
-            if turn:
-                times[name].append(time.process_time() - start)
-    return {name: float(np.median(found)) for name, found in times.items()}
+    return cp_network()
 
 
 def captum_attributions(model: nn.Module, rows: Tensor, sample: Tensor) -> Tensor:
@@ -82,14 +54,15 @@ def test_a_sample_costs_one_pass(network):
                 network(sample)
             torch.autograd.grad(kept, leaf, retain_graph=True)
 
-        found = medians(
+        found = in_turns(
+            ROUNDS,
             {
                 "one forward + backward over the background": unit,
                 "floor: forward(1) + backward, kept activations": floor,
                 "hargcn, one class": lambda: graph.multipliers(sample, [1]),
                 "shap, one class": lambda: library_attributions(network, rows, sample, 1),
                 "captum, one class": lambda: captum_attributions(network, rows, sample),
-            }
+            },
         )
     one = found["one forward + backward over the background"]
     # The library repeats everything for each class.

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from cp_network import cp_network, windows
 
-import hargcn
 from hargcn.metrics.run import Run
-from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig
+from hargcn.model import MultiBranchSTGCN
 from hargcn.perturbation import EdgeEdit
 
 AWAY = EdgeEdit("self", "away", 0.9)
@@ -26,21 +26,7 @@ WINDOWS, TOP, ROUNDS = 4, 8, 5
 
 @pytest.fixture(scope="module")
 def network() -> tuple[MultiBranchSTGCN, torch.Tensor]:
-    config = ModelConfig(
-        width=64,
-        attention="fa",
-        bounded=False,
-        temporal="separable",
-        expand=1.5,
-        branch=StreamConfig(blocks=2, depth=2, stride=3, window=3, hops=1),
-        main=StreamConfig(blocks=2, depth=1, window=7, hops=1),
-    )
-    generator = torch.Generator().manual_seed(0)
-    model = MultiBranchSTGCN(config, hargcn.skeleton("inmotion29"), ["absent", "present"]).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    x = torch.randn(WINDOWS, 4, 4, 150, 29, 1, generator=generator)
-    return model, x
+    return cp_network(), windows(WINDOWS)
 
 
 def joint_sets() -> np.ndarray:
