@@ -31,6 +31,10 @@ pytest_plugins = ("journey",)
         (["--method", "shap", "--engine", "own"], "--engine: expected hargcn"),
         (["--method", "shap", "--on", "joints"], "--on: expected branches"),
         (["--method", "shap", "--chunk", "0"], "chunk"),
+        (["--method", "shap", "--relu"], "--relu: expected --method a class activation map"),
+        (["--players", "joints"], "--players: expected --method shapcam (got gradcam)"),
+        (["--method", "shapcam", "--players", "toes"], "players of cells, joints"),
+        (["--method", "shapcam", "--permutations", "2"], "at least 4 permutations"),
     ],
 )
 def test_broken_options_of_explain(checkpoint, waving, earlier, options, said):
@@ -94,6 +98,30 @@ def test_without_a_layer_the_last_one_is_explained(checkpoint, waving, tmp_path)
     said = done("explain", checkpoint, waving, "--limit", 2, "--out", out)
     assert said.split() == [str(out)]
     assert Explanation.open(out).layer == "main.0.attention"
+
+
+def test_positive_parts_and_the_players_of_shapcam(checkpoint, waving, tmp_path):
+    common = ("explain", checkpoint, waving, "--limit", 2)
+    done(*common, "--method", "gradcam", "--out", tmp_path / "signed.h5")
+    done(*common, "--method", "gradcam", "--relu", "--out", tmp_path / "relu.h5")
+    signed, relu = (Explanation.open(tmp_path / f"{name}.h5") for name in ("signed", "relu"))
+    assert float(signed.values.min()) < 0
+    np.testing.assert_array_equal(relu.values, signed.values.clip(min=0))
+    given = ("--players", "joints", "--permutations", 8, "--seed", 5)
+    done(*common, "--method", "shapcam", *given, "--out", tmp_path / "shapcam.h5")
+    found = Explanation.open(tmp_path / "shapcam.h5")
+    assert (found.settings["players"], found.settings["seed"]) == ("joints", 5)
+    assert set(found.dataset["permutations"].to_numpy()) == {8}
+    assert np.ptp(found.values.to_numpy(), axis=1).max() < 1e-6  # joints hold for all time
+
+
+@pytest.mark.parametrize(("method", "utility"), [("shapcam", "prob"), ("shapleycam", "rest")])
+def test_the_score_is_the_methods_own(checkpoint, waving, tmp_path, method, utility):
+    common = ("explain", checkpoint, waving, "--limit", 1, "--method", method)
+    done(*common, "--out", tmp_path / "own.h5")
+    assert Explanation.open(tmp_path / "own.h5").utility == utility
+    done(*common, "--utility", "logit", "--out", tmp_path / "logit.h5")
+    assert Explanation.open(tmp_path / "logit.h5").utility == "logit"
 
 
 def test_negated_gradcam_of_a_named_class(checkpoint, waving, tmp_path):

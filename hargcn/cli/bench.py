@@ -76,9 +76,8 @@ class Bench:
             if explanation.method == "shap":
                 made[name] = shap_explainer(self.model, self.data, explanation.settings)
             elif explanation.layer:
-                made[name] = cam_explainer(
-                    explanation.method, [explanation.layer], utility=explanation.utility
-                )
+                again = {**explanation.settings, "utility": explanation.utility}
+                made[name] = cam_explainer(explanation.method, [explanation.layer], **again)
         if not made:
             raise ValueError("--remake: found no explanation whose method can be run again")
         return made

@@ -53,8 +53,21 @@ def explain(
         int | None, typer.Option(min=1, help="Explain the first N windows only.")
     ] = None,
     utility: Annotated[
-        str, typer.Option(help="Score explained: logit, prob, logprob, rest.")
-    ] = "logit",
+        str | None,
+        typer.Option(
+            help="Score explained: logit, prob, logprob, rest; by default the method's own."
+        ),
+    ] = None,
+    relu: Annotated[bool, typer.Option("--relu", help="CAM: keep positive parts only.")] = False,
+    players: Annotated[
+        str | None, typer.Option(help="shapcam: cells, joints, joints-time or parts.")
+    ] = None,
+    permutations: Annotated[
+        int | None, typer.Option(help="shapcam: most orders of the players per window.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="shapcam: stop at this standard error of the score.")
+    ] = None,
     background: Annotated[
         str, typer.Option(help="SHAP: number of training windows, or a windows file.")
     ] = "100",
@@ -92,7 +105,7 @@ def explain(
     """
     from hargcn import Windows, load_model
     from hargcn.allocator import keep_freed_memory
-    from hargcn.explainers import METHODS
+    from hargcn.explainers import METHODS, cam_explainer
     from hargcn.features import PositionModel
     from hargcn.jobs import explain_windows, same_skeleton
 
@@ -108,7 +121,11 @@ def explain(
     chosen = chosen if limit is None else chosen.subset(slice(0, limit))
     network = PositionModel(model) if on == "positions" else None
     settings: dict[str, Any] = {"method": method, "utility": utility}
+    own = {"relu": relu or None, "players": players, "permutations": permutations,
+           "tolerance": tolerance}  # fmt: skip
+    _meant_for(method, own)
     if method == "shap":
+        settings["utility"] = utility or "logit"
         settings |= {
             "background": background, "background_by": background_by, "seed": seed,
             "chunk": chunk, "engine": engine, "on": on, "float64": double,
@@ -119,7 +136,8 @@ def explain(
     else:
         layers = _layers(model, layer)
         settings["layers"] = layers
-        explainer = _cam(method, layers, utility, seed)
+        settings |= {k: v for k, v in own.items() if v is not None}
+        explainer = cam_explainer(method, layers, utility=utility, seed=seed, **own)
     written = explain_windows(
         model, chosen, explainer, out, target=class_, description=settings, shard=shard,
         on_positions=network,
@@ -139,10 +157,12 @@ def _layers(model: MultiBranchSTGCN, wanted: list[str] | None) -> list[str]:
     return [one_of("layer", name, names) for name in wanted]
 
 
-def _cam(method: str, layers: list[str], utility: str, seed: int) -> Any:
-    from hargcn.explainers import cam_explainer
-
-    return cam_explainer(method, layers, utility=utility, seed=seed)
+def _meant_for(method: str, own: Mapping[str, Any]) -> None:
+    """Refuse options of another method."""
+    for name, value in own.items():
+        wanted = "a class activation map" if name == "relu" else "shapcam"
+        if value is not None and (method == "shap" if name == "relu" else method != "shapcam"):
+            raise ValueError(f"--{name}: expected --method {wanted} (got {method})")
 
 
 def shap_explainer(

@@ -73,7 +73,7 @@ def cam_explainer(method: str, layers: list[str], **settings: Any) -> Activation
     cls = getattr(import_module("hargcn.explainers"), name)
     known = inspect.signature(cls).parameters
     given = {k: v for k, v in settings.items() if v is not None and k in known}
-    return cls(layers, **given, **fixed)
+    return cls(**{**given, **fixed, "layers": layers})
 
 
 def __getattr__(name: str) -> Any:

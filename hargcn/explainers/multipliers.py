@@ -111,7 +111,7 @@ def _extreme(op: Operation, grad: Tensor) -> list[Tensor | None]:
     ndim = background.ndim
     dims = [d % ndim for d in ([dim] if isinstance(dim, int) else list(dim or range(ndim)))]
     # In the order of memory, so that flattening copies nothing.
-    dims.sort(key=lambda d: -background.stride(d))
+    dims.sort(key=background.stride().__getitem__, reverse=True)
     kept = [d for d in range(ndim) if d not in dims]
     order = kept + dims
     x0 = background.permute(order).flatten(len(kept))
