@@ -183,9 +183,10 @@ class Recordings:
             try:
                 recording = self.load(item)
             except ValueError as error:
+                said = str(error) if str(item) in str(error) else f"{item}: {error}"
                 if self.on_error == "raise":
-                    raise
-                self.skipped.append(str(error))
+                    raise ValueError(said) from error
+                self.skipped.append(said)
                 continue
             yield recording
 

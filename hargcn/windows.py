@@ -193,7 +193,8 @@ class Windows:
         """
         if isinstance(which, str):
             if which not in self.split:
-                known = ", ".join(sorted({str(name) for name in self.split if name})) or "none"
+                known = ", ".join(sorted({str(name) for name in self.split if name}))
+                known = known or "all, because it was prepared without a split"
                 raise ValueError(f"{self.path}: expected a set of {known} (got {which!r})")
             which = np.flatnonzero(self.split == which)
         index = _index(which)

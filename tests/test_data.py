@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from command_line import done, refused
 from key_points import videos
@@ -63,6 +64,17 @@ def test_broken_skeleton_files(skeletons, tmp_path, earlier, change, said):
     assert said in line
 
 
+def test_a_protocol_other_than_the_configs_is_refused(skeletons, tmp_path, earlier):
+    common = ("prepare", "ntu", skeletons, "--set", "split.protocol=xview", "--protocol")
+    line = refused(*common, "xsub", "--out", earlier)
+    assert line == "--protocol: expected xview, as the config says (got xsub)"
+    out = tmp_path / "x.h5"
+    done(*common, "xview", "--out", out)
+    done(*common[:-1], "--out", tmp_path / "y.h5")
+    views = [Windows.open(path).split for path in (out, tmp_path / "y.h5")]
+    np.testing.assert_array_equal(*views)
+
+
 def test_skip_broken_leaves_broken_files_out_and_lists_them(skeletons, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
@@ -90,7 +102,7 @@ def test_broken_key_points(tmp_path, earlier):
     never = [header, *("," + row.split(",", 1)[1] for row in [first, *rest])]
     file.write_text("\n".join(never), "utf-8")
     line = refused(*common, "--outcomes", outcomes)
-    assert re.match("v1: joint .* is never observed", line)
+    assert re.match(f"{re.escape(str(file))}: v1: joint .* is never observed", line)
     file.write_text(content.replace("nose_x", "nos_x"), "utf-8")
     assert "v1.csv: expected the columns" in refused(*common, "--outcomes", outcomes)
     file.write_text(content, "utf-8")

@@ -99,8 +99,9 @@ def ntu(
     folder: Folder,
     out: Out,
     protocol: Annotated[
-        str, typer.Option(help="Split: xsub, xview (NTU 60), xsub120 or xset (NTU 120).")
-    ] = "xsub",
+        str | None,
+        typer.Option(help="Split: xsub (the default), xview (NTU 60), xsub120 or xset (NTU 120)."),
+    ] = None,
     missing: Annotated[
         Path | None, typer.Option(help="The official list of samples without skeletons.")
     ] = None,
@@ -117,11 +118,15 @@ def ntu(
     from hargcn.readers import reader
     from hargcn.splits import SplitConfig
 
-    split = checked(SplitConfig, {"protocol": protocol}, "--protocol")
+    split = checked(SplitConfig, {"protocol": protocol or "xsub"}, "--protocol")
     whole = {"mode": "whole", "length": 150, "fit": "pad"}
     settings = _settings(config, set_, preprocess="ntu", windows=whole, split=split)
+    used = settings.split.protocol if settings.split else None
+    if protocol not in (None, used):
+        wanted = used or "none"
+        raise ValueError(f"--protocol: expected {wanted}, as the config says (got {protocol})")
     recordings = reader("ntu").read_folder(
-        folder, missing=missing, protocol=protocol, on_error=_policy(skip_broken), progress=True
+        folder, missing=missing, protocol=used, on_error=_policy(skip_broken), progress=True
     )
     _write(recordings, recordings.classes, settings, out, "NTU RGB+D")
 
