@@ -78,7 +78,7 @@ class DeepSHAP:
     `joint_by_background` (sample, background, joint), the joint scores against each background row.
 
     Samples of single precision whose relative gap exceeds 1e-4, where score and base value nearly
-    coincide, are explained again in double precision; `double_precision` (sample) then says which.
+    coincide, are explained again in double precision; `double_precision` (sample) says which.
     """
 
     def __init__(

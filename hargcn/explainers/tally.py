@@ -28,8 +28,8 @@ class Tally:
         Weighted mean attributions.
     scores, base_value, additivity_gap, relative_gap : (N,) array
         Set by `close`.
-    again : (N,) array of bool
-        Which samples were replaced by others of higher precision.
+    double : (N,) array of bool
+        Which samples are of double precision.
     """
 
     def __init__(self, shape: Sequence[int], dims: Sequence[str], weights: np.ndarray) -> None:
@@ -41,7 +41,7 @@ class Tally:
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
         self.outputs = np.zeros((shape[0], len(weights)))
-        self.again = np.zeros(shape[0], bool)
+        self.double = np.zeros(shape[0], bool)
         self.joints: np.ndarray | None = None
         if "joint" in self.dims:
             self.joints = np.zeros((shape[0], len(weights), shape[self.dims.index("joint")]))
@@ -64,6 +64,7 @@ class Tally:
             self.squares = np.zeros_like(self.values, np.float32)
             self.firsts = None if self.equal else np.zeros_like(self.values)
         rows = slice(start, start + len(phi))
+        self.double[i] = phi.dtype == torch.float64
         w = torch.from_numpy(self.weights[rows]).to(phi)
         self.values[i] += _weighted(w, phi)
         if self.firsts is not None:
@@ -95,11 +96,10 @@ class Tally:
 
     def replace(self, samples: np.ndarray, other: Tally) -> None:
         """Take other sums for some samples, those of a closed tally of just these."""
-        for name in ("values", "squares", "firsts", "outputs", "joints"):
+        for name in ("values", "squares", "firsts", "outputs", "joints", "double"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine[samples] = theirs
-        self.again[samples] = True
         scores = self.scores.copy()
         scores[samples] = other.scores
         self.close(scores)
@@ -111,8 +111,8 @@ class Tally:
             "additivity_gap": self.additivity_gap,
             "relative_gap": self.relative_gap,
         }
-        if self.again.any():
-            found["double_precision"] = self.again
+        if self.squares is not None:
+            found["double_precision"] = self.double
         n = len(self.weights)
         if n > 1 and self.squares is not None:
             total = float((self.weights**2).sum())
