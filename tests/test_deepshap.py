@@ -40,7 +40,7 @@ def live(model: nn.Module) -> nn.Module:
 
 
 def trained(model: nn.Module, persons: int) -> nn.Module:
-    """Train until the classes are told apart: weights, statistics and edges are those of training."""
+    """Train until the classes are told apart, so that weights and statistics are those of use."""
     live(model).train()
     x, y = draw(12, 4, 4, 9, 19, persons, seed=5), torch.arange(12) % 3
     for label in range(3):

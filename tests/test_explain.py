@@ -163,3 +163,29 @@ def test_shap_on_positions_with_chosen_backgrounds(checkpoint, waving, tmp_path,
     found = Explanation.open(out)
     assert found.values.sizes["joint"] == 19
     assert float(found.relative_gap.max()) < 1e-3
+
+
+@pytest.mark.parametrize("form", ["product", "rank"])
+def test_combine_makes_a_hybrid_that_pictures_and_measures_take(checkpoint, waving, tmp_path, form):
+    common = ("explain", checkpoint, waving, "--limit", 4)
+    one, other, out = (tmp_path / f"{name}.h5" for name in ("shap", "cam", "hybrid"))
+    done(*common, "--method", "shap", "--background", 4, "--out", one)
+    done(*common, "--method", "gradcam", "--out", other)
+    done("combine", one, other, "--form", form, "--out", out)
+    assert Explanation.open(out).name.startswith(f"hybrid-{form}")
+    done("rank", one, other, out, "--out", tmp_path / "r.png")
+    done("show", out, "--out", tmp_path / "s.png")
+    given = ("--edit", "edge:incident:zero", "--top", 2, "--draws", 2)
+    done("perturb", checkpoint, waving, out, *given, "--out", tmp_path / "p.h5")
+
+
+def test_only_explanations_of_one_question_are_combined(checkpoint, waving, tmp_path, earlier):
+    common = ("explain", checkpoint, waving, "--limit", 2)
+    one, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    done(*common, "--class", "class0", "--out", one)
+    done(*common, "--class", "class1", "--out", other)
+    line = refused("combine", one, other, "--out", earlier)
+    assert line.startswith(f"{one} and {other}: Expected explanations of the same classes")
+    assert "--form: expected product, rank" in refused(
+        "combine", one, one, "--form", "sum", "--out", earlier
+    )

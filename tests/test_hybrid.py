@@ -78,7 +78,20 @@ def test_it_is_an_explanation_like_any_other(tmp_path):
         np.testing.assert_array_equal(again.values, each.values)
 
 
+def test_what_both_say_alike_is_kept():
+    rest = {"label": [0, 1], "positions": (("sample", "space"), np.zeros((2, 2)))}
+    a = shap().assign({**rest, "standard_error": [0.1, 0.2]}, model="m", data="d", fps=30.0)
+    b = cam().assign({**rest, "standard_error": [0.3, 0.4]}, model="m", data="d", fps=25.0)
+    each = product(a, b)
+    assert set(each.dataset) == {"attribution", "target", "score", "label", "positions"}
+    assert (each.dataset.attrs["model"], each.dataset.attrs["data"]) == ("m", "d")
+    assert "fps" not in each.dataset.attrs
+    assert each.layer == "main.0.tcn"
+
+
 def test_different_questions_are_not_combined():
+    with pytest.raises(ValueError, match="of the same windows"):
+        product(shap(), cam().assign(coords={"sample": ["1", "0"]}))
     with pytest.raises(ValueError, match="explanations of the same classes"):
         rank_average(shap(), cam(target=(0, 0)))
     with pytest.raises(ValueError, match="as many joints"):

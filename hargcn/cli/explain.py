@@ -148,6 +148,34 @@ def explain(
         _convergence(written[0], convergence)
 
 
+def combine(
+    shap: Annotated[Path, typer.Argument(metavar="SHAP", help="Explanation of features.")],
+    cam: Annotated[Path, typer.Argument(metavar="CAM", help="Class activation map.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", dir_okay=False, help="Explanation file to write (.h5).")
+    ],
+    form: Annotated[
+        str, typer.Option(help="product: SHAP where the map is positive; rank: mean of ranks.")
+    ] = "product",
+) -> None:
+    """Combine two explanations of the same windows and classes into a hybrid one.
+
+    Example: hargcn combine shap.h5 gradcam.h5 --form product --out hybrid.h5
+    """
+    from hargcn import Explanation
+    from hargcn.explainers.hybrid import product, rank_average
+
+    forms = {"product": product, "rank": rank_average}
+    chosen = forms[one_of("form", form, list(forms))]
+    a, b = (Explanation.open(path) for path in (shap, cam))
+    try:
+        made = chosen(a, b)
+    except ValueError as error:
+        raise ValueError(f"{shap} and {cam}: {error}") from error
+    made.save(out)
+    typer.echo(str(out))
+
+
 def _layers(model: MultiBranchSTGCN, wanted: list[str] | None) -> list[str]:
     names = model.layer_names()
     if wanted == ["all"]:
@@ -248,4 +276,4 @@ def _convergence(explanation: Path, out: Path) -> None:
     typer.echo(str(out))
 
 
-COMMANDS = (explain,)
+COMMANDS = (explain, combine)

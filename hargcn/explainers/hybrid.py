@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hargcn.explanation import DIMS, Explanation
 
 Form = Literal["rank", "product"]
+_OWN = ("attribution", "target", "score", "predicted")
 
 
 def rank_average(shap: Explanation, cam: Explanation) -> Explanation:
@@ -94,6 +95,12 @@ class Hybrid:
 
 def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.DataArray]:
     """Bring both to the frames of the finer one; refuse different samples, classes, joints."""
+    names = [each.dataset["sample"].to_numpy().astype(str) for each in (shap, cam)]
+    if len(names[0]) == len(names[1]) and (names[0] != names[1]).any():
+        raise ValueError(
+            f"Expected explanations of the same windows (got {shap.name!r} and {cam.name!r} "
+            "of others, or in another order)"
+        )
     for name in ("sample", "joint"):
         if shap.values.sizes.get(name) != cam.values.sizes.get(name):
             raise ValueError(
@@ -123,9 +130,13 @@ def _ranks(values: xr.DataArray) -> np.ndarray:
 
 
 def _built(shap: Explanation, cam: Explanation, values: xr.DataArray, form: Form) -> Explanation:
-    coords = {dim: values[dim].to_numpy() for dim in values.dims if dim in values.coords}
-    known = {name: shap.dataset[name].to_numpy() for name in ("label",) if name in shap.dataset}
-    return Explanation.build(
+    """Wrap the values with whatever both explanations say alike: labels, movement, truth."""
+    alike = {
+        str(name): (variable.dims, variable.to_numpy())
+        for name, variable in shap.dataset.data_vars.items()
+        if name not in _OWN and name in cam.dataset and variable.equals(cam.dataset[name])
+    }
+    made = Explanation.build(
         values.to_numpy(),
         [str(dim) for dim in values.dims],
         method=f"hybrid-{form}",
@@ -135,8 +146,11 @@ def _built(shap: Explanation, cam: Explanation, values: xr.DataArray, form: Form
         predicted=shap.dataset.get("predicted"),
         utility=shap.utility,
         settings={"shap": shap.name, "cam": cam.name},
-        coords={str(dim): labels for dim, labels in coords.items()},
+        coords={str(dim): values[dim].to_numpy() for dim in values.dims if dim in values.coords},
         skeleton=shap.skeleton or cam.skeleton,
         frames=values.sizes.get("time"),
-        variables=known,
+        variables=alike,
     )
+    ours, theirs = made.dataset.attrs, cam.dataset.attrs
+    both = {k: v for k, v in shap.dataset.attrs.items() if theirs.get(k) == v and k not in ours}
+    return made.assign(**both)
