@@ -55,6 +55,18 @@ def test_a_panel_per_set_and_a_line_per_method_with_its_interval():
     assert len(figure.legends[0].get_texts()) == 4
 
 
+@pytest.mark.parametrize("sets", [SETS, SETS[:1]])
+def test_the_legend_holds_long_names(sets):
+    long = "gradcam-elementwise main.1.tcn of the second network"
+    made = curves().assign_coords(explanation=["shap", long, "random"])
+    figure, _ = plot_curves(made, sets=sets)
+    figure.canvas.draw()
+    legend, page = figure.legends[0].get_window_extent(), figure.bbox
+    assert page.x0 <= legend.x0
+    assert legend.x1 <= page.x1
+    assert page.y0 <= legend.y0
+
+
 def test_sets_and_segments_are_chosen():
     _, axis = plot_curves(curves(), sets=["complement"])
     assert axis.get_title() == "all but the most important perturbed"

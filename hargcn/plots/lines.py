@@ -81,7 +81,9 @@ def plot_curves(
     if not sets or set(sets) - set(available):
         raise ValueError(f"Expected sets of {available} (got {sets})")
     width = 1.0 + 2.8 * len(sets)
-    columns = int(width / 1.75)
+    # As many columns as the longest name leaves: a line sample and about 0.07 inch a letter.
+    longest = max(20, *(len(str(name)) for name in curves["explanation"].to_numpy()))
+    columns = max(1, int(width / (0.6 + 0.07 * longest)))
     rows = -(-(curves.sizes["explanation"] + 1) // columns)
     figure, axes = canvas(ax, (width, 3.0 + 0.2 * rows), len(sets), sharey=True)
     for panel, chosen in zip(axes, sets, strict=True):
