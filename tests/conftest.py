@@ -29,7 +29,10 @@ def data_root() -> Path:
     """Folder with `utd_mhad/raw` and `mini_rgbd_2d/raw`; HARGCN_DATA names another one."""
     root = _data_root()
     if root is None:
-        pytest.skip("needs real recordings: set HARGCN_DATA to the folder that holds utd_mhad/")
+        pytest.skip(
+            "reads recordings that do not come with the project, only with their authors: "
+            "set HARGCN_DATA to the folder that holds utd_mhad/ and mini_rgbd_2d/"
+        )
     return root
 
 
@@ -39,7 +42,10 @@ def golden_root() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "golden"
     root = Path(os.environ.get("HARGCN_GOLDEN", beside))
     if not root.is_dir():
-        pytest.skip("needs the golden tensors of the published networks: set HARGCN_GOLDEN")
+        pytest.skip(
+            "compares with outputs of the published code, which do not come with the project: "
+            "set HARGCN_GOLDEN to their folder"
+        )
     return root
 
 

@@ -21,7 +21,7 @@ def test_registers_under_every_name_and_replaces():
     before = dict(RULES)
     try:
         rule = register_rule("fancy", "fancier", arity=1, linear_when=lambda slots: not slots)(
-            lambda op, grad: [grad]  # noqa: ARG005 the signature of a rule
+            lambda _op, grad: [grad]
         )
         assert RULES["fancy"].rule is RULES["fancier"].rule is rule
         assert RULES["fancy"].arity == 1

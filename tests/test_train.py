@@ -195,7 +195,7 @@ def test_a_bar_says_how_it_goes(
 @pytest.mark.gpu
 def test_cuda_trains_too(windows: Windows, tmp_path: Path) -> None:
     if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
+        pytest.skip("trains on a GPU, and torch finds no CUDA device on this machine")
     config = settings(epochs=2, device="cuda", bf16=True)
     result = fit(TINY, windows, config, tmp_path, progress=False)
     assert result.history[-1]["train_loss"] < 2
