@@ -10,12 +10,12 @@ PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist loadfile --benchmark-disa
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
 
-# Installed anew whenever the declared dependencies change, never otherwise.
+# Installed anew whenever the declared dependencies change, never otherwise. Not quiet: torch is a long download.
 .venv/.installed: pyproject.toml constraints.txt requirements-peers.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hargcn needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-peers.txt
 	@touch $@
 
 install: .venv/.installed  ## create .venv with the tested versions

@@ -68,10 +68,8 @@ def test_a_sample_costs_one_pass(network):
     one = found["one forward + backward over the background"]
     # The library repeats everything for each class.
     found["shap, all of 60 classes (60 x one)"] = 60 * found["shap, one class"]
-    rows_of_table = [f"  {name:<48} {s:9.3f} s {s / one:8.2f}" for name, s in found.items()]
-    sys.stdout.write(
-        "\n".join(["\nper sample, background 20, CP-sized network:", *rows_of_table, ""])
-    )
+    table = [f"  {name:<48} {s:9.3f} s {s / one:8.2f}\n" for name, s in found.items()]
+    sys.stdout.write("\nper sample, background 20, CP-sized network:\n" + "".join(table))
     assert found["hargcn, one class"] <= 0.75 * one
     assert found["shap, one class"] >= 3 * found["hargcn, one class"]
     assert found["shap, all of 60 classes (60 x one)"] >= 150 * found["hargcn, one class"]
