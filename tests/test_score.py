@@ -19,6 +19,8 @@ def test_utilities():
     assert torch.equal(Score(model, "prob")(x), x.softmax(1))
     assert torch.equal(Score(model, "logprob")(x), x.log_softmax(1))
     assert Score(Expression(lambda x: x.sum(1)), "logit")(x).shape == (1, 1)
+    with pytest.raises(ValueError, match="'logit' for a model of one output"):
+        Score(Expression(lambda x: x.sum(1)), "prob")(x)
     with pytest.raises(ValueError, match=r"\(n, classes\) \(got \(1, 3, 1\)\)"):
         Score(Expression(lambda x: x[..., None]), "logit")(x)
 

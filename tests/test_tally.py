@@ -32,6 +32,17 @@ def test_sums_are_weighted_whatever_the_chunks(weights):
     np.testing.assert_allclose(found["joint_by_background"][1][0], joints, rtol=1e-6)
 
 
+@pytest.mark.parametrize("weights", [[0.25] * 4, [0.1, 0.2, 0.3, 0.4]])
+def test_small_spread_of_large_values_is_not_lost(weights):
+    phi, w = np.array([[1000.0], [1000.01], [1000.02], [1000.03]]), np.array(weights)
+    tally = Tally((1, 1), ("sample", "axis1"), w)
+    for start, stop in ((0, 3), (3, 4)):
+        tally.add(0, start, torch.tensor(phi[start:stop], dtype=torch.float32), torch.zeros(1))
+    tally.close(np.zeros(1))
+    spread = np.sqrt((w**2 @ (phi[:, 0] - w @ phi[:, 0]) ** 2) * 4 / 3)
+    np.testing.assert_allclose(tally.variables()["standard_error"][1][0], spread, rtol=0.02)
+
+
 def test_gap_of_a_flat_score_is_relative_to_the_spread():
     tally = Tally((1, 2), ("sample", "axis1"), np.array([0.5, 0.5]))
     tally.add(0, 0, torch.zeros(2, 2), torch.tensor([-1.0, 1.0]))

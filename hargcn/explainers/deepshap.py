@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from hargcn.explainers.library import library_attributions
 from hargcn.explainers.planning import Plan, make_plan
 from hargcn.explainers.propagation import Background
 from hargcn.explainers.resources import Forecast, available_memory
-from hargcn.explainers.score import Score, axis_names, frozen, labels
+from hargcn.explainers.score import Score, axis_names, frozen, labels, one_of
 from hargcn.explainers.tally import Tally
 from hargcn.explanation import Explanation
 from hargcn.files import track
@@ -55,7 +56,7 @@ class DeepSHAP:
         Precision of the computation, such as ``torch.float64``; by default the model's. Another
         one works on a copy of the model.
     allow_gap : bool
-        Accept attributions that miss the score by more than a relative gap of 1e-3.
+        Accept whatever gap the first run has: nothing is repeated in double precision or refused.
     progress : bool
         Show a bar with the remaining time.
     engine : {"hargcn", "library"}
@@ -105,8 +106,8 @@ class DeepSHAP:
             raise ValueError(
                 f"Expected positive chunk and memory limit (got {chunk}, {memory_limit})"
             )
-        _one_of("engine", engine, ("hargcn", "library"))
-        _one_of("utility", utility, ("logit", "prob", "logprob"))
+        one_of("engine", engine, ("hargcn", "library"))
+        one_of("utility", utility, ("logit", "prob", "logprob"))
         if engine == "library" and np.ptp(self.weights) > 1e-12:
             raise ValueError("Expected equal weights with engine 'library'")
         self.chunk = chunk
@@ -191,11 +192,6 @@ class DeepSHAP:
         self, model: nn.Module, x: Tensor, dtype: torch.dtype | None = None
     ) -> AbstractContextManager[tuple[Score, Tensor, Tensor]]:
         """Give the frozen score, the samples and the background in one precision."""
-        if x.ndim < 1 or len(x) == 0 or x.shape[1:] != self.background.shape[1:]:
-            raise ValueError(
-                f"Expected samples shaped like the background {tuple(self.background.shape[1:])} "
-                f"(got {tuple(x.shape)})"
-            )
         return frozen(model, self.utility, x, self.background, dtype or self.dtype)
 
     def _plan(self, score: Score, rows: Tensor, x: Tensor) -> Plan:
@@ -211,7 +207,7 @@ class DeepSHAP:
             outputs, tallies = self._tallies(score, samples, rows, columns)
             for column, tally in zip(columns.T, tallies, strict=True):
                 if self.engine == "hargcn" and not self.allow_gap:
-                    if samples.dtype != torch.float64 and (tally.relative_gap > ROUNDING).any():
+                    if samples.dtype != torch.float64:
                         self._again(model, x, column, tally)
                     self._refuse_gap(tally, score, samples, rows, column)
         found = zip(columns.T, tallies, strict=True)
@@ -239,12 +235,18 @@ class DeepSHAP:
 
     def _again(self, model: nn.Module, x: Tensor, column: np.ndarray, tally: Tally) -> None:
         """Explain again in double precision what single precision cannot add up."""
-        doubtful = np.flatnonzero(tally.relative_gap > ROUNDING)
+        doubtful = np.flatnonzero(~(tally.relative_gap <= ROUNDING))  # NaN is doubtful
+        if not len(doubtful):
+            return
         try:
             with self._ready(model, x[doubtful], torch.float64) as (score, samples, rows):
                 _, (better,) = self._tallies(score, samples, rows, column[doubtful, None])
-        except (RuntimeError, TypeError):
-            return  # Model or device knows no double precision: the gap stays, and is stored.
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError) as error:
+            # Model or device knows no double precision: the gap stays, and is stored.
+            warnings.warn(f"additivity gaps above {ROUNDING:.0e} stay: {error}", stacklevel=5)
+            return
         tally.replace(doubtful, better)
 
     def _multipliers(
@@ -266,7 +268,9 @@ class DeepSHAP:
             assert graph is not None
             found = graph.multipliers(x[i : i + 1], columns[i].tolist())
             for tally, column, m in zip(tallies, columns[i], found, strict=True):
-                tally.add(i, start, m.mul_(x[i : i + 1] - part), graph.outputs[:, column])
+                # Into the difference: a multiplier may be a view of few numbers.
+                phi = (x[i : i + 1] - part).mul_(m)
+                tally.add(i, start, phi, graph.outputs[:, column])
 
     def _library(
         self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
@@ -312,8 +316,3 @@ class DeepSHAP:
             variables=tally.variables(),
             **labels(model, x, tally.dims),
         )
-
-
-def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"Expected {name} of {', '.join(choices)} (got {value!r})")

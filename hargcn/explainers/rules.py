@@ -136,8 +136,9 @@ class Operation:
     def argument(self, name: str, position: int, default: Any = None) -> Any:
         """One argument by keyword or position."""
         args, kwargs = self.arguments
-        if name in kwargs:
-            return kwargs[name]
+        for alias in (name, "axis") if name == "dim" else (name,):
+            if alias in kwargs:
+                return kwargs[alias]
         return args[position] if len(args) > position else default
 
     def call(self, *operands: Tensor) -> Any:

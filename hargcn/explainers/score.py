@@ -30,6 +30,10 @@ class Score(nn.Module):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(f"Expected the model to return (n, classes) (got {found})")
         out = out.unsqueeze(1) if out.ndim == 1 else out
+        if self.utility != "logit" and out.shape[1] == 1:
+            raise ValueError(
+                f"Expected utility 'logit' for a model of one output (got {self.utility!r})"
+            )
         if self.utility == "prob":
             return out.softmax(1)
         return out.log_softmax(1) if self.utility == "logprob" else out
@@ -43,12 +47,23 @@ def frozen(
 
     The model is frozen and in evaluation mode meanwhile; another precision works on a copy of it.
     """
+    if x.ndim < 1 or len(x) == 0 or x.shape[1:] != rows.shape[1:]:
+        raise ValueError(
+            f"Expected samples shaped like the background {tuple(rows.shape[1:])} "
+            f"(got {tuple(x.shape)})"
+        )
     first = next(iter(model.parameters()), x)
     wanted = dtype or (first.dtype if first.is_floating_point() else x.dtype)
     with undisturbed(model):
         model = model if wanted == first.dtype else copy.deepcopy(model).to(wanted)
         score = Score(model, utility).eval()
         yield score, x.detach().to(first.device, wanted), rows.to(wanted)
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse an argument that is none of its choices."""
+    if value not in choices:
+        raise ValueError(f"Expected {name} of {', '.join(choices)} (got {value!r})")
 
 
 def axis_names(model: nn.Module, x: Tensor, dims: Sequence[str] | None) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ class Tally:
         self.dims = tuple(dims)
         self.weights = weights
         self.values = np.zeros(tuple(shape))
-        # Sums with squared weights, of the squares and of the values, for the standard error.
+        # Sums with squared weights, of the squares and of the values, for the standard error; of
+        # distances from the first row's attributions, since squares of large numbers would cancel.
+        self.shift: np.ndarray | None = None
         self.squares: np.ndarray | None = None
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
@@ -61,20 +63,24 @@ class Tally:
             f(r).
         """
         if self.squares is None:
-            self.squares = np.zeros_like(self.values, np.float32)
+            self.squares, self.shift = np.zeros_like(self.values), np.zeros_like(self.values)
             self.firsts = None if self.equal else np.zeros_like(self.values)
         rows = slice(start, start + len(phi))
         self.double[i] = phi.dtype == torch.float64
         w = torch.from_numpy(self.weights[rows]).to(phi)
         self.values[i] += _weighted(w, phi)
-        if self.firsts is not None:
-            self.firsts[i] += _weighted(w * w, phi)
         self.outputs[i, rows] = outputs.double().cpu().numpy()
         if self.joints is not None:
             joint = self.dims.index("joint")
             others = [d for d in range(1, phi.ndim) if d != joint]
             self.joints[i, rows] = phi.mean(others, dtype=torch.float64).cpu().numpy()
-        self.squares[i] += _weighted(w * w, phi.square_())
+        assert self.shift is not None
+        if start == 0:
+            self.shift[i] = phi[0].cpu().numpy()
+        away = phi.sub_(torch.from_numpy(self.shift[i]).to(phi))
+        if self.firsts is not None:
+            self.firsts[i] += _weighted(w * w, away)
+        self.squares[i] += _weighted(w * w, away.square_())
 
     def add_mean(self, i: int, start: int, mean: Tensor, outputs: Tensor) -> None:
         """Add one sample's mean attributions over consecutive, equally weighted background rows."""
@@ -88,7 +94,8 @@ class Tally:
         self.scores = scores
         self.base_value = self.outputs @ self.weights
         axes = tuple(range(1, self.values.ndim))
-        self.additivity_gap = self.values.sum(axes) + self.base_value - scores
+        with np.errstate(invalid="ignore"):  # an overflow makes the gap NaN, which is refused
+            self.additivity_gap = self.values.sum(axes) + self.base_value - scores
         spread = np.sqrt(((self.outputs - self.base_value[:, None]) ** 2) @ self.weights)
         size = np.maximum(np.abs(scores - self.base_value), 0.01 * spread)
         size = np.where(size > 0, size, 1.0)
@@ -96,7 +103,7 @@ class Tally:
 
     def replace(self, samples: np.ndarray, other: Tally) -> None:
         """Take other sums for some samples, those of a closed tally of just these."""
-        for name in ("values", "squares", "firsts", "outputs", "joints", "double"):
+        for name in ("values", "shift", "squares", "firsts", "outputs", "joints", "double"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine[samples] = theirs
@@ -114,10 +121,11 @@ class Tally:
         if self.squares is not None:
             found["double_precision"] = self.double
         n = len(self.weights)
-        if n > 1 and self.squares is not None:
+        if n > 1 and self.squares is not None and self.shift is not None:
             total = float((self.weights**2).sum())
-            firsts = self.values * total if self.firsts is None else self.firsts
-            square = self.squares - 2 * self.values * firsts + self.values**2 * total
+            mean = self.values - self.shift
+            firsts = mean * total if self.firsts is None else self.firsts
+            square = self.squares - 2 * mean * firsts + mean**2 * total
             error = np.sqrt(np.maximum(square, 0) * n / (n - 1)).astype(np.float32)
             found["standard_error"] = (self.dims, error)
         if self.joints is not None:
