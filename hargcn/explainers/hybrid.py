@@ -107,6 +107,10 @@ def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.Data
                 f"Expected explanations of as many {name}s (got {dict(shap.values.sizes)} "
                 f"and {dict(cam.values.sizes)})"
             )
+    joints = [each.dataset.get("joint") for each in (shap, cam)]
+    named = [list(each.data) for each in joints if each is not None]
+    if len(named) == 2 and named[0] != named[1]:
+        raise ValueError("Expected explanations of the same joints, in the same order")
     if not np.array_equal(shap.target, cam.target):
         raise ValueError(
             f"Expected explanations of the same classes (got {shap.name!r} and {cam.name!r})"

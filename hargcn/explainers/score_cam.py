@@ -65,10 +65,9 @@ class ScoreCAM(WeightedCAM):
             return scores_of(model(masked), target[rows], self.utility)
 
         everything = torch.arange(len(x) * features, device=x.device)
-        with_mask = torch.cat([score(part) for part in everything.split(self.batch)])
-        without = scores_of(model(empty), target, self.utility)
-        gain = with_mask.view(len(x), maps.shape[1], -1) - without[:, None, None]
-        return maps, gain.softmax(dim=2)
+        shown_scores = torch.cat([score(part) for part in everything.split(self.batch)])
+        # The baseline's score is the same for all features: the softmax does not see it.
+        return maps, shown_scores.view(len(x), maps.shape[1], -1).softmax(dim=2)
 
 
 class _Masks:

@@ -96,6 +96,7 @@ class ShapCAM(GradientFreeCAM):
         """Return the players' values on their cells, with standard errors and permutations."""
         with _games(model, at, layer, x, target, self) as (groups, games):
             found = [self._play(game, int(groups.max()) + 1) for game in games]
+        groups = groups.cpu()  # as the players' values are
         sizes = torch.bincount(groups.flatten()).double()
         values, errors = (
             torch.stack([getattr(one, name) / sizes for one in found])[:, groups].to(x)
