@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from hargcn.explanation_file import FORMAT, read
 from hargcn.files import replacing
 from hargcn.skeleton import Skeleton
 
@@ -20,18 +21,16 @@ if TYPE_CHECKING:
 DIMS = ("sample", "branch", "channel", "time", "joint", "person")
 """The axes of a model's input, in its order (N, I, C, T, V, M)."""
 
-_FORMAT = "hargcn-explanation-1"
-
 
 def _stored(name: str, doc: str) -> property:
     """Read-only access to a variable that an explanation may hold."""
 
-    def read(self: Explanation) -> xr.DataArray:
+    def stored(self: Explanation) -> xr.DataArray:
         if name not in self.dataset:
             raise ValueError(f"explanation {self.name!r} holds no {name!r}")
         return self.dataset[name]
 
-    return property(read, doc=doc)
+    return property(stored, doc=doc)
 
 
 def _attribute(name: str, doc: str) -> property:
@@ -123,7 +122,7 @@ class Explanation:
                     f"Expected {sizes[dim]} names along axis {dim!r} (got {len(labels)})"
                 )
         attrs: dict[str, Any] = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "method": method,
             "layer": layer,
             "utility": utility,
@@ -258,24 +257,9 @@ class Explanation:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no explanation file; names the file and what was found.
+            If it is no explanation file, or a damaged one; names the file and what was found.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such explanation file")
-        try:
-            read = xr.load_dataset(path, engine="h5netcdf", phony_dims="sort")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"{path}: expected an explanation file (HDF5), found something else or a "
-                f"truncated file ({str(error).splitlines()[0]})"
-            ) from error
-        dataset = read.drop_encoding()  # or its string lengths cut longer names of other shards
-        if dataset.attrs.get("format") != _FORMAT:
-            raise ValueError(
-                f"{path}: expected an explanation file of format {_FORMAT} "
-                f"(got {dataset.attrs.get('format', 'variables ' + str(list(dataset)))})"
-            )
-        return cls(dataset)
+        return cls(read(path))
 
     @staticmethod
     def concat(parts: Sequence[Explanation]) -> Explanation:

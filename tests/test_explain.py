@@ -7,6 +7,7 @@ from command_line import done, refused
 from moving_windows import moving_windows
 
 from hargcn import Explanation, load_model
+from hargcn.jobs import Parts
 from hargcn.windows import Windows
 
 pytest_plugins = ("journey",)
@@ -189,3 +190,29 @@ def test_only_explanations_of_one_question_are_combined(checkpoint, waving, tmp_
     assert "--form: expected product, rank" in refused(
         "combine", one, one, "--form", "sum", "--out", earlier
     )
+
+
+def test_a_killed_run_goes_on_only_with_the_same_background(
+    checkpoint, waving, tmp_path, monkeypatch
+):
+    """Same command, but the background file holds other windows now: no shard of before is used."""
+    marks = []
+    original = Parts.__init__
+
+    def noting(self, folder, job):
+        original(self, folder, job)
+        marks.append(self.mark)
+
+    monkeypatch.setattr(Parts, "__init__", noting)
+    given = tmp_path / "background.h5"
+    common = ("explain", checkpoint, waving, "--limit", 1, "--out", tmp_path / "x.h5")
+    given.write_bytes(waving.read_bytes())
+    for _ in range(2):
+        done(*common, "--method", "shap", "--background", given)
+    with h5py.File(given, "r+") as file:
+        file["positions"][0] += 1
+    done(*common, "--method", "shap", "--background", given)
+    done(*common, "--method", "shapcam", "--players", "parts", "--seed", 1)
+    done(*common, "--method", "shapcam", "--players", "parts", "--seed", 2)
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 4

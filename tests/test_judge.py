@@ -5,6 +5,8 @@ import csv
 import pytest
 from command_line import done, refused
 
+from hargcn import Explanation
+
 pytest_plugins = ("journey",)
 
 
@@ -115,3 +117,26 @@ def test_broken_options_of_perturb_and_evaluate(
     out = tmp_path / "x.h5"
     assert said in refused(command, checkpoint, waving, cam, *options, "--out", out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["perturb", "evaluate"])
+def test_only_explanations_of_one_question_are_judged(command, cam, checkpoint, waving, tmp_path):
+    out = tmp_path / ("x.h5" if command == "perturb" else "x.csv")
+    other, turned = tmp_path / "other.h5", tmp_path / "turned.h5"
+    given = ("--metrics", "complexity") if command == "evaluate" else ()
+    done("explain", checkpoint, waving, "--limit", 4, "--class", "class1", "--out", other)
+    Explanation.open(cam).isel(sample=[3, 2, 1, 0]).save(turned)
+    for file, what in ((other, "classes"), (turned, "windows, in the same order,")):
+        line = refused(command, checkpoint, waving, cam, file, *given, "--out", out)
+        assert line == f"{file}: expected an explanation of the same {what} as in {cam}"
+    before = cam.read_bytes()
+    assert "--out: expected" in refused(command, checkpoint, waving, cam, "--out", cam)
+    assert cam.read_bytes() == before
+
+
+def test_an_input_is_never_written_over(checkpoint, waving, cam):
+    before = waving.read_bytes()
+    line = refused("explain", checkpoint, waving, "--limit", 1, "--out", waving)
+    assert line.startswith("--out: expected another file than the input")
+    assert "--out: expected another" in refused("combine", cam, cam, "--out", cam)
+    assert waving.read_bytes() == before

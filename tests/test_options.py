@@ -5,7 +5,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from hargcn.cli.options import Device, one_of, table
+from hargcn.cli.options import Device, one_of, table, writable
 
 
 def chosen(device: str) -> str:
@@ -47,3 +47,19 @@ def test_tables_hold_their_title_and_cells(capsys):
         assert text in said
     rows = [line for line in said.splitlines() if "5 " in line]
     assert rows[0].index("1.5") == rows[1].index("2.5")  # numbers end at the same place
+
+
+def test_outputs_that_cannot_be_are_refused_before_anything_runs(tmp_path):
+    given, block = tmp_path / "in.h5", tmp_path / "file"
+    given.write_text("", "utf-8")
+    block.write_text("", "utf-8")
+    writable(tmp_path / "new" / "deep" / "out.h5", given, suffix=".h5")
+    for out, said in [
+        (tmp_path, "it is a folder"),
+        (block / "deep" / "x.h5", "file is a file"),
+        (tmp_path / "." / "in.h5", "another file than the input"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            writable(out, given)
+    with pytest.raises(ValueError, match="ending in .csv"):
+        writable(tmp_path / "x.png", suffix=".csv")

@@ -57,6 +57,7 @@ class Bench:
         lost = [name for name in samples if name not in rows]
         if lost:
             raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
+        _check_alike(files, list(labelled.values()))
         chosen = data.subset([rows[name] for name in samples])
         run = Run(
             features=model.features,
@@ -81,6 +82,18 @@ class Bench:
         if not made:
             raise ValueError("--remake: found no explanation whose method can be run again")
         return made
+
+
+def _check_alike(files: list[Path], explanations: list[Explanation]) -> None:
+    """Refuse explanations of other windows or classes than the first one's."""
+    first = explanations[0]
+    for file, other in zip(files, explanations, strict=True):
+        for what, name in (("windows, in the same order,", "sample"), ("classes", "target")):
+            mine, theirs = (e.dataset[name].to_numpy() for e in (first, other))
+            if len(mine) != len(theirs) or (mine != theirs).any():
+                raise ValueError(
+                    f"{file}: expected an explanation of the same {what} as in {files[0]}"
+                )
 
 
 def _check_about(

@@ -14,6 +14,7 @@ from hargcn.cli.options import (
     Split,
     WindowsFile,
     one_of,
+    writable,
 )
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def explain(
     one_of("method", method, ("shap", *METHODS))
     if convergence is not None and (method, engine) != ("shap", "hargcn"):
         raise ValueError("--convergence: expected --method shap with --engine hargcn")
+    others = [] if background.isdigit() else [Path(background)]
+    writable(out, checkpoint, windows, *others)
     keep_freed_memory()
     model = load_model(checkpoint, device)
     data = Windows.open(windows)
@@ -131,15 +134,18 @@ def explain(
             "chunk": chunk, "engine": engine, "on": on, "float64": double,
         }  # fmt: skip
         explainer: Any = shap_explainer(model, data, settings, memory, allow_gap)
-        x = _inputs(model, chosen.subset([0]), raw=network is not None)
-        typer.echo(str(explainer.forecast(network or model, x, len(chosen))), err=True)
+        if engine == "hargcn":
+            x = _inputs(model, chosen.subset([0]), raw=network is not None)
+            typer.echo(str(explainer.forecast(network or model, x, len(chosen))), err=True)
     else:
         layers = _layers(model, layer)
         settings["layers"] = layers
-        settings |= {k: v for k, v in own.items() if v is not None}
+        settings |= {"seed": seed, **{k: v for k, v in own.items() if v is not None}}
         explainer = cam_explainer(method, layers, utility=utility, seed=seed, **own)
+    # The contents of a background file, too, say which shards of a killed run serve.
+    job = {**settings, "backgrounds": [Windows.open(path).digest for path in others]}
     written = explain_windows(
-        model, chosen, explainer, out, target=class_, description=settings, shard=shard,
+        model, chosen, explainer, out, target=class_, description=job, shard=shard,
         on_positions=network,
     )  # fmt: skip
     for path in written:
@@ -167,6 +173,7 @@ def combine(
 
     forms = {"product": product, "rank": rank_average}
     chosen = forms[one_of("form", form, list(forms))]
+    writable(out, shap, cam)
     a, b = (Explanation.open(path) for path in (shap, cam))
     try:
         made = chosen(a, b)

@@ -17,6 +17,7 @@ from hargcn.cli.options import (
     WindowsFile,
     one_of,
     table,
+    writable,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def correlate(
     from hargcn.ranking import write_csv
 
     one_of("between", between, ("layers", "methods"))
+    writable(out, *inputs, suffix=".csv")
     if between == "methods":
         from hargcn.cli.pictures import opened
 
@@ -132,6 +134,7 @@ def perturb(
     from hargcn.plots import plot_curves, save_figure
 
     change = parse_edit(edit)
+    writable(out, checkpoint, windows, *explanations, suffix=".h5")
     bench = Bench.open(checkpoint, windows, explanations, device, batch, seed)
     curves = perturbation_curves(
         bench.model,
@@ -206,6 +209,7 @@ def evaluate(
     from hargcn.metrics.table import forecast
     from hargcn.perturbation import InputEdit, parse_edit
 
+    writable(out, checkpoint, windows, *explanations)
     bench = Bench.open(checkpoint, windows, explanations, device, batch, seed)
     replacing = parse_edit(substrate)
     if not isinstance(replacing, InputEdit):

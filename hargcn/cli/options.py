@@ -37,6 +37,26 @@ Device = Annotated[str, typer.Option(callback=_usable, help="cpu, cuda or cuda:N
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
+def writable(out: Path, *inputs: Path, suffix: str = "") -> None:
+    """Refuse an output before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        For a folder, a name below a file, one of the inputs, or another ending than `suffix`.
+    """
+    if suffix and out.suffix != suffix:
+        raise ValueError(f"--out: expected a name ending in {suffix} (got {out})")
+    if out.is_dir():
+        raise ValueError(f"{out}: expected a file to write (it is a folder)")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
+    for given in inputs:
+        if out.exists() and given.exists() and out.samefile(given):
+            raise ValueError(f"--out: expected another file than the input (got {out})")
+
+
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; the first column is left-aligned, numbers to the right."""
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hargcn.cli.options import Explanations, table
+from hargcn.cli.options import Explanations, table, writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,7 @@ def rank(
     from hargcn.plots import plot_ranking, save_figure
     from hargcn.ranking import Ranking
 
+    writable(out, *explanations)
     loaded = {name: _of_class(e, class_) for name, e in opened(explanations).items()}
     fig, _ = plot_ranking(loaded)
     save_figure(fig, out)
