@@ -279,7 +279,8 @@ def tail(model: nn.Module, at: Tappable, layer: str, x: Tensor) -> Iterator[tupl
     Raises
     ------
     ValueError
-        If the network does not call the layer exactly once.
+        If the network does not call the layer exactly once, or what lies behind the layer gives
+        other logits alone.
     """
     module, head, samples = at.get_layer(layer), at.linear_head(layer), len(x)
     with undisturbed(model), torch.no_grad():
@@ -300,4 +301,12 @@ def tail(model: nn.Module, at: Tappable, layer: str, x: Tensor) -> Iterator[tupl
             own = changed.clone().reshape(-1, *activation.shape[1:])
             return replay(model, {**given, module: [own]}, x[rows])
 
+        if head is None:
+            first = torch.zeros(1, dtype=torch.long, device=x.device)
+            alone, whole = run(rows_of(activation, first, samples), first), model(x[:1])
+            if float((alone - whole).abs().max()) > 1e-3 * float(whole.abs().max()):
+                raise ValueError(
+                    f"layer {layer!r}: expected a rest of the network that runs alone (a module "
+                    "before it changes its input in place, or has a hook that changes its output)"
+                )
         yield activation, average if head else run

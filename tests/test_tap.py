@@ -286,3 +286,33 @@ def test_the_tail_does_not_run_what_lies_before_the_layer():
         for name in ("J.stem", "main.0.tcn", "main.1.gcn", "main.1.attention"):
             del model.get_submodule(name).forward
     assert calls == ["main.1.attention"]
+
+
+class WritesBefore(nn.Module):
+    """Reads a tensor again after a module has changed it in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.relu = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True)
+        self.conv, self.fc = nn.Conv2d(4, 4, 1), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.conv(self.relu(x))
+        return self.fc((x + y.tanh()).mean((2, 3)))
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_tail_that_is_another_network_is_refused(hooked):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = WritesBefore().eval(), torch.randn(2, 3, 5, 4)
+    model.relu.inplace = not hooked
+    if hooked:
+        model.stem.register_forward_hook(lambda _m, _x, out: 2 * out)
+    at = Adapter(model, ("sample", "channel", "time", "joint"))
+    with (
+        pytest.raises(ValueError, match="'conv': expected a rest of the network that runs alone"),
+        tail(model, at, "conv", x),
+    ):
+        pass
