@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
 from test_tap import ours
 from torch import nn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from foreign_networks import FOREIGN, foreign
+from fixtures.foreign_networks import FOREIGN, foreign
 
 from hargcn.explainers.audit import audit
 from hargcn.explainers.planning import make_plan

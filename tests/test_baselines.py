@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from toy_networks import Line
+from fixtures.small_model import small_model
+from fixtures.toy_networks import Line
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
 

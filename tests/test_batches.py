@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from moving_windows import moving_windows
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 
 from hargcn import batches
 from hargcn.batches import Batches, check

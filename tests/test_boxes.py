@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_explanations import cam_like, explanation, shap_like
+from fixtures.fake_explanations import cam_like, explanation, shap_like
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import small_model
-from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.small_model import small_model
 from torch import nn
 
 from hargcn import explainers

@@ -6,8 +6,8 @@ import gc
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.small_model import small_model
 from test_tap import half_trained, ours, traces
 from torch import nn
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import small_model
+from fixtures.small_model import small_model
 from safetensors.torch import save_file
 
 import hargcn

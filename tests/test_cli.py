@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from command_line import TINY, done, refused, run, sets
-from key_points import videos
+from fixtures.command_line import TINY, done, refused, run, sets
+from fixtures.key_points import videos
 
 import hargcn
 import hargcn.cli
 from hargcn.windows import Windows
-
-pytest_plugins = ("journey",)
 
 
 def leaves(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from toy_networks import Line, Planted, explained, planted_windows, three_joints
+from fixtures.small_model import small_model
+from fixtures.toy_networks import Line, Planted, explained, planted_windows, three_joints
 
 from hargcn.explainers.baselines import Random
 from hargcn.metrics.curves import perturbation_curves

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fixtures.recordings import drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import drifting
 
 from hargcn.cutting import WindowConfig, cut
 

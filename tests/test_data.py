@@ -4,13 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from command_line import done, refused
-from key_points import videos
+from fixtures.command_line import done, refused
+from fixtures.key_points import videos
 
 import hargcn
 from hargcn.windows import Windows
-
-pytest_plugins = ("journey",)
 
 
 def test_signs_planted_in_a_folder_of_key_points(tmp_path):

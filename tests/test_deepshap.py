@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from foreign_networks import FOREIGN, Expression, foreign
+from fixtures.foreign_networks import FOREIGN, Expression, foreign
+from fixtures.small_model import small_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

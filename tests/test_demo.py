@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from command_line import TINY, done
+from fixtures.command_line import TINY, done
 
 from hargcn import Explanation, load_model
 from hargcn.windows import Windows

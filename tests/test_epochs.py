@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small_model
-from moving_windows import moving_windows
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 
 from hargcn.epochs import Run
 from hargcn.optimisation import TrainConfig

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moving_windows import moving_windows
 from sklearn import metrics
 
 from hargcn.batches import Batches

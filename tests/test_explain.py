@@ -3,14 +3,12 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from command_line import done, refused
-from moving_windows import moving_windows
+from fixtures.command_line import done, refused
+from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, load_model
 from hargcn.jobs import Parts
 from hargcn.windows import Windows
-
-pytest_plugins = ("journey",)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
+from fixtures.small_model import small_model
 
 import hargcn
 from hargcn.features import PositionModel, branches

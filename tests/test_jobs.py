@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from moving_windows import moving_windows
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 
 from hargcn import Explanation, load_model, save_model
 from hargcn.cutting import WindowConfig

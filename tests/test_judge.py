@@ -3,11 +3,9 @@ from __future__ import annotations
 import csv
 
 import pytest
-from command_line import done, refused
+from fixtures.command_line import done, refused
 
 from hargcn import Explanation
-
-pytest_plugins = ("journey",)
 
 
 def rows(path):

@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import TINY, done, refused, sets
-from moving_windows import moving_windows
+from fixtures.command_line import TINY, done, refused, sets
+from fixtures.moving_windows import moving_windows
 
 from hargcn import load_model
-
-pytest_plugins = ("journey",)
 
 
 @pytest.mark.parametrize(

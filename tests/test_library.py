@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from foreign_networks import Expression, foreign
+from fixtures.foreign_networks import Expression, foreign
 from torch import Tensor, nn
 
 from hargcn.explainers.deepshap import DeepSHAP

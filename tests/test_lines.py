@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from fake_explanations import shap_like
+from fixtures.fake_explanations import shap_like
 
 from hargcn.plots import plot_convergence, plot_curves, plot_history
 from hargcn.ranking import convergence

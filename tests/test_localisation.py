@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fixtures.toy_networks import Line, explained
 from sklearn.metrics import roc_auc_score
-from toy_networks import Line, explained
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
 from hargcn.metrics.localisation import auroc, energy, localisation, mask_area, outside_inside

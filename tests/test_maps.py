@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy_networks import explained
+from fixtures.toy_networks import explained
 
 from hargcn.explanation import DIMS, Explanation
 from hargcn.metrics.maps import cells, check, joint_scores, ordering, unit

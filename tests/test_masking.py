@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy_networks import explained, three_joints
+from fixtures.toy_networks import explained, three_joints
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random
 from hargcn.metrics.masking import (

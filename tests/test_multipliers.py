@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign_networks import Expression
+from fixtures.foreign_networks import Expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import ntu_files
 import numpy as np
 import pytest
-from ntu_files import ANNA, BERT, CARL, lying, standing, together, track
+from fixtures import ntu_files
+from fixtures.ntu_files import ANNA, BERT, CARL, lying, standing, together, track
 
 from hargcn.readers import ntu
 

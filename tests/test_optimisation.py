@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from conftest import small_model
+from fixtures.small_model import small_model
 from pydantic import ValidationError
 from torch import nn
 

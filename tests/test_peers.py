@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from foreign_cnn import adapted_cnn, image
-from peer_packages import grad_cam, raw_map
+from fixtures.foreign_cnn import adapted_cnn, image
+from fixtures.peer_packages import grad_cam, raw_map
 
 from hargcn import explainers
 from hargcn.explainers import GradCAM, GradCAMPlusPlus, ScoreCAM, ShapleyCAM

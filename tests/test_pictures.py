@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from command_line import done, refused, run
+from fixtures.command_line import done, refused, run
 from PIL import Image
 
 from hargcn import Explanation
-
-pytest_plugins = ("journey",)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from foreign_networks import Expression, foreign
+from fixtures.foreign_networks import Expression, foreign
 from torch import Tensor, nn
 
 from hargcn.explainers.alignment import Layout

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recordings import drifting
+from fixtures.recordings import drifting
 from scipy import stats
 
 from hargcn.cutting import WindowConfig

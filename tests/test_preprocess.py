@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.recordings import body, drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import body, drifting
 
 import hargcn
 from hargcn.preprocess import PRESETS, PreprocessConfig, preprocess

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from foreign_networks import FOREIGN, foreign
+from fixtures.foreign_networks import FOREIGN, foreign
 
 from hargcn.explainers.planning import make_plan
 from hargcn.explainers.propagation import Background

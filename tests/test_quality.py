@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from recordings import drifting
+from fixtures.recordings import drifting
 
 from hargcn.quality import Entry, Quality, report
 

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import xarray as xr
-from fake_explanations import explanation, shap_like
+from fixtures.fake_explanations import explanation, shap_like
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recordings import drifting
+from fixtures.recordings import drifting
 
 from hargcn.recording import Recording, Recordings, list_files
 

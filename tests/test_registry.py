@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy_networks import explained, three_joints
+from fixtures.toy_networks import explained, three_joints
 
 from hargcn.metrics.registry import METRICS, Case
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import torch
-from foreign_cnn import adapted_cnn, branches, image
+from fixtures.foreign_cnn import adapted_cnn, branches, image
 from test_tap import Reuse, ours
 
 from hargcn.replay import replay, run_and_keep, unread

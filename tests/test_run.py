@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from toy_networks import three_joints
+from fixtures.small_model import small_model
+from fixtures.toy_networks import three_joints
 
 from hargcn.metrics.run import Run, blend, probability, substrate
 from hargcn.perturbation import EdgeEdit, InputEdit, parse_edit

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import torch
-from toy_networks import Line, explained
+from fixtures.toy_networks import Line, explained
 
 from hargcn.explainers.baselines import Random
 from hargcn.metrics.sanity import class_sensitivity, randomisation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import small_model
-from foreign_networks import Expression
+from fixtures.foreign_networks import Expression
+from fixtures.small_model import small_model
 from torch import nn
 
 from hargcn.explainers.score import Score, axis_names, frozen, labels

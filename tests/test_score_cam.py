@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign_cnn import adapted_cnn, branches, image
+from fixtures.foreign_cnn import adapted_cnn, branches, image
 from test_tap import ours
 
 from hargcn.explainers import ScoreCAM

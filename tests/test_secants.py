@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign_networks import Expression
+from fixtures.foreign_networks import Expression
 from torch import Tensor
 
 from hargcn.explainers.deepshap import DeepSHAP

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
-from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.small_model import small_model
 from test_tap import ours
 from torch import nn
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy_networks import Line, explained
+from fixtures.toy_networks import Line, explained
 
 from hargcn.explainers.baselines import Constant, Random
 from hargcn.metrics.run import Run

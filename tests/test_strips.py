@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_explanations import FRAMES, cam_like, shap_like
+from fixtures.fake_explanations import FRAMES, cam_like, shap_like
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from PIL import Image

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy_networks import Planted, explained, planted_windows
+from fixtures.toy_networks import Planted, explained, planted_windows
 
 from hargcn.explainers.baselines import Constant, FakeCAM
 from hargcn.metrics.registry import METRICS, Case

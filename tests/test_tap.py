@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import small_model
-from foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.small_model import small_model
 from torch import nn
 
 from hargcn.explanation import DIMS

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.recordings import drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import drifting
 
 from hargcn.timeline import fill_gaps, lowpass_filter, median_filter, resample, runs
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small_model
 from filelock import FileLock
-from moving_windows import moving_windows
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 
 from hargcn.checkpoint import load_model
 from hargcn.epochs import Run

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import small_model
+from fixtures.small_model import small_model
 from torch import nn
 
 from hargcn.explainers.weighted_cam import WeightedCAM, scores_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from recordings import drifting
+from fixtures.recordings import drifting
 
 from hargcn.cutting import WindowConfig, cut
 from hargcn.splits import SplitConfig

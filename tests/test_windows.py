@@ -10,9 +10,9 @@ import weakref
 import h5py
 import numpy as np
 import pytest
+from fixtures.recordings import drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import drifting
 
 import hargcn
 from hargcn.preprocess import PRESETS, preprocess

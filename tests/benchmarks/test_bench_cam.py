@@ -13,8 +13,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cp_network import cp_network, in_turns, windows
-from peer_packages import grad_cam, raw_map
+from fixtures.cp_network import cp_network, in_turns, windows
+from fixtures.peer_packages import grad_cam, raw_map
 from torch import Tensor, nn
 
 from hargcn.explainers import AblationCAM, GradCAM, ScoreCAM

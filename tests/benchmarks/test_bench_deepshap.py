@@ -12,7 +12,7 @@ import warnings
 
 import pytest
 import torch
-from cp_network import cp_network, in_turns, windows
+from fixtures.cp_network import cp_network, in_turns, windows
 from torch import Tensor, nn
 
 from hargcn.explainers.library import library_attributions

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from cp_network import cp_network, windows
+from fixtures.cp_network import cp_network, windows
 
 from hargcn.metrics.run import Run
 from hargcn.model import MultiBranchSTGCN
