@@ -15,16 +15,16 @@ from hargcn.skeleton import Skeleton, skeleton
 if TYPE_CHECKING:
     from hargcn import explainers
     from hargcn.checkpoint import load_model, save_model
+    from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
     from hargcn.model import MultiBranchSTGCN
-    from hargcn.windows import Windows
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Explanation": "hargcn.explanation",
     "MultiBranchSTGCN": "hargcn.model",
-    "Windows": "hargcn.windows",
+    "Windows": "hargcn.data.windows",
     "load_model": "hargcn.checkpoint",
     "save_model": "hargcn.checkpoint",
 }

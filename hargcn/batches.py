@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hargcn.data.windows import Windows
 from hargcn.model import MultiBranchSTGCN
-from hargcn.windows import Windows
 
 IN_MEMORY = 2 * 1024**3
 """Windows of fewer bytes than this are kept in memory; others are read batch by batch."""

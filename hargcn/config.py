@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from hargcn.cutting import WindowConfig
+from hargcn.data.cutting import WindowConfig
+from hargcn.data.planted.planting import PlantConfig
+from hargcn.data.planted.synthetic import SyntheticConfig
+from hargcn.data.preprocess import PRESETS, PreprocessConfig
+from hargcn.data.splits import SplitConfig
 from hargcn.model import ModelConfig
-from hargcn.planting import PlantConfig
-from hargcn.preprocess import PRESETS, PreprocessConfig
-from hargcn.splits import SplitConfig
-from hargcn.synthetic import SyntheticConfig
 from hargcn.train import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hargcn.augment import Augment
 from hargcn.batches import Batches, check, steps
+from hargcn.data.windows import Windows
 from hargcn.evaluation import Evaluation, evaluate
 from hargcn.model import ModelConfig, MultiBranchSTGCN
 from hargcn.optimisation import (
@@ -28,7 +29,6 @@ from hargcn.optimisation import (
     reproducibly,
     schedule,
 )
-from hargcn.windows import Windows
 
 log = logging.getLogger(__name__)
 

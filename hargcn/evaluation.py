@@ -13,9 +13,9 @@ import torch
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_auc_score
 
 from hargcn.batches import Batches, check, steps
+from hargcn.data.windows import Windows
 from hargcn.files import track
 from hargcn.model import MultiBranchSTGCN
-from hargcn.windows import Windows
 
 Aggregate = Literal["mean", "median"]
 

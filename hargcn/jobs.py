@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
 from hargcn.model import MultiBranchSTGCN
-from hargcn.windows import Windows
 
 Explainer = Callable[..., Explanation | Mapping[str, Explanation]]
 

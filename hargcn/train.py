@@ -17,12 +17,12 @@ import torch
 from filelock import FileLock, Timeout
 
 from hargcn.checkpoint import save_model
+from hargcn.data.windows import Windows
 from hargcn.epochs import Build, Row, Run
 from hargcn.evaluation import Evaluation
 from hargcn.files import replacing
 from hargcn.model import ModelConfig, MultiBranchSTGCN
 from hargcn.optimisation import TrainConfig
-from hargcn.windows import Windows
 
 __all__ = ["TrainConfig", "TrainResult", "fit"]
 

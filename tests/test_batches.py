@@ -13,7 +13,7 @@ from fixtures.small_model import small_model
 
 from hargcn import batches
 from hargcn.batches import Batches, check
-from hargcn.windows import Windows
+from hargcn.data.windows import Windows
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -14,7 +14,7 @@ from fixtures.key_points import videos
 
 import hargcn
 import hargcn.cli
-from hargcn.windows import Windows
+from hargcn.data.windows import Windows
 
 
 def leaves(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from test_convert import CP29, NTU60
 
 from hargcn.config import ExperimentConfig, PrepareConfig, checked, read_config
 from hargcn.convert import model_config
-from hargcn.preprocess import PRESETS
+from hargcn.data.preprocess import PRESETS
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))

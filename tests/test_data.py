@@ -8,7 +8,7 @@ from fixtures.command_line import done, refused
 from fixtures.key_points import videos
 
 import hargcn
-from hargcn.windows import Windows
+from hargcn.data.windows import Windows
 
 
 def test_signs_planted_in_a_folder_of_key_points(tmp_path):

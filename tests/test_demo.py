@@ -6,7 +6,7 @@ import pytest
 from fixtures.command_line import TINY, done
 
 from hargcn import Explanation, load_model
-from hargcn.windows import Windows
+from hargcn.data.windows import Windows
 
 FILES = (
     "windows.h5", "run/model.safetensors", "run/model.json", "gradcam.main.0.tcn.h5",

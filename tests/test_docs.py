@@ -13,12 +13,12 @@ import typer.main
 import hargcn
 from hargcn.cli import app
 from hargcn.config import read_config
+from hargcn.data.planted.synthetic import synthesise
+from hargcn.data.preprocess import preprocess
+from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP
 from hargcn.explainers import rules as shap_rules
 from hargcn.jobs import explain_windows
-from hargcn.preprocess import preprocess
-from hargcn.synthetic import synthesise
-from hargcn.windows import Windows, write_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "checkpoints/README.md", "experiments/README.md")

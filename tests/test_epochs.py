@@ -10,9 +10,9 @@ import torch
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
+from hargcn.data.windows import Windows
 from hargcn.epochs import Run
 from hargcn.optimisation import TrainConfig
-from hargcn.windows import Windows
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from fixtures.command_line import done, refused
 from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, load_model
+from hargcn.data.windows import Windows
 from hargcn.jobs import Parts
-from hargcn.windows import Windows
 
 
 @pytest.mark.parametrize(

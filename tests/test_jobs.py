@@ -10,13 +10,13 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn import Explanation, load_model, save_model
-from hargcn.cutting import WindowConfig
+from hargcn.data.cutting import WindowConfig
+from hargcn.data.planted.planting import PlantConfig
+from hargcn.data.planted.synthetic import SyntheticConfig, synthesise
+from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import GradCAM
 from hargcn.jobs import explain_windows, labels, targets
 from hargcn.model import MultiBranchSTGCN
-from hargcn.planting import PlantConfig
-from hargcn.synthetic import SyntheticConfig, synthesise
-from hargcn.windows import Windows, write_windows
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 

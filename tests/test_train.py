@@ -13,11 +13,11 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn.checkpoint import load_model
+from hargcn.data.windows import Windows
 from hargcn.epochs import Run
 from hargcn.evaluation import evaluate
 from hargcn.model import ModelConfig, StreamConfig
 from hargcn.train import TrainConfig, fit
-from hargcn.windows import Windows
 
 TINY = ModelConfig(
     width=8,

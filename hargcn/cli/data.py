@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hargcn.config import PrepareConfig
-    from hargcn.recording import Recording
-    from hargcn.windows import Windows
+    from hargcn.data.recording import Recording
+    from hargcn.data.windows import Windows
 
 app = typer.Typer(
     help="Turn recordings into a windows file (HDF5).",
@@ -66,10 +66,10 @@ def _write(
     source: str,
     raw: bool = True,
 ) -> Windows:
-    from hargcn.preprocess import preprocess
-    from hargcn.quality import Quality
-    from hargcn.recording import Recordings
-    from hargcn.windows import write_windows
+    from hargcn.data.preprocess import preprocess
+    from hargcn.data.quality import Quality
+    from hargcn.data.recording import Recordings
+    from hargcn.data.windows import write_windows
 
     chain = settings.preprocess
     if raw:
@@ -115,8 +115,8 @@ def ntu(
     --out data/ntu60_xview.h5
     """
     from hargcn.config import checked
-    from hargcn.readers import reader
-    from hargcn.splits import SplitConfig
+    from hargcn.data.readers import reader
+    from hargcn.data.splits import SplitConfig
 
     split = checked(SplitConfig, {"protocol": protocol or "xsub"}, "--protocol")
     whole = {"mode": "whole", "length": 150, "fit": "pad"}
@@ -157,7 +157,7 @@ def keypoints(
     Example: hargcn prepare keypoints videos/ --outcomes outcomes.csv --skeleton inmotion29
     --set preprocess=cp --set split.val_share=0.2 --out data/cp.h5
     """
-    from hargcn.readers import reader
+    from hargcn.data.readers import reader
 
     settings = _settings(config, set_, preprocess="cp")
     recordings = reader("keypoints").read_folder(
@@ -188,8 +188,8 @@ def utd_mhad(
 
     Example: hargcn prepare utd-mhad UTD-MHAD/Skeleton --out data/utd_mhad.h5
     """
-    from hargcn.readers import reader
-    from hargcn.splits import SplitConfig
+    from hargcn.data.readers import reader
+    from hargcn.data.splits import SplitConfig
 
     settings = _settings(
         config,
@@ -216,7 +216,7 @@ def mini_rgbd(
 
     Example: hargcn prepare mini-rgbd MINI-RGBD/raw --out data/mini_rgbd.h5
     """
-    from hargcn.readers import reader
+    from hargcn.data.readers import reader
 
     settings = _settings(config, set_, preprocess="mini-rgbd")
     recordings = reader("mini-rgbd").read_folder(
@@ -236,8 +236,8 @@ def synthetic(
     Example: hargcn prepare synthetic -s synthetic.skeleton=inmotion29 -s synthetic.recordings=400
     --out data/synthetic.h5
     """
-    from hargcn.splits import SplitConfig
-    from hargcn.synthetic import synthesise
+    from hargcn.data.planted.synthetic import synthesise
+    from hargcn.data.splits import SplitConfig
 
     settings = _settings(
         config, set_, preprocess="utd-mhad", windows={"mode": "whole", "length": 90}
@@ -275,10 +275,10 @@ def plant(
     Example: hargcn prepare plant mini-rgbd MINI-RGBD --config configs/mini_rgbd_planted.yaml
     --out data/mini_rgbd_planted.h5
     """
-    from hargcn.planting import plant as planted
-    from hargcn.planting import shuffle_labels
-    from hargcn.preprocess import preprocess
-    from hargcn.readers import reader
+    from hargcn.data.planted.planting import plant as planted
+    from hargcn.data.planted.planting import shuffle_labels
+    from hargcn.data.preprocess import preprocess
+    from hargcn.data.readers import reader
 
     chain = source if source in ("ntu", "utd-mhad", "mini-rgbd") else "cp"
     settings = _settings(config, set_, preprocess=chain)

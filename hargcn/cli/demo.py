@@ -13,9 +13,9 @@ from hargcn.cli.options import Seed, table
 if TYPE_CHECKING:
     import torch
 
+    from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
     from hargcn.model import MultiBranchSTGCN
-    from hargcn.windows import Windows
 
 _CLASS = "tremor"
 _EXPLAINED = 24
@@ -66,10 +66,10 @@ def demo(
 
 
 def _windows(config: Any, path: Path) -> Windows:
+    from hargcn.data.planted.synthetic import synthesise
+    from hargcn.data.preprocess import preprocess
+    from hargcn.data.windows import write_windows
     from hargcn.files import track
-    from hargcn.preprocess import preprocess
-    from hargcn.synthetic import synthesise
-    from hargcn.windows import write_windows
 
     settings = config.prepare
     bodies = track(synthesise(settings.synthetic), "generating", settings.synthetic.recordings)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from hargcn.data.windows import Windows
     from hargcn.explainers.deepshap import DeepSHAP
     from hargcn.model import MultiBranchSTGCN
-    from hargcn.windows import Windows
 
 
 def explain(

@@ -23,9 +23,9 @@ from hargcn.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
     from hargcn.model import MultiBranchSTGCN
-    from hargcn.windows import Windows
 
 
 def correlate(

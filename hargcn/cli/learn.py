@@ -41,8 +41,8 @@ def train(
     """
     from hargcn.allocator import keep_freed_memory
     from hargcn.config import read_config
+    from hargcn.data.windows import Windows
     from hargcn.train import fit
-    from hargcn.windows import Windows
 
     settings = read_config(config, set_ or ())
     if settings.windows is None:

@@ -1,0 +1,139 @@
+"""Cutting: a recording becomes windows of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hargcn.data.filters import resample
+from hargcn.data.recording import Recording
+
+
+class WindowConfig(BaseModel):
+    """How windows are cut.
+
+    Parameters
+    ----------
+    mode
+        "slide": windows of `length` frames that overlap; the last one is right-aligned. "whole":
+        one window per recording, from the first to the last frame with a person.
+    length
+        Frames per window, in both modes.
+    overlap
+        Frames that neighbouring windows share ("slide").
+    fit
+        How a whole recording comes to `length` frames: "resample" stretches it; "pad" adds absent
+        frames to a shorter one (a longer one is resampled).
+    min_valid
+        Windows with a smaller share of frames with a person are left out; empty ones always are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["slide", "whole"] = "slide"
+    length: int = Field(default=150, ge=1)
+    overlap: int = Field(default=75, ge=0)
+    fit: Literal["resample", "pad"] = "resample"
+    min_valid: float = Field(default=0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _moves(self) -> WindowConfig:
+        if self.mode == "slide" and self.overlap >= self.length:
+            raise ValueError(
+                f"Expected an overlap below the length {self.length} (got {self.overlap})"
+            )
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One window.
+
+    Parameters
+    ----------
+    start
+        Its first frame in the recording.
+    arrays
+        `positions` (C, T, V, M), `valid` (T, M), and `truth`, `distractor` (T, V) where known.
+    """
+
+    start: int
+    arrays: dict[str, np.ndarray]
+
+
+def cut(recording: Recording, config: WindowConfig) -> Iterator[Window]:
+    """Cut a recording into windows.
+
+    Parameters
+    ----------
+    recording
+        Preprocessed: without NaN.
+    config
+        The settings.
+
+    Yields
+    ------
+    Window
+        In the order of time. A recording shorter than the length gives one window whose frames past
+        the end are zero and not valid.
+
+    Raises
+    ------
+    ValueError
+        If a joint was not observed somewhere.
+    """
+    if np.isnan(recording.positions).any():
+        raise ValueError(
+            f"{recording.sample}: expected positions without gaps (got NaN); preprocess it first"
+        )
+    windows: Iterator[Window]
+    if config.mode == "slide":
+        starts = _starts(recording.frames, config)
+        windows = map(partial(_piece, recording, config.length), starts)
+    else:
+        windows = iter([_whole(recording, config)])
+    for window in windows:
+        share = window.arrays["valid"].any(axis=1).mean()
+        if share > 0 and share >= config.min_valid:
+            yield window
+
+
+def _starts(frames: int, config: WindowConfig) -> list[int]:
+    last = max(0, frames - config.length)
+    starts = list(range(0, last + 1, config.length - config.overlap))
+    return starts if starts[-1] == last else [*starts, last]
+
+
+def _whole(recording: Recording, config: WindowConfig) -> Window:
+    shown = np.flatnonzero(recording.valid.any(axis=1))
+    first, last = int(shown[0]), int(shown[-1])
+    if config.fit == "pad" and last - first < config.length:
+        return _piece(recording, config.length, first)
+    return Window(first, _arrays(resample(recording, np.linspace(first, last, config.length))))
+
+
+def _piece(recording: Recording, length: int, start: int) -> Window:
+    """Return `length` frames from `start`, zero past the end of the recording."""
+    pieces = {}
+    for name, array in _arrays(recording).items():
+        axis = 1 if name == "positions" else 0
+        piece = array[(slice(None),) * axis + (slice(start, start + length),)]
+        pad = [(0, 0)] * piece.ndim
+        pad[axis] = (0, length - piece.shape[axis])
+        pieces[name] = np.pad(piece, pad)
+    return Window(start, pieces)
+
+
+def _arrays(recording: Recording) -> dict[str, np.ndarray]:
+    named = {
+        "positions": recording.positions,
+        "valid": recording.valid,
+        "truth": recording.truth,
+        "distractor": recording.distractor,
+    }
+    return {name: array for name, array in named.items() if array is not None}

@@ -1,0 +1,131 @@
+"""The time axis of a recording: gaps, resampling and smoothing.
+
+None of it mixes the stretches in which a person is there with those in which it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from hargcn.data.recording import Recording
+
+
+def fill_gaps(recording: Recording, max_gap: float) -> Recording:
+    """Interpolate gaps of at most `max_gap` seconds linearly and drop frames in longer ones.
+
+    A gap is a run of frames between two sights of a joint; a person who vanishes for a moment
+    leaves one in every joint. Dropped frames are those in which some joint of a person stays
+    unknown: the person counts as absent there.
+    """
+    observed, positions = recording.observed, recording.positions.copy()
+    limit = max_gap * recording.fps + 1e-6
+    known = observed.copy()
+    for joint, person in np.argwhere(~observed.all(axis=0)):
+        seen = np.flatnonzero(observed[:, joint, person])
+        lengths = np.diff(seen) - 1
+        for at in np.flatnonzero((lengths > 0) & (lengths <= limit)):
+            before, after = seen[at], seen[at + 1]
+            gap = np.arange(before + 1, after)
+            share = (gap - before) / (after - before)
+            first, last = positions[:, [before, after], joint, person].T
+            positions[:, gap, joint, person] = np.outer(first, 1 - share) + np.outer(last, share)
+            known[gap, joint, person] = True
+    valid = np.asarray(known.all(axis=1))
+    filled = int((known & ~observed & valid[:, None]).sum())
+    dropped = int((recording.valid & ~valid).sum())
+    if not valid.any():
+        raise ValueError(
+            f"{recording.sample}: no frame is left in which every joint is seen or lies in a gap "
+            f"of at most {max_gap:g} s"
+        )
+    filled_in = replace(recording, positions=positions, valid=valid)
+    return filled_in.noting(interpolated=filled, dropped=dropped)
+
+
+def resample(recording: Recording, grid: np.ndarray) -> Recording:
+    """Interpolate a recording linearly at fractional frames.
+
+    Parameters
+    ----------
+    recording
+        Without NaN.
+    grid
+        (T',) frame numbers from 0 to T - 1, not necessarily whole.
+
+    Returns
+    -------
+    Recording
+        T' frames. A person is there where both neighbouring frames show it; masks take the nearest
+        frame. `fps` is left to the caller.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    # Rounded, so that a whole frame number is exactly whole.
+    grid = np.round(grid, 6).clip(0, recording.frames - 1)
+    low, high = np.floor(grid).astype(int), np.ceil(grid).astype(int)
+    nearest = np.floor(grid + 0.5).astype(int)
+    positions = recording.positions
+    if recording.frames > 1:
+        spline = make_interp_spline(np.arange(recording.frames), positions, k=1, axis=1)
+        positions = spline(grid)
+    else:
+        positions = positions[:, low]
+    valid = recording.valid[low] & recording.valid[high]
+    return replace(
+        recording,
+        positions=positions,
+        valid=valid,
+        truth=None if recording.truth is None else recording.truth[nearest],
+        distractor=None if recording.distractor is None else recording.distractor[nearest],
+    )
+
+
+def runs(flags: np.ndarray) -> Iterator[slice]:
+    """Yield the stretches of a (T,) bool array that are True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    for start, stop in edges.reshape(-1, 2):
+        yield slice(int(start), int(stop))
+
+
+def median_filter(recording: Recording, width: int) -> Recording:
+    """Return the running median over `width` frames; the ends repeat their last frame."""
+    from scipy import ndimage
+
+    return _along_runs(
+        recording, lambda run: ndimage.median_filter(run, size=(1, width, 1), mode="nearest")
+    )
+
+
+def lowpass_filter(recording: Recording, cutoff: float, order: int) -> Recording:
+    """Return the recording behind a zero-phase Butterworth filter.
+
+    Parameters
+    ----------
+    recording
+        Without NaN.
+    cutoff
+        Share of the Nyquist frequency.
+    order
+        The filter's order; going forth and back applies it twice.
+    """
+    from scipy.signal import butter, sosfiltfilt
+
+    sections = butter(order, cutoff, output="sos")
+    pad = 3 * (2 * len(sections) + 1)  # scipy's own default, which short stretches undercut
+
+    def smooth(run: np.ndarray) -> np.ndarray:
+        return sosfiltfilt(sections, run, axis=1, padlen=min(pad, run.shape[1] - 1))
+
+    return _along_runs(recording, smooth)
+
+
+def _along_runs(recording: Recording, smooth: Callable[[np.ndarray], np.ndarray]) -> Recording:
+    """Apply a filter along time to each stretch in which a person stays, (C, t, V) at a time."""
+    positions = recording.positions.astype(np.float64)
+    for person in range(recording.persons):
+        for run in runs(recording.valid[:, person]):
+            positions[:, run, :, person] = smooth(positions[:, run, :, person])
+    return replace(recording, positions=positions)

@@ -1,0 +1,1 @@
+"""Evidence that is known: signs, planted in real recordings or in generated bodies."""

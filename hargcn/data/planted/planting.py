@@ -1,0 +1,300 @@
+"""Planting: a known sign goes into one class of any recordings, decoys of it into all classes.
+
+Where and when the classes differ is then known exactly (`Recording.truth`), and so is where a
+movement is just as unusual but tells nothing (`Recording.distractor`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hargcn.data.cutting import WindowConfig, cut
+from hargcn.data.filters import runs
+from hargcn.data.planted.signs import Change, Sign, apply_change, carried
+from hargcn.data.recording import Recording
+from hargcn.skeleton import Skeleton
+
+_SHORTEST = 8  # frames of an interval: a sign needs a few to grow, to be there and to fade
+
+
+class PlantConfig(BaseModel):
+    """What is planted.
+
+    Parameters
+    ----------
+    classes
+        For each new class its sign, or None for a class without one.
+    distractors
+        Number of decoys in every recording for each sign: changes of the sign's kind and size on
+        other joints, whatever the class.
+    distractor_joints
+        Where decoys may happen; None for the joints that correspond to the sign's on the other
+        limbs (for the right wrist: the left wrist and both ankles).
+    share
+        Length of a change as a share of the frames. The changes of a recording follow one another
+        in random order with random pauses where all of them fit; where not they may coincide in
+        time (a decoy never on a sign's joints). 1 is the whole recording.
+    clip
+        How recordings are cut into clips, each of which gets its own class: the windows that a
+        network will see. None leaves recordings whole; a window of a long one may then lie beside
+        the sign.
+    seed
+        Seed of all choices; the recordings' names enter as well.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: Mapping[str, Sign | None] = {"without": None, "with": Sign()}
+    distractors: int = Field(default=2, ge=0)
+    distractor_joints: tuple[str, ...] | None = None
+    share: float = Field(default=0.3, gt=0, le=1)
+    clip: WindowConfig | None = None
+    seed: int = 1234
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, classes: Mapping[str, Sign | None]) -> Mapping[str, Sign | None]:
+        signs = list(classes.values())
+        if len(signs) < 2 or any(sign in signs[:at] for at, sign in enumerate(signs)):
+            raise ValueError(
+                f"Expected at least two classes with different signs (got {dict(classes)})"
+            )
+        return classes
+
+
+def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Recording]:
+    """Plant signs and decoys.
+
+    Classes are dealt in blocks that hold each class once, within every subject and original label:
+    neither tells anything about the new class, and a subject's counts differ by as little as its
+    labels allow. Within a block all recordings have their decoys on the same joints, so that these
+    are equally frequent in all classes. Everything is drawn in the same way for every class, a
+    sign's interval even where it stays empty. The person seen longest in one stretch carries all
+    changes, within that stretch.
+
+    Parameters
+    ----------
+    recordings
+        Any recordings; with `clip` they must be free of NaN (preprocess them first).
+    config
+        What to plant.
+
+    Yields
+    ------
+    Recording
+        With `label` an index into `config.classes`, `truth` and `distractor` (T, V) masks of the
+        positions that a sign or a decoy reaches: its joint and all that hang on it, in its
+        interval. (A difference over time such as branch V or A reaches up to 4 frames before.) The
+        original label k is kept as the note `label_k` = 1; the note `planted` counts signs.
+
+    Raises
+    ------
+    ValueError
+        If a joint does not fit the skeleton, if no joint is left for the decoys, if a recording is
+        too short, or if a tremor is too fast for the frame rate.
+    """
+    dealer = _Dealer(config)
+    for recording in _clips(recordings, config):
+        places = _places(recording.skeleton, config)
+        label, at = dealer.deal(recording, places)
+        yield _planted(recording, label, at, places, config)
+
+
+def shuffle_labels(recordings: Iterable[Recording], seed: int = 1234) -> list[Recording]:
+    """Return the recordings with their labels exchanged at random within every subject.
+
+    A network trained on them cannot have learned the planted sign: what an explanation of it finds
+    there, it did not learn from the network. The masks stay.
+    """
+    whole = list(recordings)
+    rng = np.random.default_rng(seed)
+    members: dict[str, list[int]] = defaultdict(list)
+    for at, recording in enumerate(whole):
+        members[recording.group].append(at)
+    labels: list[int | None] = [None] * len(whole)
+    for positions in members.values():
+        for to, source in zip(positions, rng.permutation(positions), strict=True):
+            labels[to] = whole[source].label
+    return [replace(one, label=label) for one, label in zip(whole, labels, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """For every class with a sign: the sign, its joint, and the joints for its decoys."""
+
+    sign: Sign
+    joint: int
+    decoys: tuple[int, ...]
+
+
+class _Dealer:
+    """Deals classes and decoys' joints block by block."""
+
+    def __init__(self, config: PlantConfig) -> None:
+        self.config = config
+        self.rng = np.random.default_rng(config.seed)
+        self.blocks: dict[Hashable, list[tuple[int, list[list[int]]]]] = defaultdict(list)
+        self.dealt: Counter[tuple[str, int]] = Counter()
+
+    def deal(
+        self, recording: Recording, places: Mapping[int, _Places]
+    ) -> tuple[int, list[list[int]]]:
+        """Return a recording's class and, for each sign, the joints of its decoys."""
+        group = recording.group
+        block = self.blocks[group, recording.label]
+        if not block:
+            joints = [
+                self.rng.choice(p.decoys, self.config.distractors, replace=False).tolist()
+                for p in places.values()
+            ]
+            # The class that the subject has fewest of comes first; chance decides between equals.
+            order = self.rng.permutation(len(self.config.classes)).tolist()
+            order.sort(key=lambda label: self.dealt[group, label])
+            block += [(label, joints) for label in reversed(order)]
+        label, joints = block.pop()
+        self.dealt[group, label] += 1
+        return label, joints
+
+
+def _places(skeleton: Skeleton, config: PlantConfig) -> dict[int, _Places]:
+    signs = {at: sign for at, sign in enumerate(config.classes.values()) if sign is not None}
+    joints = {at: sign.joint_of(skeleton) for at, sign in signs.items()}
+    taken = {moved for joint in joints.values() for moved in carried(skeleton, joint)}
+    places = {}
+    for at, sign in signs.items():
+        if config.distractor_joints is None:
+            chosen = _counterparts(skeleton, joints[at])
+        else:
+            chosen = [
+                Sign(kind=sign.kind, joint=name).joint_of(skeleton)
+                for name in dict.fromkeys(config.distractor_joints)
+            ]
+        free = tuple(j for j in chosen if not taken & set(carried(skeleton, j)))
+        if len(free) < config.distractors:
+            raise ValueError(
+                f"Expected {config.distractors} joints of {skeleton.name} for distractors of "
+                f"{skeleton.joints[joints[at]]!r} that move no joint of a sign "
+                f"(got {[skeleton.joints[j] for j in free]}); name some or ask for fewer"
+            )
+        places[at] = _Places(sign, joints[at], free)
+    return places
+
+
+def _counterparts(skeleton: Skeleton, joint: int) -> list[int]:
+    """Return the joint as far along each of the other limbs (parts that have a mirror image)."""
+    mirrored = {j for pair in skeleton.mirror for j in pair}
+
+    def along(j: int, part: tuple[int, ...]) -> int:
+        depth = 0
+        while skeleton.parents[j] in part and skeleton.parents[j] != j:
+            j, depth = skeleton.parents[j], depth + 1
+        return depth
+
+    own = next(part for part in skeleton.parts.values() if joint in part)
+    limbs = [p for p in skeleton.parts.values() if p != own and mirrored.issuperset(p)]
+    found = ([j for j in limb if along(j, limb) == along(joint, own)] for limb in limbs)
+    return [joints[0] for joints in found if joints]
+
+
+def _planted(
+    recording: Recording,
+    label: int,
+    decoys: list[list[int]],
+    places: Mapping[int, _Places],
+    config: PlantConfig,
+) -> Recording:
+    rng = np.random.default_rng([config.seed, zlib.crc32(recording.sample.encode())])
+    person, stretch = _longest_stretch(recording)
+    # One slot for the sign, whatever it is and even if there is none, then one for each decoy.
+    at = [(p.sign, j) for p, js in zip(places.values(), decoys, strict=True) for j in js]
+    frames = stretch.stop - stretch.start
+    starts, length = _intervals(rng, frames, 1 + len(at), config.share)
+    if length < _SHORTEST:
+        raise ValueError(
+            f"{recording.sample}: expected frames for {1 + len(at)} changes of at least "
+            f"{_SHORTEST} frames (got {frames} frames of the person seen longest)"
+        )
+    slots = [
+        {
+            "start": int(start),
+            "stop": int(start) + length,
+            "fade_in": start > 0,
+            "fade_out": start + length < frames,
+            "phase": float(rng.uniform(0, 2 * np.pi)),
+            "axis": tuple(rng.standard_normal(3).tolist()),
+        }
+        for start in starts
+    ]
+    own = places.get(label)
+    truth = [] if own is None else [Change(own.sign, own.joint, **slots[0])]
+    others = [Change(sign, j, **slot) for (sign, j), slot in zip(at, slots[1:], strict=True)]
+    positions = recording.positions.copy()
+    body = positions[:, stretch, :, person].astype(np.float64)
+    for change in [*truth, *others]:
+        if change.sign.kind == "tremor" and change.sign.frequency >= recording.fps / 2:
+            raise ValueError(
+                f"{recording.sample}: expected a tremor below half the {recording.fps:g} frames "
+                f"per second (got {change.sign.frequency:g} Hz)"
+            )
+        body = apply_change(body, change, recording.skeleton, recording.fps)
+    positions[:, stretch, :, person] = body
+    notes = {"planted": len(truth)}
+    if recording.label is not None:
+        notes[f"label_{recording.label}"] = 1
+    return replace(
+        recording,
+        positions=positions,
+        label=label,
+        truth=_mask(recording, stretch, truth),
+        distractor=_mask(recording, stretch, others),
+    ).noting(**notes)
+
+
+def _mask(recording: Recording, stretch: slice, changes: list[Change]) -> np.ndarray:
+    mask = np.zeros((recording.frames, recording.skeleton.n_joints), dtype=bool)
+    for change in changes:
+        mask[stretch] |= change.mask(recording.skeleton, stretch.stop - stretch.start)
+    return mask
+
+
+def _intervals(
+    rng: np.random.Generator, frames: int, n: int, share: float
+) -> tuple[np.ndarray, int]:
+    """Draw n intervals of equal length, one after the other in random order where they fit."""
+    length = round(share * frames)
+    if n * length > frames:
+        return rng.integers(0, frames - length + 1, n), length
+    pauses = np.sort(rng.integers(0, frames - n * length + 1, n))
+    return rng.permutation(pauses + length * np.arange(n)), length
+
+
+def _longest_stretch(recording: Recording) -> tuple[int, slice]:
+    stretches = (
+        (run.stop - run.start, -person, run)
+        for person in range(recording.persons)
+        for run in runs(recording.valid[:, person])
+    )
+    _, person, run = max(stretches, key=lambda one: one[:2])
+    return -person, run
+
+
+def _clips(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Recording]:
+    if config.clip is None:
+        yield from recordings
+        return
+    for recording in recordings:
+        for window in cut(recording, config.clip):
+            yield replace(
+                recording,
+                sample=f"{recording.sample}@{window.start}",
+                positions=window.arrays["positions"],
+                valid=window.arrays["valid"],
+                truth=None,
+                distractor=None,
+            )

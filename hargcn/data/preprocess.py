@@ -1,0 +1,221 @@
+"""Preprocessing: one chain of optional steps; published chains are presets of its settings.
+
+The steps, in order: jitter, gaps, resampling, median filter, low-pass filter, centring, rotation,
+scaling. Persons that are absent stay exactly zero throughout.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, resample
+from hargcn.data.recording import Recording
+from hargcn.skeleton import Skeleton
+
+When = Literal["none", "first", "median", "frame"]
+
+
+class PreprocessConfig(BaseModel):
+    """Settings of `preprocess`; the defaults change nothing but short gaps.
+
+    Parameters
+    ----------
+    fps
+        Resample to this many frames per second; None keeps the recording's own.
+    max_gap
+        Longest gap that is interpolated, in seconds. Frames in longer gaps, and before the first or
+        after the last sight of a joint, are dropped: the person counts as absent there.
+    median
+        Width of the running median in frames (odd); 0 for none.
+    lowpass
+        Cut-off of a zero-phase Butterworth filter as a share of the Nyquist frequency; None for
+        none.
+    lowpass_order
+        Its order; going forth and back applies it twice.
+    centre
+        What becomes the origin. "first": the skeleton's reference joint in the first frame of the
+        first person. "median": the middle of the first person's pelvis, median over the recording.
+        "frame": the middle of the trunk, in every frame and for every person.
+    rotate
+        Turn the trunk upright, in 3D the line of the hips (left to right) along x as well.
+        "first" and "median": one rotation for all, from the first person's first frame or median
+        directions. "frame": one in every frame for every person.
+    scale
+        "trunk" divides by twice the first person's trunk length (median over the recording).
+    jitter
+        Half-width of uniform noise for quantised coordinates, in their unit (0.5 for whole pixels).
+    seed
+        Seed of the jitter; the recording's name enters as well.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fps: float | None = Field(default=None, gt=0)
+    max_gap: float = Field(default=0.5, ge=0)
+    median: int = Field(default=0, ge=0)
+    lowpass: float | None = Field(default=None, gt=0, lt=1)
+    lowpass_order: int = Field(default=8, ge=1)
+    centre: When = "none"
+    rotate: When = "none"
+    scale: Literal["none", "trunk"] = "none"
+    jitter: float = Field(default=0, ge=0)
+    seed: int = 1234
+
+    @field_validator("median")
+    @classmethod
+    def _odd(cls, width: int) -> int:
+        if width and width % 2 == 0:
+            raise ValueError(f"Expected an odd width or 0 (got {width})")
+        return width
+
+
+PRESETS: dict[str, PreprocessConfig] = {
+    "none": PreprocessConfig(),
+    # The usual NTU preparation: SpineMid of the first person's first frame is the origin.
+    "ntu": PreprocessConfig(centre="first"),
+    "utd-mhad": PreprocessConfig(centre="median", scale="trunk"),
+    # The two published chains for infants filmed at home or in hospital.
+    "cp": PreprocessConfig(fps=30, median=5, centre="median", scale="trunk"),
+    "cp-butterworth": PreprocessConfig(
+        fps=30, lowpass=0.5, centre="frame", rotate="frame", scale="trunk"
+    ),
+    # Pixels are whole numbers there, and bodies lie any way round.
+    "mini-rgbd": PreprocessConfig(
+        fps=30, jitter=0.5, median=5, centre="median", rotate="median", scale="trunk"
+    ),
+}
+
+
+def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
+    """Run a recording through the chain.
+
+    Parameters
+    ----------
+    recording
+        (C, T, V, M) positions, NaN where a joint was not observed.
+    config
+        The settings.
+
+    Returns
+    -------
+    Recording
+        Free of NaN. Its notes count `interpolated` (joint positions filled in), `dropped` (frames
+        of a person given up) and `resampled` (1 if the rate changed). Masks follow the resampling.
+
+    Raises
+    ------
+    ValueError
+        If no frame is left, or the skeleton lacks what a step needs.
+    """
+    out = _jitter(recording, config.jitter, config.seed)
+    out = fill_gaps(out, config.max_gap)
+    if config.fps is not None and config.fps != out.fps:
+        last = (out.frames - 1) * config.fps / out.fps
+        grid = np.arange(int(last + 1e-6) + 1) * out.fps / config.fps
+        out = replace(resample(out, grid), fps=config.fps).noting(resampled=1)
+    if config.median > 1:
+        out = median_filter(out, config.median)
+    if config.lowpass is not None:
+        out = lowpass_filter(out, config.lowpass, config.lowpass_order)
+    out = _centre(out, config.centre)
+    out = _rotate(out, config.rotate)
+    return _scale(out) if config.scale == "trunk" else out
+
+
+def _jitter(recording: Recording, half_width: float, seed: int) -> Recording:
+    if not half_width:
+        return recording
+    rng = np.random.default_rng([seed, zlib.crc32(recording.sample.encode())])
+    noise = rng.uniform(-half_width, half_width, recording.positions.shape)
+    return replace(recording, positions=recording.positions + noise)
+
+
+def _ends(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and the upper end of every trunk, (C, T, M) each."""
+    lower, upper = recording.skeleton.trunk
+    positions = recording.positions.astype(np.float64)
+    return positions[:, :, list(lower)].mean(axis=2), positions[:, :, list(upper)].mean(axis=2)
+
+
+def _first_person(recording: Recording) -> tuple[int, np.ndarray]:
+    """Return the first person who is ever there and the frames that show them."""
+    person = int(np.flatnonzero(recording.valid.any(axis=0))[0])
+    return person, np.flatnonzero(recording.valid[:, person])
+
+
+def _centre(recording: Recording, when: When) -> Recording:
+    if when == "none":
+        return recording
+    positions = recording.positions.astype(np.float64)
+    person, frames = _first_person(recording)
+    if when == "first":
+        origin = positions[:, frames[0], recording.skeleton.reference, person][:, None, None, None]
+    elif when == "median":
+        pelvis = positions[:, :, list(recording.skeleton.centre), person].mean(axis=2)
+        origin = np.median(pelvis[:, frames], axis=1)[:, None, None, None]
+    else:
+        lower, upper = _ends(recording)
+        origin = ((lower + upper) / 2)[:, :, None]
+    return replace(recording, positions=positions - origin)
+
+
+def _scale(recording: Recording) -> Recording:
+    person, frames = _first_person(recording)
+    lower, upper = _ends(recording)
+    length = np.median(np.linalg.norm(upper - lower, axis=0)[frames, person])
+    if not length > 0:
+        raise ValueError(f"{recording.sample}: expected a trunk longer than 0 (got {length:g})")
+    return replace(recording, positions=recording.positions / (2 * length))
+
+
+def _rotate(recording: Recording, when: When) -> Recording:
+    """Turn each body about the origin; see `PreprocessConfig.rotate`."""
+    if when == "none":
+        return recording
+    skeleton = recording.skeleton
+    lower, upper = _ends(recording)
+    spine = np.moveaxis(upper - lower, 0, -1)  # (T, M, C)
+    left, right = _hips(skeleton) if skeleton.ndim == 3 else (0, 0)
+    across = np.moveaxis(recording.positions[:, :, right] - recording.positions[:, :, left], 0, -1)
+    if when != "frame":
+        person, frames = _first_person(recording)
+        chosen = frames[:1] if when == "first" else frames
+        spine = np.median(spine[chosen, person], axis=0)[None, None]
+        across = np.median(across[chosen, person], axis=0)[None, None]
+    turn = _upright(spine, across, skeleton)
+    turn = np.broadcast_to(turn, (*recording.valid.shape, *turn.shape[2:]))
+    if not np.isfinite(turn[recording.valid]).all():
+        raise ValueError(
+            f"{recording.sample}: expected a trunk with a direction (got one of length 0)"
+        )
+    turned = np.einsum("tmij,jtvm->itvm", np.nan_to_num(turn), recording.positions)
+    return replace(recording, positions=turned)
+
+
+def _upright(spine: np.ndarray, across: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return rotations (..., C, C) that bring `spine` to the skeleton's up, `across` near x."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        up = spine / np.linalg.norm(spine, axis=-1, keepdims=True)
+        sign = -1.0 if skeleton.up == "-y" else 1.0
+        if skeleton.ndim == 2:
+            y = sign * up
+            x = np.stack([y[..., 1], -y[..., 0]], axis=-1)
+            return np.stack([x, y], axis=-2)
+        x = across - (across * up).sum(axis=-1, keepdims=True) * up
+        x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    if skeleton.up == "z":
+        return np.stack([x, np.cross(up, x), up], axis=-2)
+    y = sign * up
+    return np.stack([x, y, np.cross(x, y)], axis=-2)
+
+
+def _hips(skeleton: Skeleton) -> tuple[int, int]:
+    for left, right in skeleton.mirror:
+        if "hip" in skeleton.joints[left].lower():
+            return left, right
+    raise ValueError(f"{skeleton.name}: expected a mirror pair of joints named hip, to turn by")

@@ -1,0 +1,272 @@
+"""Key points in CSV files, one per video, and a table that says what became of each child.
+
+Any layout: a skeleton's joint names are the names of the columns `<joint>_x`, `<joint>_y` (and
+`<joint>_z`), with an optional `<joint>_likelihood` and an optional column `frame`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hargcn.data.recording import OnError, Recording, Recordings, list_files
+from hargcn.skeleton import Skeleton, skeleton
+
+
+def read(
+    path: str | Path,
+    layout: Skeleton | str = "inmotion29",
+    fps: float = 30.0,
+    likelihood: float = 0.0,
+    group: str | None = None,
+    label: int | None = None,
+) -> Recording:
+    """Read the key points of one video.
+
+    Parameters
+    ----------
+    path
+        The CSV file. Empty cells mean "not observed"; so do frames that a `frame` column leaves
+        out. Columns that belong to no joint are ignored.
+    layout
+        A skeleton, or the name or YAML file of one.
+    fps
+        Frames per second.
+    likelihood
+        Joints with a smaller likelihood count as not observed.
+    group
+        The subject; the video's name by default.
+    label
+        Index of the outcome.
+
+    Returns
+    -------
+    Recording
+        (C, T, V, 1); the sample is the name of the file. Notes: `frames_missing`, `low_likelihood`
+        (joint positions).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        For missing columns (all of them, with the nearest ones), cells that are no numbers, frames
+        out of order, or joints that are never observed.
+    """
+    path = Path(path)
+    layout = layout if isinstance(layout, Skeleton) else skeleton(layout)
+    table = _table(path)
+    axes = "xyz"[: layout.ndim]
+    wanted = [f"{joint}_{axis}" for axis in axes for joint in layout.joints]
+    _check_columns(path, wanted, table.columns, f"skeleton {layout.name}")
+    frames, order = _frames(path, table)
+    shape = (layout.ndim, frames, layout.n_joints, 1)
+    positions = np.full(shape, np.nan)
+    cells = _numbers(path, table, wanted).T.reshape(layout.ndim, layout.n_joints, -1)
+    positions[..., 0][:, order] = cells.transpose(0, 2, 1)
+    unlikely = np.zeros(shape[1:3], dtype=bool)
+    for joint, name in enumerate(layout.joints):
+        if f"{name}_likelihood" in table:
+            values = _numbers(path, table, [f"{name}_likelihood"])[:, 0]
+            unlikely[order, joint] = ~(values >= likelihood)
+    positions[:, unlikely] = np.nan
+    return Recording(
+        positions=positions,
+        valid=np.ones((frames, 1)),
+        fps=fps,
+        skeleton=layout,
+        sample=path.stem,
+        group=group or path.stem,
+        label=label,
+        notes={"frames_missing": frames - len(table), "low_likelihood": int(unlikely.sum())},
+    )
+
+
+def read_folder(
+    folder: str | Path,
+    outcomes: str | Path | None = None,
+    layout: Skeleton | str = "inmotion29",
+    video: str = "video",
+    outcome: str = "outcome",
+    subject: str | None = "subject",
+    fps: str | float = "fps",
+    likelihood: float = 0.0,
+    classes: Sequence[str] | None = None,
+    on_error: OnError = "raise",
+    progress: bool = False,
+) -> Recordings:
+    """Read every CSV of a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder of the key points.
+    outcomes
+        The outcome table, a CSV with one row per video; without one nobody has a label. It may lie
+        in the folder. Rows without a file are counted in the notes.
+    layout
+        A skeleton, or the name or YAML file of one.
+    video, outcome
+        Columns of the table with the video's name (with or without extension) and the outcome.
+    subject
+        Column with the child; None where every video shows another one.
+    fps
+        Column with the frames per second, or one number for all videos.
+    likelihood
+        As in `read`.
+    classes
+        The outcomes in the order of their labels; by default all that occur, sorted. A table that
+        holds 0, 1, ... instead of names is read as indices of these.
+    on_error
+        "raise" or "skip".
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        For missing columns, videos without an outcome, child or frame rate (all of them), or an
+        outcome that is not among the classes.
+    """
+    layout = layout if isinstance(layout, Skeleton) else skeleton(layout)
+    files = list_files(folder, "*.csv")
+    names, notes, rate = tuple(classes or ()), {}, _number(fps)
+    if outcomes is None:
+        rows = pd.DataFrame(index=[file.stem for file in files])
+    else:
+        outcomes = Path(outcomes)
+        files = [file for file in files if file.resolve() != outcomes.resolve()]
+        columns = {"video": video, "outcome": outcome, "subject": subject}
+        columns["fps"] = None if rate else str(fps)
+        table = _outcome_table(outcomes, {k: v for k, v in columns.items() if v is not None})
+        rows = table.reindex([file.stem for file in files])
+        notes["outcomes_without_file"] = len(set(table.index) - set(rows.index))
+        names, rows["label"] = _labels(outcomes, rows, names)
+    if rate:
+        rows["fps"] = rate
+    bad = list(rows.index) if "fps" not in rows else list(rows.index[~(rows["fps"] > 0)])
+    if bad:
+        raise ValueError(
+            f"{outcomes or folder}: expected frames per second for every video, from the table or "
+            f"as one number (none for {', '.join(bad[:8])})"
+        )
+
+    def load(path: Path) -> Recording:
+        row = rows.loc[path.stem]
+        return read(
+            path,
+            layout,
+            fps=float(row["fps"]),
+            likelihood=likelihood,
+            group=str(row["subject"]) if "subject" in rows else None,
+            label=int(row["label"]) if "label" in rows else None,
+        )
+
+    return Recordings(
+        items=files, load=load, classes=names, notes=notes, on_error=on_error, progress=progress
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Read a CSV as text; numbers are made later, where it is known which cells are some."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected a CSV table ({str(error).strip()})") from error
+    table.columns = [str(column).strip() for column in table.columns]
+    if table.empty:
+        raise ValueError(f"{path}: expected rows below the header (got none)")
+    return table
+
+
+def _check_columns(path: Path, wanted: Sequence[str], found: Sequence[str], what: str) -> None:
+    missing = []
+    for column in (column for column in wanted if column not in found):
+        close = difflib.get_close_matches(column, list(found), n=1)
+        missing.append(f"{column} (nearest: {close[0]})" if close else column)
+    if missing:
+        raise ValueError(f"{path}: expected the columns of {what}; missing {', '.join(missing)}")
+
+
+def _numbers(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Return columns as (rows, columns) float, NaN for empty cells."""
+    chosen = table[list(columns)]
+    numbers = chosen.apply(pd.to_numeric, errors="coerce")
+    wrong = np.argwhere((numbers.isna() & chosen.notna()).to_numpy())
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{path}: line {row + 2}: expected a number in {columns[column]} "
+            f"(got {chosen.iloc[row, column]!r})"
+        )
+    return numbers.to_numpy(dtype=float)
+
+
+def _frames(path: Path, table: pd.DataFrame) -> tuple[int, np.ndarray]:
+    """Return the number of frames, and the frame of each row counted from the first."""
+    if "frame" not in table:
+        return len(table), np.arange(len(table))
+    numbers = _numbers(path, table, ["frame"])[:, 0]
+    steps = np.diff(numbers)
+    if not (np.isfinite(numbers).all() and (numbers % 1 == 0).all() and (steps > 0).all()):
+        raise ValueError(f"{path}: expected a column frame of growing whole numbers")
+    order = (numbers - numbers[0]).astype(int)
+    frames = int(order[-1]) + 1
+    if frames > 100 * len(table):  # time stamps rather than frames; they would fill the memory
+        raise ValueError(f"{path}: expected frame numbers (got {len(table)} in {frames} frames)")
+    return frames, order
+
+
+def _number(text: str | float) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _outcome_table(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns outcome, subject and fps (where named) by the video's name."""
+    table = _table(path)
+    _check_columns(path, list(named.values()), list(table.columns), "the outcome table")
+    content = pd.DataFrame({key: table[column] for key, column in named.items()})
+    if "fps" in named:
+        content["fps"] = _numbers(path, table, [named["fps"]])[:, 0]
+    content.index = [_stem(video) for video in content.pop("video")]
+    twice = sorted(set(content.index[content.index.duplicated()]))
+    if twice:
+        raise ValueError(f"{path}: expected one row per video (got more for {', '.join(twice)})")
+    return content
+
+
+def _stem(video: object) -> str:
+    text = str(video).strip()
+    known = (".csv", ".mp4", ".avi", ".mov", ".mkv", ".mts", ".wmv")
+    return Path(text).stem if text.lower().endswith(known) else text
+
+
+def _labels(
+    path: Path, rows: pd.DataFrame, classes: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[int]]:
+    """Return the classes and each video's index into them."""
+    for column in ("outcome", "subject"):
+        lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
+        if lost:
+            raise ValueError(
+                f"{path}: expected an {column} for every video (none for {', '.join(lost[:8])})"
+            )
+    outcomes = [str(outcome).strip() for outcome in rows["outcome"]]
+    names = classes or tuple(sorted(set(outcomes)))
+    numbers = [str(number) for number in range(len(names))]
+    known = list(names) if set(outcomes) & set(names) else numbers
+    foreign = sorted(set(outcomes) - set(known))
+    if foreign:
+        raise ValueError(
+            f"{path}: expected outcomes among {', '.join(names)} (got {', '.join(foreign)})"
+        )
+    return names, [known.index(outcome) for outcome in outcomes]

@@ -1,0 +1,161 @@
+"""Splits into training, validation and test: by who moved, never by window."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from hargcn.data.readers import ntu_protocols as ntu
+
+SETS = ("train", "val", "test")
+
+
+def _texts(ids: Any) -> Any:
+    """YAML reads `[1, 3]` as numbers; ids are text."""
+    return tuple(str(i) for i in ids) if isinstance(ids, list | tuple | set | range) else ids
+
+
+Ids = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+
+
+class SplitConfig(BaseModel):
+    """Which recordings train, validate and test.
+
+    Parameters
+    ----------
+    by
+        What the ids below name: the group (subject), camera, set-up or sample of a recording.
+    train, val, test
+        Ids. Where only one of `train` and `test` is given, the other is the rest; where neither is,
+        everything trains that is not drawn.
+    protocol
+        A rule of NTU RGB+D instead of ids: "xsub", "xview", "xsub120" or "xset".
+    val_share, test_share
+        Share of the groups to draw for validation and for testing: whole groups, every class in
+        proportion. Validation is drawn from what would train.
+    seed
+        Seed of the draw.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["group", "camera", "setup", "sample"] = "group"
+    train: Ids | None = None
+    val: Ids = ()
+    test: Ids | None = None
+    protocol: ntu.Protocol | None = None
+    val_share: float = Field(default=0, ge=0, lt=1)
+    test_share: float = Field(default=0, ge=0, lt=1)
+    seed: int = 1234
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> SplitConfig:
+        listed = self.train is not None or self.test is not None
+        rules = [self.protocol is not None, listed, self.test_share > 0]
+        if sum(rules) > 1:
+            raise ValueError("Expected one of a protocol, ids for train or test, and a test_share")
+        if not (any(rules) or self.val or self.val_share):
+            raise ValueError("Expected a protocol, ids, or a share to draw (got none)")
+        if self.val and (self.val_share or self.protocol):
+            raise ValueError("Expected ids for val or a val_share to draw, not both")
+        return self
+
+
+def assign(
+    columns: Mapping[str, Sequence[Any]], config: SplitConfig, complete: bool = True
+) -> np.ndarray:
+    """Return the set of each recording (or window).
+
+    Parameters
+    ----------
+    columns
+        `sample`, `group`, `label`, and `camera` or `setup` where the split is by these; a value per
+        recording.
+    config
+        The settings.
+    complete
+        Whether to hold a whole NTU RGB+D to its published counts; not where some recordings were
+        knowingly left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) str: "train", "val", "test", or "" for what no list names.
+
+    Raises
+    ------
+    ValueError
+        For ids that do not occur, ids in two lists, a group on both sides of a split by group or
+        sample, a view the recordings do not state, or a whole NTU RGB+D whose counts are wrong.
+    """
+    group = np.array(columns["group"], dtype=object)
+    if config.protocol is not None:
+        samples = [str(sample) for sample in columns["sample"]]
+        if complete:
+            ntu.check_counts(samples, config.protocol)
+        trains = [ntu.trains(sample, config.protocol) for sample in samples]
+        split = np.where(trains, "train", "test").astype(object)
+    else:
+        split = _listed(np.array(columns[config.by], dtype=object), config)
+    rng = np.random.default_rng(config.seed)
+    for name, share in (("test", config.test_share), ("val", config.val_share)):
+        if share:
+            train = split == "train"
+            label = np.array(columns.get("label", [None] * len(group)), dtype=object)
+            drawn = _draw(dict(zip(group[train], label[train], strict=True)), share, rng)
+            split[train & np.isin(group, drawn)] = name
+    if config.by in ("group", "sample") and config.protocol is None:
+        _check_apart(group, split)
+    return split
+
+
+def _listed(ids: np.ndarray, config: SplitConfig) -> np.ndarray:
+    if any(i is None for i in ids):
+        raise ValueError(f"Expected recordings that state their {config.by} (got some without)")
+    ids = np.array([str(i) for i in ids], dtype=object)
+    lists = {"train": config.train, "val": config.val, "test": config.test}
+    split = np.full(len(ids), "", dtype=object)
+    named: dict[str, str] = {}
+    for name, listed in lists.items():
+        _check_known(listed or (), sorted(set(ids)), config.by, name)
+        for i in listed or ():
+            if named.setdefault(i, name) != name:
+                raise ValueError(f"Expected {config.by} {i} in one set (got {named[i]} and {name})")
+        split[np.isin(ids, list(listed or ()))] = name
+    rest = "test" if config.train is not None and config.test is None else "train"
+    if config.train is None or config.test is None:
+        split[split == ""] = rest
+    return split
+
+
+def _check_known(listed: Iterable[str], known: list[str], by: str, name: str) -> None:
+    unknown = [i for i in listed if i not in known]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        some = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        raise ValueError(
+            f"split: expected ids of {by} for {name} among {some} (got {', '.join(unknown)}{hint})"
+        )
+
+
+def _draw(groups: Mapping[str, int | None], share: float, rng: np.random.Generator) -> list[str]:
+    """Draw a share of groups (with a label each): every so many of them, sorted by label."""
+    count = max(1, round(share * len(groups)))
+    if count >= len(groups):
+        raise ValueError(f"Expected more training groups than {count} to draw (got {len(groups)})")
+    shuffled = [sorted(groups)[i] for i in rng.permutation(len(groups))]
+    by_label = sorted(shuffled, key=lambda group: str(groups[group]))
+    return [by_label[int((i + 0.5) * len(groups) / count)] for i in range(count)]
+
+
+def _check_apart(group: np.ndarray, split: np.ndarray) -> None:
+    sets = {name: set(group[split == name]) for name in SETS}
+    for one, other in (("train", "test"), ("train", "val"), ("val", "test")):
+        shared = sorted(sets[one] & sets[other])
+        if shared:
+            raise ValueError(f"split: {one} and {other} share the groups {', '.join(shared[:8])}")

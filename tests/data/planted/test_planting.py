@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.recordings import drifting
+from scipy import stats
+
+from hargcn.data.cutting import WindowConfig
+from hargcn.data.planted.planting import PlantConfig, plant, shuffle_labels
+from hargcn.data.planted.signs import Sign
+from hargcn.data.planted.synthetic import SyntheticConfig, bodies
+from hargcn.data.recording import Recording
+
+BOTH_WAYS = ({"without": None, "with": Sign()}, {"with": Sign(), "without": None})
+
+
+def movers(n: int = 80, layout: str = "ntu25", labels: int = 3, subjects: int = 4) -> list:
+    """Return recordings of moving bodies with labels of their own."""
+    made = bodies(SyntheticConfig(skeleton=layout, recordings=n, subjects=subjects))
+    return [replace(one, label=at // subjects % labels) for at, one in enumerate(made)]
+
+
+def change(before: Recording, after: Recording) -> np.ndarray:
+    """(T, V) how far the first person's joints were moved."""
+    return np.linalg.norm(after.positions - before.positions, axis=0)[..., 0]
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Recording, Recording]]:
+    before = movers(240)
+    return list(zip(before, plant(before, PlantConfig()), strict=True))
+
+
+@pytest.fixture(scope="module")
+def planted(pairs: list) -> list[Recording]:
+    return [after for _, after in pairs]
+
+
+def test_classes_are_balanced_within_subjects_and_original_labels(pairs: list) -> None:
+    strata = Counter((b.group, b.label, a.label) for b, a in pairs)
+    for group, label, _ in strata:
+        assert abs(strata[group, label, 0] - strata[group, label, 1]) <= 1
+    subjects = Counter((a.group, a.label) for _, a in pairs)
+    assert {abs(subjects[g, 0] - subjects[g, 1]) for g, _ in subjects} <= {0, 1}
+
+
+def test_a_subject_with_one_recording_per_label_is_balanced_too() -> None:
+    before = [drifting(layout="kinect20", sample=str(at), label=at) for at in range(11)]
+    labels = Counter(one.label for one in plant(before, PlantConfig()))
+    assert sorted(labels.values()) == [5, 6]
+
+
+def test_the_original_label_is_kept_in_the_notes(pairs: list) -> None:
+    for before, after in pairs:
+        assert after.notes[f"label_{before.label}"] == 1
+        assert after.notes["planted"] == after.label
+
+
+@pytest.mark.parametrize("layout", ["ntu25", "inmotion29"])
+def test_twins_of_two_classes_differ_in_the_truth_only(layout: str) -> None:
+    before = movers(24, layout)
+    twins = [list(plant(before, PlantConfig(classes=classes))) for classes in BOTH_WAYS]
+    for one, other in zip(*twins, strict=True):
+        truth = one.truth | other.truth
+        assert one.truth.any() != other.truth.any()
+        differs = change(one, other)
+        assert differs[~truth].max() == 0
+        assert np.median(differs[truth]) > 0
+        np.testing.assert_array_equal(one.distractor, other.distractor)
+
+
+def test_nothing_but_the_masks_is_touched(pairs: list) -> None:
+    for before, after in pairs:
+        moved = change(before, after)
+        assert moved[~(after.truth | after.distractor)].max() == 0
+        assert after.truth.any() == (after.label == 1)
+
+
+def test_decoys_keep_off_the_sign_in_joints_and_in_time(planted: list[Recording]) -> None:
+    for one in planted:
+        assert not (one.truth & one.distractor).any()
+        assert not (one.truth.any(axis=1) & one.distractor.any(axis=1)).any()
+        assert one.distractor.any(axis=1).sum() == 2 * 27  # two intervals of 0.3 x 90 frames
+
+
+def test_decoys_are_equally_frequent_in_every_class(planted: list[Recording]) -> None:
+    where = np.array([one.distractor.any(axis=0) for one in planted])
+    labels = np.array([one.label for one in planted])
+    shares = np.array([where[labels == label].mean(axis=0) for label in (0, 1)])
+    # 12 strata of 20 recordings: no block is broken, and blocks share their decoys.
+    np.testing.assert_array_equal(shares[0], shares[1])
+    names = planted[0].skeleton.joints
+    decoys = {names[j] for j in np.flatnonzero(where.any(axis=0))}
+    assert {"left_wrist", "left_ankle", "right_ankle"} <= decoys
+    assert not {"right_wrist", "right_hand", "right_elbow", "head"} & decoys
+    for joint in ("left_wrist", "left_ankle", "right_ankle"):
+        assert where[:, names.index(joint)].mean() == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_time_tells_nothing(planted: list[Recording]) -> None:
+    share = {label: [] for label in (0, 1)}
+    for one in planted:
+        share[one.label].append(np.flatnonzero(one.distractor.any(axis=1))[0])
+    assert stats.ks_2samp(share[0], share[1]).pvalue > 0.05
+    signs = [np.flatnonzero(one.truth.any(axis=1))[0] for one in planted if one.label]
+    assert min(signs) == 0
+    assert max(signs) > 55
+
+
+def test_decoys_are_as_large_as_signs(pairs: list) -> None:
+    size: dict[str, list[float]] = {"sign": [], "decoy": []}
+    for before, after in pairs:
+        joints = before.skeleton.joints
+        moved = change(before, after)
+        for name in ("left_wrist", "left_ankle", "right_ankle"):
+            at = joints.index(name)
+            if after.distractor[:, at].any():
+                size["decoy"].append(np.sqrt((moved[after.distractor[:, at], at] ** 2).mean()))
+        if after.label:
+            at = joints.index("right_wrist")
+            size["sign"].append(np.sqrt((moved[after.truth[:, at], at] ** 2).mean()))
+    assert np.mean(size["decoy"]) == pytest.approx(np.mean(size["sign"]), rel=0.05)
+
+
+def test_movement_outside_the_truth_is_as_lively_in_every_class(planted: list[Recording]) -> None:
+    joints = planted[0].skeleton.joints
+    elsewhere = [j for j, name in enumerate(joints) if name not in
+                 ("right_wrist", "right_hand", "right_hand_tip", "right_thumb")]  # fmt: skip
+    energy: dict[int, list[float]] = {0: [], 1: []}
+    for one in planted:
+        pace = np.diff(one.positions[:, :, elsewhere, 0], n=2, axis=1)
+        energy[one.label].append(float(np.square(pace).mean()))
+    assert stats.ks_2samp(energy[0], energy[1]).pvalue > 0.05
+
+
+def test_seeds_decide_everything() -> None:
+    before = movers(12)
+    first, again = (list(plant(before, PlantConfig(seed=5))) for _ in range(2))
+    for one, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.positions, same.positions)
+        assert one.label == same.label
+    other = list(plant(before, PlantConfig(seed=6)))
+    assert any((a.positions != b.positions).any() for a, b in zip(first, other, strict=True))
+
+
+def test_several_classes_each_with_a_sign() -> None:
+    classes = {
+        "still": None,
+        "trembling": Sign(kind="tremor"),
+        "raised": Sign(kind="raise", joint="left_elbow"),
+    }
+    config = PlantConfig(classes=classes, distractors=1, share=0.15)
+    made = list(plant(movers(36, labels=1), config))
+    assert Counter(one.label for one in made) == {0: 12, 1: 12, 2: 12}
+    names = made[0].skeleton.joints
+    for one in made:
+        moved = {names[j] for j in np.flatnonzero(one.truth.any(axis=0))}
+        assert not moved & {names[j] for j in np.flatnonzero(one.distractor.any(axis=0))}
+        assert ("right_wrist" in moved) == (one.label == 1)
+        assert ("left_elbow" in moved) == (one.label == 2)
+
+
+def test_changes_of_whole_recordings_coincide_in_time() -> None:
+    config = PlantConfig(classes={"usual": None, "slow": Sign(kind="amplitude")}, share=1)
+    for one in plant(movers(8), config):
+        assert one.distractor.any(axis=1).all()
+        assert one.truth.any(axis=1).all() == (one.label == 1)
+        assert not (one.truth & one.distractor).any()
+
+
+def test_decoys_go_where_they_are_asked_to() -> None:
+    config = PlantConfig(distractor_joints=("left_wrist",), distractors=1)
+    names = movers(1)[0].skeleton.joints
+    for one in plant(movers(6), config):
+        where = [names[j] for j in np.flatnonzero(one.distractor.any(axis=0))]
+        assert set(where) == {"left_wrist", "left_hand", "left_hand_tip", "left_thumb"}
+
+
+def test_the_person_seen_longest_bears_everything_while_seen() -> None:
+    both = drifting(frames=90, layout="kinect20", persons=2)
+    valid = np.ones((90, 2), dtype=bool)
+    valid[:20, 1] = valid[40:50, 0] = False
+    before = [replace(both, valid=valid, sample=str(at)) for at in range(4)]
+    for was, now in zip(before, plant(before, PlantConfig()), strict=True):
+        np.testing.assert_array_equal(now.positions[..., 0], was.positions[..., 0])
+        moved = (now.positions[..., 1] != was.positions[..., 1]).any(axis=(0, 2))
+        assert not moved[:20].any()
+        assert moved[20:].any()
+        assert not (now.truth | now.distractor)[:20].any()
+
+
+def test_long_recordings_are_cut_before_classes_are_dealt() -> None:
+    long = [drifting(frames=200, layout="minirgbd14", sample=name) for name in "ab"]
+    config = PlantConfig(clip=WindowConfig(length=100, overlap=50))
+    made = list(plant(long, config))
+    assert [one.sample for one in made] == ["a@0", "a@50", "a@100", "b@0", "b@50", "b@100"]
+    assert {one.frames for one in made} == {100}
+    assert Counter(one.label for one in made) == {0: 3, 1: 3}
+
+
+@pytest.mark.parametrize(
+    ("config", "frames", "message"),
+    [
+        (PlantConfig(), 20, "clip: expected frames for 3 changes of at least 8 frames .*got 20"),
+        (
+            PlantConfig(classes={"a": None, "b": Sign(frequency=15)}),
+            60,
+            "expected a tremor below half the 30 frames per second .*got 15 Hz",
+        ),
+        (PlantConfig(distractors=4), 60, "Expected 4 joints of kinect20 for distractors"),
+        (
+            PlantConfig(distractor_joints=("right_elbow", "left_wrist")),
+            60,
+            r"got \['left_wrist'\]",
+        ),
+        (PlantConfig(distractor_joints=("tail",)), 60, "Expected a joint of skeleton kinect20"),
+    ],
+)
+def test_what_cannot_be_planted_is_refused(config: PlantConfig, frames: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(plant([drifting(frames=frames, layout="kinect20")] * 2, config))
+
+
+@pytest.mark.parametrize(
+    "classes", [{"a": None}, {"a": None, "b": None}, {"a": Sign(), "b": Sign(kind="tremor")}]
+)
+def test_classes_must_differ(classes: dict[str, Sign | None]) -> None:
+    with pytest.raises(ValueError, match="at least two classes with different signs"):
+        PlantConfig(classes=classes)
+
+
+def test_labels_are_shuffled_within_subjects(planted: list[Recording]) -> None:
+    shuffled = shuffle_labels(planted, seed=3)
+    counts = Counter((one.group, one.label) for one in planted)
+    assert Counter((one.group, one.label) for one in shuffled) == counts
+    same = np.mean([a.label == b.label for a, b in zip(planted, shuffled, strict=True)])
+    assert 0.4 < same < 0.6
+    for was, now in zip(planted, shuffled, strict=True):
+        np.testing.assert_array_equal(was.truth, now.truth)
+        assert was.sample == now.sample
+    again = [one.label for one in shuffle_labels(planted, seed=3)]
+    assert [one.label for one in shuffled] == again
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("kind", ["tremor", "raise", "amplitude"])
+def test_real_bodies_keep_their_bones(data_root: Path, kind: str) -> None:
+    from hargcn.data.readers.utd_mhad import read
+
+    files = [f"a{a}_s{s}_t{t}_skeleton.mat" for a in (3, 24) for s in (1, 2) for t in (1, 2)]
+    before = [read(data_root / "utd_mhad" / "raw" / file) for file in files]
+    config = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=0.25)
+    joints, parents = np.array(before[0].skeleton.bones).T
+    after = list(plant(before, config))
+    assert Counter((one.group, one.label) for one in after) == {
+        ("s1", 0): 2, ("s1", 1): 2, ("s2", 0): 2, ("s2", 1): 2,
+    }  # fmt: skip
+    for was, now in zip(before, after, strict=True):
+        bones = [
+            np.linalg.norm(one.positions[:, :, joints] - one.positions[:, :, parents], axis=0)
+            for one in (was, now)
+        ]
+        np.testing.assert_allclose(bones[0], bones[1], atol=1e-5)
+        assert change(was, now)[now.truth | now.distractor].any()
+
+
+@pytest.mark.data
+def test_real_images_of_infants_take_a_sign(data_root: Path) -> None:
+    from hargcn.data.readers.mini_rgbd import read_folder
+
+    config = PlantConfig(clip=WindowConfig(length=150, overlap=75))
+    recordings = read_folder(data_root / "mini_rgbd_2d")
+    first = next(iter(recordings))
+    made = list(plant([first], config))
+    assert len(made) == 13
+    assert abs(sum(one.label == 1 for one in made) - 6.5) < 1
+    assert all(np.isfinite(one.positions).all() for one in made)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hargcn
+from hargcn.data.readers import mini_rgbd
+
+JOINTS = hargcn.skeleton("minirgbd14").joints
+
+
+def write(path, frames: int = 4) -> None:
+    rows = [";".join(["image", *JOINTS])]
+    for frame in range(frames):
+        cells = [f"{100 + joint},{200 + joint + frame}" for joint in range(14)]
+        rows.append(";".join([f"{frame:05d}_8bit.png", *cells]))
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_axes_and_names(tmp_path) -> None:
+    path = tmp_path / "result_pz107.csv"
+    write(path)
+    recording = mini_rgbd.read(path, frames=4)
+    assert recording.positions.shape == (2, 4, 14, 1)
+    assert recording.positions[:, 3, 5, 0].tolist() == [105, 208]
+    assert (recording.sample, recording.group, recording.label) == ("pz107", "pz107", None)
+
+
+def test_labels_go_by_sequence(tmp_path) -> None:
+    for sequence in (1, 12):
+        write(tmp_path / f"result_pz1{sequence:02d}.csv")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("sequence,label_abnormal\n1,0\n12,1\n")
+    recordings = mini_rgbd.read_folder(tmp_path, frames=4, labels=labels)
+    assert [(r.sample, r.label) for r in recordings] == [("pz101", 0), ("pz112", 1)]
+    assert recordings.classes == ("normal", "abnormal")
+    labels.write_text("sequence,label_abnormal\n1,0\n")
+    with pytest.raises(ValueError, match=r"label for every file \(none for .*pz112"):
+        mini_rgbd.read_folder(tmp_path, labels=labels)
+    labels.write_text("no,labels\n")
+    with pytest.raises(ValueError, match="expected rows sequence,label"):
+        mini_rgbd.read_folder(tmp_path, labels=labels)
+    with pytest.raises(FileNotFoundError, match="no such table"):
+        mini_rgbd.read_folder(tmp_path, labels=tmp_path / "none.csv")
+
+
+def test_truncated_and_foreign_files(tmp_path) -> None:
+    path = tmp_path / "result_pz101.csv"
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        mini_rgbd.read(path)
+    write(path)
+    whole = path.read_text()
+    with pytest.raises(ValueError, match=r"pz101.csv: expected 1000 frames \(got 4\)"):
+        mini_rgbd.read(path)
+    path.write_text(whole[:-30])
+    with pytest.raises(ValueError, match="line 5: expected image 00003 and 14 pairs"):
+        mini_rgbd.read(path, frames=None)
+    path.write_text(whole.replace("00002_8bit", "00003_8bit"))
+    with pytest.raises(ValueError, match="line 4: expected image 00002"):
+        mini_rgbd.read(path, frames=None)
+    path.write_text(whole.replace("105,205", "105.5,205"))
+    with pytest.raises(ValueError, match="line 2: .*whole pixels"):
+        mini_rgbd.read(path, frames=None)
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"expected the header image;head;.* \(got 'a,b'\)"):
+        mini_rgbd.read(path)
+
+
+@pytest.mark.data
+def test_real_sequences(data_root) -> None:
+    root = data_root / "mini_rgbd_2d"
+    recordings = list(mini_rgbd.read_folder(root, labels=root / "gma_labels_order_unverified.csv"))
+    assert [r.frames for r in recordings] == [1000] * 12
+    assert sum(r.label or 0 for r in recordings) == 4
+    for recording in recordings:
+        positions = recording.positions
+        assert (positions == np.round(positions)).all()
+        assert positions.min() >= 0
+        assert positions.max() < 640

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import gc
+import json
+import pickle
+import subprocess
+import sys
+import weakref
+
+import h5py
+import numpy as np
+import pytest
+from fixtures.recordings import drifting
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hargcn
+from hargcn.data.preprocess import PRESETS, preprocess
+from hargcn.data.quality import Quality
+from hargcn.data.readers import mini_rgbd, utd_mhad
+from hargcn.data.recording import Recordings
+from hargcn.data.splits import SplitConfig
+from hargcn.data.windows import WindowConfig, Windows, write_windows
+
+CONFIG = WindowConfig(length=20, overlap=10)
+RNG = np.random.default_rng(0)
+
+
+def recordings(masks: bool = False) -> list:
+    found = []
+    for i, group in enumerate("aabbc"):
+        fields = {}
+        if masks:
+            fields = {name: RNG.random((60, 19)) > 0.5 for name in ("truth", "distractor")}
+        valid = np.ones((60, 2))
+        valid[: 5 * i, 1] = 0
+        found.append(
+            drifting(
+                persons=2,
+                sample=f"r{i}",
+                group=group,
+                label=i % 2,
+                speed=i,
+                valid=valid,
+                setup=i,
+                **fields,
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("windows") / "w.h5"
+    split = SplitConfig(train=["a"], val=["b"], test=["c"])
+    write_windows(path, recordings(), ["calm", "wild"], CONFIG, "made up", {"fps": 30}, split=split)
+    return path
+
+
+def test_round_trip(path) -> None:
+    windows = Windows.open(path)
+    assert len(windows) == 25
+    assert windows.shape == (2, 20, 19, 2)
+    assert (windows.n_channels, windows.frames, windows.persons) == (2, 20, 2)
+    assert windows.classes == ("calm", "wild")
+    assert windows.fps == 30
+    assert windows.skeleton == hargcn.skeleton("inmotion19")
+    assert windows.names[:6] == ["r0@0", "r0@10", "r0@20", "r0@30", "r0@40", "r1@0"]
+    assert windows.label.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5 + [0] * 5
+    assert windows.setup[::5].tolist() == [0, 1, 2, 3, 4]
+    assert set(windows.camera) == {-1}
+    assert windows.truth() is None
+    assert windows.distractor() is None
+    for i, recording in enumerate(recordings()):
+        for j, start in enumerate(range(0, 41, 10)):
+            here = slice(start, start + 20)
+            np.testing.assert_array_equal(
+                windows.positions(5 * i + j)[0], recording.positions[:, here]
+            )
+            np.testing.assert_array_equal(windows.valid(5 * i + j)[0], recording.valid[here])
+
+
+def test_attributes(path) -> None:
+    attrs = Windows.open(path).attrs
+    assert attrs["source"] == "made up"
+    assert attrs["preprocessing"] == {"fps": 30}
+    assert attrs["windows"]["overlap"] == 10
+    assert attrs["split_settings"]["val"] == ["b"]
+    assert attrs["skeleton_name"] == "inmotion19"
+    quality = Quality.from_dict(attrs["quality"])
+    assert {name: one.windows for name, one in quality.sets.items()} == {
+        "train": 10,
+        "val": 10,
+        "test": 5,
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 24), max_size=12))
+def test_any_index_reads_what_numpy_would(path, index) -> None:
+    windows = Windows.open(path)
+    np.testing.assert_array_equal(
+        windows.positions(np.array(index, dtype=int)),
+        windows.positions()[np.array(index, dtype=int)],
+    )
+
+
+def test_slices_masks_and_negative_numbers(path) -> None:
+    windows = Windows.open(path)
+    every = windows.positions()
+    np.testing.assert_array_equal(windows.positions(slice(3, 20, 4)), every[3:20:4])
+    np.testing.assert_array_equal(windows.positions(windows.label == 1), every[windows.label == 1])
+    np.testing.assert_array_equal(windows.positions(-1), every[-1:])
+    with pytest.raises(IndexError, match="out of bounds"):
+        windows.positions([25])
+
+
+def test_subsets_are_views(path) -> None:
+    windows = Windows.open(path)
+    test = windows.subset("test")
+    assert len(test) == 5
+    assert set(test.group) == {"c"}
+    np.testing.assert_array_equal(test.positions([4, 0]), windows.positions([24, 20]))
+    again = test.subset([3, 1])
+    assert again.names == ["r4@30", "r4@10"]
+    np.testing.assert_array_equal(again.positions(), windows.positions([23, 21]))
+    np.testing.assert_array_equal(again.valid(), windows.valid([23, 21]))
+    with pytest.raises(ValueError, match=r"a set of test, train, val \(got 'tset'\)"):
+        windows.subset("tset")
+    with pytest.raises(ValueError, match=r"a set of test \(got 'train'\)"):
+        test.subset("train")
+
+
+def test_masks_travel(tmp_path) -> None:
+    made = recordings(masks=True)
+    windows = write_windows(tmp_path / "w.h5", made, ["calm", "wild"], CONFIG)
+    np.testing.assert_array_equal(windows.truth([6])[0], made[1].truth[10:30])
+    np.testing.assert_array_equal(windows.distractor([6])[0], made[1].distractor[10:30])
+    assert windows.subset([6]).truth().shape == (1, 20, 19)
+
+
+def test_without_a_split_no_window_has_a_set(tmp_path) -> None:
+    windows = write_windows(tmp_path / "w.h5", recordings(), ["calm", "wild"], CONFIG)
+    assert set(windows.split) == {""}
+    with pytest.raises(ValueError, match="all, because it was prepared without a split"):
+        windows.subset("train")
+
+
+def test_the_reader_s_losses_are_in_the_report(tmp_path) -> None:
+    def load(i: int):
+        if i == 2:
+            raise ValueError("r2: broken")
+        return recordings()[i]
+
+    source = Recordings(range(5), load, ("calm", "wild"), {"missing_list": 3}, on_error="skip")
+    windows = write_windows(tmp_path / "w.h5", source, source.classes, CONFIG)
+    quality = Quality.from_dict(windows.attrs["quality"])
+    assert quality.notes == {"missing_list": 3}
+    assert quality.skipped == ["r2: broken"]
+
+
+def test_an_error_leaves_the_earlier_file(path, tmp_path) -> None:
+    copy = tmp_path / "w.h5"
+    copy.write_bytes(path.read_bytes())
+    digest = Windows.open(copy).digest
+
+    def broken():
+        yield from recordings()
+        raise ValueError("r9: broken")
+
+    with pytest.raises(ValueError, match="r9: broken"):
+        write_windows(copy, broken(), ["calm", "wild"], CONFIG)
+    assert Windows.open(copy).digest == digest
+    assert [file.name for file in tmp_path.iterdir()] == ["w.h5"]
+
+
+def test_recordings_are_streamed(tmp_path) -> None:
+    """No recording is alive any more when the second next one is asked for."""
+    alive: list[weakref.ref] = []
+
+    def stream():
+        for i in range(6):
+            gc.collect()
+            assert sum(ref() is not None for ref in alive) <= 1
+            recording = drifting(sample=f"r{i}")
+            alive.append(weakref.ref(recording))
+            yield recording
+            del recording
+
+    assert len(write_windows(tmp_path / "w.h5", stream(), ["calm"], CONFIG)) == 30
+
+
+def test_absent_files(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such windows file"):
+        Windows.open(tmp_path / "none.h5")
+
+
+def test_truncated_and_foreign_files(path, tmp_path) -> None:
+    bad = tmp_path / "bad.h5"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"hello", b""):
+        bad.write_bytes(content)
+        with pytest.raises(ValueError, match="bad.h5: expected a whole HDF5 windows file"):
+            Windows.open(bad)
+    with h5py.File(bad, "w") as file:
+        file["attribution"] = np.zeros(3)
+    with pytest.raises(ValueError, match="expected a windows file of hargcn"):
+        Windows.open(bad)
+
+
+def spoil(path, tmp_path, change):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(path.read_bytes())
+    with h5py.File(bad, "r+") as file:
+        change(file)
+    return bad
+
+
+def test_files_of_other_versions_or_with_parts_missing(path, tmp_path) -> None:
+    def newer(file) -> None:
+        file.attrs["format_version"] = 2
+
+    with pytest.raises(ValueError, match=r"format version 1 \(got 2\)"):
+        Windows.open(spoil(path, tmp_path, newer))
+
+    def without(file) -> None:
+        del file["valid"], file["label"], file.attrs["classes"]
+
+    with pytest.raises(ValueError, match=r"expected valid, label, classes \(got none\)"):
+        Windows.open(spoil(path, tmp_path, without))
+
+    def shorter(file) -> None:
+        del file["label"]
+        file["label"] = np.zeros(3, dtype=int)
+
+    with pytest.raises(ValueError, match=r"expected label \(25,\) \(got \(3,\)\)"):
+        Windows.open(spoil(path, tmp_path, shorter))
+
+    def other(file) -> None:
+        file.attrs["skeleton"] = json.dumps(hargcn.skeleton("coco17").to_dict())
+
+    with pytest.raises(ValueError, match=r"2 coordinates and 17 joints of coco17 \(got 2 and 19"):
+        Windows.open(spoil(path, tmp_path, other))
+
+
+def test_numbers_that_are_not_finite_are_refused(path, tmp_path) -> None:
+    def hole(file) -> None:
+        file["positions"][7, 0, 3, 4, 0] = np.nan
+
+    windows = Windows.open(spoil(path, tmp_path, hole))
+    assert windows.positions([6, 8]).shape[0] == 2
+    with pytest.raises(ValueError, match=r"expected finite positions \(got NaN"):
+        windows.positions([6, 7])
+
+
+def test_windows_travel_to_worker_processes(path) -> None:
+    windows = pickle.loads(pickle.dumps(Windows.open(path).subset("val")))
+    np.testing.assert_array_equal(windows.positions(), Windows.open(path).positions(slice(10, 20)))
+
+
+def test_importing_windows_does_not_import_torch() -> None:
+    code = "import sys, hargcn.data.windows, hargcn.data.readers.keypoints; "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.data
+def test_utd_mhad_from_files_to_sets(data_root, tmp_path) -> None:
+    source = utd_mhad.read_folder(data_root / "utd_mhad")
+    windows = write_windows(
+        tmp_path / "w.h5",
+        source.map(lambda recording: preprocess(recording, PRESETS["utd-mhad"])),
+        source.classes,
+        WindowConfig(mode="whole", length=64),
+        split=SplitConfig(train=["s1", "s3", "s5", "s7"]),
+    )
+    assert len(windows) == 861
+    assert len(windows.subset("train")) == 431
+    assert len(windows.subset("test")) == 430
+    assert windows.valid().all()
+    assert np.abs(windows.positions()).max() < 4  # in units of two trunks
+
+
+@pytest.mark.data
+def test_mini_rgbd_from_files_to_windows(data_root, tmp_path) -> None:
+    source = mini_rgbd.read_folder(data_root / "mini_rgbd_2d")
+    windows = write_windows(
+        tmp_path / "w.h5",
+        source.map(lambda recording: preprocess(recording, PRESETS["mini-rgbd"])),
+        source.classes,
+    )
+    assert len(windows) == 12 * 13
+    assert windows.names[12] == "pz101@850"
+    neck, hips = windows.skeleton.index("neck"), windows.skeleton.centre
+    height = windows.positions()[:, 1]
+    trunk = height[:, :, neck] - height[:, :, list(hips)].mean(axis=2)
+    assert np.median(trunk) == pytest.approx(-0.5, abs=0.05)  # image coordinates: up is -y
