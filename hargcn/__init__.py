@@ -14,19 +14,19 @@ from hargcn.skeleton import Skeleton, skeleton
 
 if TYPE_CHECKING:
     from hargcn import explainers
-    from hargcn.checkpoint import load_model, save_model
     from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
-    from hargcn.model import MultiBranchSTGCN
+    from hargcn.networks.checkpoint import load_model, save_model
+    from hargcn.networks.stgcn import MultiBranchSTGCN
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Explanation": "hargcn.explanation",
-    "MultiBranchSTGCN": "hargcn.model",
+    "MultiBranchSTGCN": "hargcn.networks.stgcn",
     "Windows": "hargcn.data.windows",
-    "load_model": "hargcn.checkpoint",
-    "save_model": "hargcn.checkpoint",
+    "load_model": "hargcn.networks.checkpoint",
+    "save_model": "hargcn.networks.checkpoint",
 }
 
 __all__ = [

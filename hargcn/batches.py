@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hargcn.data.windows import Windows
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 IN_MEMORY = 2 * 1024**3
 """Windows of fewer bytes than this are kept in memory; others are read batch by batch."""

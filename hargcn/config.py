@@ -15,7 +15,7 @@ from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.splits import SplitConfig
-from hargcn.model import ModelConfig
+from hargcn.networks.stgcn import ModelConfig
 from hargcn.train import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -20,7 +20,7 @@ from hargcn.augment import Augment
 from hargcn.batches import Batches, check, steps
 from hargcn.data.windows import Windows
 from hargcn.evaluation import Evaluation, evaluate
-from hargcn.model import ModelConfig, MultiBranchSTGCN
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.optimisation import (
     TrainConfig,
     move_average,

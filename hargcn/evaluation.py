@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_a
 from hargcn.batches import Batches, check, steps
 from hargcn.data.windows import Windows
 from hargcn.files import track
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 Aggregate = Literal["mean", "median"]
 

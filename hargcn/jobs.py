@@ -16,7 +16,7 @@ import torch
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 Explainer = Callable[..., Explanation | Mapping[str, Explanation]]
 

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from hargcn.checkpoint import save_model
 from hargcn.data.windows import Windows
 from hargcn.epochs import Build, Row, Run
 from hargcn.evaluation import Evaluation
 from hargcn.files import replacing
-from hargcn.model import ModelConfig, MultiBranchSTGCN
+from hargcn.networks.checkpoint import save_model
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.optimisation import TrainConfig
 
 __all__ = ["TrainConfig", "TrainResult", "fit"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
-from test_tap import ours
+from fixtures.small_model import ours
 from torch import nn
 
 from hargcn.explainers import AblationCAM, LiftCAM

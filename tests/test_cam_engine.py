@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
-from fixtures.small_model import small_model
-from test_tap import half_trained, ours, traces
+from fixtures.small_model import half_trained, ours, small_model, traces
 from torch import nn
 
 from hargcn.explainers import (

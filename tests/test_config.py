@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_convert import CP29, NTU60
+from fixtures.published import CP29, NTU60
 
 from hargcn.config import ExperimentConfig, PrepareConfig, checked, read_config
-from hargcn.convert import model_config
 from hargcn.data.preprocess import PRESETS
+from hargcn.networks.convert import model_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))

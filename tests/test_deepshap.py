@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hargcn.explainers import rules
 from hargcn.explainers.deepshap import DeepSHAP
 from hargcn.explainers.rules import register_rule
-from hargcn.features import PositionModel
+from hargcn.networks.branches import PositionModel
 
 ATTENTION = ("ja", "fa", "ca", "pa", "stja", "none")
 ACTIVATION = ("relu", "relu6", "silu", "hardswish")

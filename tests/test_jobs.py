@@ -16,7 +16,7 @@ from hargcn.data.planted.synthetic import SyntheticConfig, synthesise
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import GradCAM
 from hargcn.jobs import explain_windows, labels, targets
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 

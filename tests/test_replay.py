@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 from fixtures.foreign_cnn import adapted_cnn, branches, image
-from test_tap import Reuse, ours
+from fixtures.small_model import ours
+from fixtures.toy_networks import Reuse
 
 from hargcn.replay import replay, run_and_keep, unread
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fixtures.foreign_cnn import adapted_cnn, branches, image
-from test_tap import ours
+from fixtures.small_model import ours
 
 from hargcn.explainers import ScoreCAM
 from hargcn.tap import record

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
-from fixtures.small_model import small_model
-from test_tap import ours
+from fixtures.small_model import ours, small_model
 from torch import nn
 
 from hargcn.explainers import ShapCAM

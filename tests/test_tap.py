@@ -1,24 +1,16 @@
 from __future__ import annotations
 
 import copy
-from functools import cache
 
 import pytest
 import torch
-import torch.nn.functional as F
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
-from fixtures.small_model import small_model
+from fixtures.small_model import half_trained, ours, traces
+from fixtures.toy_networks import Reuse
 from torch import nn
 
 from hargcn.explanation import DIMS
 from hargcn.tap import Adapter, map_axes, record, tail, tappable, undisturbed
-
-
-@cache
-def ours():
-    """Every test leaves it as it was: that is what they test."""
-    return small_model()
-
 
 NETWORKS = {
     "ours": (ours, branches, ["J.init", "J.stem.gcn", "J.0.attention", "B.0.tcn"]),
@@ -27,28 +19,6 @@ NETWORKS = {
     "stgcn": (adapted_stgcn, clips, ["data_bn", "blocks.0.tcn", "blocks.0", "blocks.1"]),
 }
 CASES = [(name, layer) for name, (_, _, layers) in NETWORKS.items() for layer in layers]
-
-
-def traces(model):
-    """Return everything an explanation could leave behind."""
-    return (
-        [m.training for m in model.modules()],
-        [(p.requires_grad, p.grad) for p in model.parameters()],
-        [
-            len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks)
-            for m in model.modules()
-        ],
-        ["forward" in m.__dict__ for m in model.modules()],
-    )
-
-
-def half_trained(model):
-    """Put every other module into training mode and freeze every third parameter."""
-    for i, module in enumerate(model.modules()):
-        module.training = i % 2 == 0
-    for i, parameter in enumerate(model.parameters()):
-        parameter.requires_grad_(i % 3 != 0)
-    return model
 
 
 def test_our_networks_answer_for_themselves_and_others_are_adapted():
@@ -158,27 +128,6 @@ def test_record_is_gone_after_an_exception_and_filled_anew_by_each_pass():
         model(x[:1])
     assert len(first) == len(x)
     assert len(seen["features"]) == 1
-
-
-class Reuse(nn.Module):
-    """A module before, inside and behind others; gates that only compare; sums in place."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.act = nn.SiLU(inplace=True)
-        self.first = nn.Sequential(nn.Conv2d(3, 4, 1), self.act)
-        self.side = nn.Conv2d(3, 4, 1)
-        self.second = nn.Conv2d(4, 4, 3, padding=1)
-        self.third = nn.Conv2d(4, 4, 1)
-        self.fc = nn.Linear(4, 3)
-
-    def forward(self, x):
-        y = self.first(self.act(x * 2))
-        side = self.side(x)
-        y = self.second(y + self.act(side + 1))
-        y = self.act(self.third(y)) * (side > 0)
-        y += side
-        return self.fc(F.relu_(y).mean(dim=(2, 3)))
 
 
 class Pair(nn.Module):

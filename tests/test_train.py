@@ -12,11 +12,11 @@ from filelock import FileLock
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
-from hargcn.checkpoint import load_model
 from hargcn.data.windows import Windows
 from hargcn.epochs import Run
 from hargcn.evaluation import evaluate
-from hargcn.model import ModelConfig, StreamConfig
+from hargcn.networks.checkpoint import load_model
+from hargcn.networks.stgcn import ModelConfig, StreamConfig
 from hargcn.train import TrainConfig, fit
 
 TINY = ModelConfig(

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from hargcn.allocator import keep_freed_memory
-from hargcn.checkpoint import load_model
 from hargcn.cli.explain import shap_explainer
 from hargcn.cli.pictures import opened
 from hargcn.data.windows import Windows
 from hargcn.explainers import cam_explainer
 from hargcn.explanation import Explanation
 from hargcn.metrics.run import Run
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.checkpoint import load_model
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
 @dataclass(frozen=True, eq=False)

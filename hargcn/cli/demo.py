@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
-    from hargcn.model import MultiBranchSTGCN
+    from hargcn.networks.stgcn import MultiBranchSTGCN
 
 _CLASS = "tremor"
 _EXPLAINED = 24

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hargcn.data.windows import Windows
     from hargcn.explainers.deepshap import DeepSHAP
-    from hargcn.model import MultiBranchSTGCN
+    from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
 def explain(
@@ -107,8 +107,8 @@ def explain(
     from hargcn import Windows, load_model
     from hargcn.allocator import keep_freed_memory
     from hargcn.explainers import METHODS, cam_explainer
-    from hargcn.features import PositionModel
     from hargcn.jobs import explain_windows, same_skeleton
+    from hargcn.networks.branches import PositionModel
 
     one_of("on", on, ("branches", "positions"))
     one_of("method", method, ("shap", *METHODS))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
-    from hargcn.model import MultiBranchSTGCN
+    from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
 def correlate(

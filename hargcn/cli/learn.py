@@ -143,7 +143,7 @@ def convert(
     """
     from hargcn import save_model
     from hargcn import skeleton as layout
-    from hargcn.convert import convert as convert_file
+    from hargcn.networks.convert import convert as convert_file
 
     if source != "shapgcn":
         raise ValueError(f"Expected the source shapgcn (got {source!r})")

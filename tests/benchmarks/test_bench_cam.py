@@ -18,7 +18,7 @@ from fixtures.peer_packages import grad_cam, raw_map
 from torch import Tensor, nn
 
 from hargcn.explainers import AblationCAM, GradCAM, ScoreCAM
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow

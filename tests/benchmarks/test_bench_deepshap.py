@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hargcn.explainers.library import library_attributions
 from hargcn.explainers.planning import make_plan
 from hargcn.explainers.propagation import Background
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow

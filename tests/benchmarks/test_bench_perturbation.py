@@ -17,7 +17,7 @@ import torch
 from fixtures.cp_network import cp_network, windows
 
 from hargcn.metrics.run import Run
-from hargcn.model import MultiBranchSTGCN
+from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.perturbation import EdgeEdit
 
 AWAY = EdgeEdit("self", "away", 0.9)

@@ -22,7 +22,7 @@ from hargcn.data.planted.synthetic import (
     synthesise,
 )
 from hargcn.data.recording import Recording
-from hargcn.features import branches
+from hargcn.networks.branches import branches
 from hargcn.skeleton import names, skeleton
 
 

@@ -5,9 +5,9 @@ import torch
 from fixtures.small_model import small_model
 from pydantic import ValidationError
 
-from hargcn.attention import Attention
-from hargcn.layers import TEMPORAL
-from hargcn.model import ModelConfig, StreamConfig
+from hargcn.networks.attention import Attention
+from hargcn.networks.layers import TEMPORAL
+from hargcn.networks.stgcn import ModelConfig, StreamConfig
 
 
 def window(model, samples=2, frames=16, persons=1, seed=0):

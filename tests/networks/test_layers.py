@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hargcn
-from hargcn.layers import TEMPORAL, EdgeGraphConv
+from hargcn.networks.layers import TEMPORAL, EdgeGraphConv
 from hargcn.skeleton import partitions
 
 ADJACENCY = torch.from_numpy(partitions(hargcn.skeleton("coco17"), 2))

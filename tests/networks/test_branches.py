@@ -6,7 +6,7 @@ import torch
 from fixtures.small_model import small_model
 
 import hargcn
-from hargcn.features import PositionModel, branches
+from hargcn.networks.branches import PositionModel, branches
 
 COCO = hargcn.skeleton("coco17")
 

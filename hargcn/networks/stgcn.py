@@ -10,10 +10,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
-from hargcn.attention import attention
 from hargcn.explanation import DIMS
-from hargcn.features import branches
-from hargcn.layers import TEMPORAL, EdgeGraphConv, InputNorm
+from hargcn.networks.attention import attention
+from hargcn.networks.branches import branches
+from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, InputNorm
 from hargcn.skeleton import Skeleton, partitions
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hargcn.attention import attention
+from hargcn.networks.attention import attention
 
 PARTS = [0, 0, 1, 1, 2, 2]
 SHAPES = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from hargcn.layers import ACTIVATIONS
+from hargcn.networks.layers import ACTIVATIONS
 
 
 def _squeeze(inputs: int, inner: int, outputs: int) -> nn.Sequential:

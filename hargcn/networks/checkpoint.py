@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from hargcn import __version__
 from hargcn.files import digest, replacing
-from hargcn.model import ModelConfig, MultiBranchSTGCN
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.skeleton import Skeleton
 
 _FORMAT = "hargcn-model-1"

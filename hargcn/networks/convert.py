@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hargcn.model import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
 from hargcn.skeleton import Skeleton
 
 _TEMPORAL: dict[str, Temporal] = {

@@ -6,25 +6,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from fixtures.published import CP29, NTU60
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 import hargcn
-from hargcn.convert import convert, from_state, model_config, read_published
-from hargcn.model import MultiBranchSTGCN
-
-NTU60 = {
-    "init_lay": 128, "act": "relu", "att_lay": "ja", "conv_lay": "Shuffle", "expand_ratio": 1,
-    "reduct_ratio": 1, "blocks_in": 1, "depth_in": 2, "stride_in": 2, "scale_in": 0.95,
-    "temp_win_in": 5, "graph_dist_in": 1, "blocks_main": 2, "depth_main": 1, "stride_main": 1,
-    "scale_main": 1.2, "temp_win_main": 5, "graph_dist_main": 2, "drop_prob": 0.05,
-}  # fmt: skip
-CP29 = {
-    "init_lay": 64, "act": "silu", "att_lay": "fa", "conv_lay": "Sep", "expand_ratio": 1.5,
-    "reduct_ratio": 1, "blocks_in": 2, "depth_in": 2, "stride_in": 3, "scale_in": 1,
-    "temp_win_in": 3, "graph_dist_in": 1, "blocks_main": 2, "depth_main": 1, "stride_main": 1,
-    "scale_main": 1, "temp_win_main": 7, "graph_dist_main": 1, "drop_prob": 0.05,
-}  # fmt: skip
+from hargcn.networks.convert import convert, from_state, model_config, read_published
+from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
 @pytest.mark.parametrize(
