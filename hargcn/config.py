@@ -16,7 +16,7 @@ from hargcn.data.planted.synthetic import SyntheticConfig
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.splits import SplitConfig
 from hargcn.networks.stgcn import ModelConfig
-from hargcn.train import TrainConfig
+from hargcn.training.fit import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -13,7 +13,6 @@ import torch
 
 from hargcn import Explanation, Windows, load_model
 from hargcn.allocator import keep_freed_memory
-from hargcn.evaluation import evaluate
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
 from hargcn.explainers.background import choose
 from hargcn.jobs import explain_windows
@@ -23,6 +22,7 @@ from hargcn.metrics.run import Run
 from hargcn.metrics.table import evaluate as judge
 from hargcn.perturbation import parse_edit
 from hargcn.plots import plot_curves, plot_ranking, plot_strip, save_figure
+from hargcn.training.classification import evaluate
 
 LAST = "main.1"
 SIGN = "tremor"

@@ -12,7 +12,6 @@ import torch
 
 from hargcn import Windows, load_model
 from hargcn.allocator import keep_freed_memory
-from hargcn.evaluation import evaluate
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
 from hargcn.explainers.background import choose
 from hargcn.explainers.hybrid import product, rank_average
@@ -21,6 +20,7 @@ from hargcn.metrics.registry import Case
 from hargcn.metrics.run import Run
 from hargcn.metrics.table import evaluate as judge
 from hargcn.perturbation import parse_edit
+from hargcn.training.classification import evaluate
 
 SIGN = "tremor"
 METRICS = ("pgi", "pgu", "deletion", "localisation")

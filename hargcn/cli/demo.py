@@ -42,8 +42,8 @@ def demo(
 
     from hargcn.allocator import keep_freed_memory
     from hargcn.config import read_config
-    from hargcn.evaluation import evaluate
-    from hargcn.train import fit
+    from hargcn.training.classification import evaluate
+    from hargcn.training.fit import fit
 
     keep_freed_memory()
     source = resources.files("hargcn").joinpath("demo.yaml")

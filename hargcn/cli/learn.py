@@ -42,7 +42,7 @@ def train(
     from hargcn.allocator import keep_freed_memory
     from hargcn.config import read_config
     from hargcn.data.windows import Windows
-    from hargcn.train import fit
+    from hargcn.training.fit import fit
 
     settings = read_config(config, set_ or ())
     if settings.windows is None:
@@ -78,7 +78,7 @@ def test(
     """
     from hargcn import Windows, load_model
     from hargcn.allocator import keep_freed_memory
-    from hargcn.evaluation import evaluate
+    from hargcn.training.classification import evaluate
 
     if aggregate not in ("mean", "median"):
         raise ValueError(f"--aggregate: expected mean or median (got {aggregate!r})")

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_auc_score
 
-from hargcn.batches import Batches, check, steps
 from hargcn.data.windows import Windows
 from hargcn.files import track
 from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.training.batches import Batches, check, steps
 
 Aggregate = Literal["mean", "median"]
 

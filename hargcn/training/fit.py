@@ -17,12 +17,12 @@ import torch
 from filelock import FileLock, Timeout
 
 from hargcn.data.windows import Windows
-from hargcn.epochs import Build, Row, Run
-from hargcn.evaluation import Evaluation
 from hargcn.files import replacing
 from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
-from hargcn.optimisation import TrainConfig
+from hargcn.training.classification import Evaluation
+from hargcn.training.optimisation import TrainConfig
+from hargcn.training.trainer import Build, Row, Run
 
 __all__ = ["TrainConfig", "TrainResult", "fit"]
 

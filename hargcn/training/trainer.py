@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hargcn.augment import Augment
-from hargcn.batches import Batches, check, steps
 from hargcn.data.windows import Windows
-from hargcn.evaluation import Evaluation, evaluate
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
-from hargcn.optimisation import (
+from hargcn.training.augment import Augment
+from hargcn.training.batches import Batches, check, steps
+from hargcn.training.classification import Evaluation, evaluate
+from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
     optimiser,
@@ -52,7 +52,7 @@ class Run:
     Raises
     ------
     ValueError
-        As `hargcn.train.fit` says.
+        As `hargcn.training.fit.fit` says.
     """
 
     def __init__(self, model: ModelConfig | Build, windows: Windows, config: TrainConfig) -> None:

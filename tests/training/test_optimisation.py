@@ -10,7 +10,7 @@ from fixtures.small_model import small_model
 from pydantic import ValidationError
 from torch import nn
 
-from hargcn.optimisation import (
+from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
     optimiser,

@@ -13,11 +13,11 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn.data.windows import Windows
-from hargcn.epochs import Run
-from hargcn.evaluation import evaluate
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import ModelConfig, StreamConfig
-from hargcn.train import TrainConfig, fit
+from hargcn.training.classification import evaluate
+from hargcn.training.fit import TrainConfig, fit
+from hargcn.training.trainer import Run
 
 TINY = ModelConfig(
     width=8,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from hargcn.augment import AugmentConfig
+from hargcn.training.augment import AugmentConfig
 
 
 class TrainConfig(BaseModel):

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from hargcn.batches import Batches
-from hargcn.evaluation import by_recording, classification, evaluate, predict
+from hargcn.training.batches import Batches
+from hargcn.training.classification import by_recording, classification, evaluate, predict
 
 
 def certain(predicted: list[int], classes: int, sure: float = 0.9) -> np.ndarray:

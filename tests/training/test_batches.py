@@ -11,9 +11,9 @@ import torch
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
-from hargcn import batches
-from hargcn.batches import Batches, check
 from hargcn.data.windows import Windows
+from hargcn.training import batches
+from hargcn.training.batches import Batches, check
 
 
 @pytest.mark.parametrize("workers", [0, 2])

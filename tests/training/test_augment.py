@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hargcn.augment import Augment, AugmentConfig, crop, jitter, mirror, rescale, rotate
 from hargcn.skeleton import skeleton
+from hargcn.training.augment import Augment, AugmentConfig, crop, jitter, mirror, rescale, rotate
 
 NONE = {"rotation": 0, "tilt": 0, "scaling": 0, "noise": 0, "crop": 1}
 CLASSES = ("swipe left", "swipe right", "squat")

@@ -11,8 +11,8 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn.data.windows import Windows
-from hargcn.epochs import Run
-from hargcn.optimisation import TrainConfig
+from hargcn.training.optimisation import TrainConfig
+from hargcn.training.trainer import Run
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_best_epoch_is_the_highest_figure_then_the_lowest_loss(
                 "loss": loss,
             }
 
-    monkeypatch.setattr("hargcn.epochs.evaluate", lambda *_, **__: Figures())
+    monkeypatch.setattr("hargcn.training.trainer.evaluate", lambda *_, **__: Figures())
     training = run(windows, epochs=9, patience=2)
     while not training.finished:
         training.go_on(silent)

@@ -1,0 +1,1 @@
+"""Training a network on windows, and judging how well it classifies them."""
