@@ -17,7 +17,7 @@ from hargcn.data.planted.synthetic import synthesise
 from hargcn.data.preprocess import preprocess
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP
-from hargcn.explainers import rules as shap_rules
+from hargcn.explainers.deepshap import rules as shap_rules
 from hargcn.jobs import explain_windows
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import torch
 from hargcn import Explanation, Windows, load_model
 from hargcn.allocator import keep_freed_memory
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
-from hargcn.explainers.background import choose
+from hargcn.explainers.deepshap.background import choose
 from hargcn.jobs import explain_windows
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.registry import Case

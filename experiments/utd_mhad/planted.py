@@ -13,7 +13,7 @@ import torch
 from hargcn import Windows, load_model
 from hargcn.allocator import keep_freed_memory
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
-from hargcn.explainers.background import choose
+from hargcn.explainers.deepshap.background import choose
 from hargcn.explainers.hybrid import product, rank_average
 from hargcn.jobs import explained
 from hargcn.metrics.registry import Case

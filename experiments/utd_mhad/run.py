@@ -15,7 +15,7 @@ from hargcn import Explanation, Windows, load_model
 from hargcn.agreement import correlate, correlation_layers
 from hargcn.allocator import keep_freed_memory
 from hargcn.explainers import DeepSHAP, GradCAM
-from hargcn.explainers.background import choose
+from hargcn.explainers.deepshap.background import choose
 from hargcn.jobs import explain_windows, explained
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.run import Run

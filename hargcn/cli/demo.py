@@ -85,7 +85,7 @@ def _explanations(
 ) -> list[Explanation]:
     from hargcn import Explanation
     from hargcn.explainers import DeepSHAP, GradCAM
-    from hargcn.explainers.background import choose
+    from hargcn.explainers.deepshap.background import choose
     from hargcn.jobs import explain_windows
 
     last = f"main.{model.config.main.blocks - 1}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hargcn.data.windows import Windows
-    from hargcn.explainers.deepshap import DeepSHAP
+    from hargcn.explainers.deepshap.explainer import DeepSHAP
     from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
@@ -245,7 +245,7 @@ def _background(
 ) -> tuple[Windows, np.ndarray | None]:
     """Return the background, drawn from the training set or a file's, and its weights."""
     from hargcn import Windows
-    from hargcn.explainers.background import choose, shares
+    from hargcn.explainers.deepshap.background import choose, shares
 
     if not wanted.isdigit():
         given = Windows.open(wanted)
@@ -274,7 +274,7 @@ def _inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> Any:
 
 def _convergence(explanation: Path, out: Path) -> None:
     from hargcn import Explanation
-    from hargcn.explainers.background import by_size
+    from hargcn.explainers.deepshap.background import by_size
     from hargcn.plots import plot_convergence, save_figure
     from hargcn.ranking import convergence
 

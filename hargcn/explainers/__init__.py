@@ -1,6 +1,6 @@
 """Explainers: small classes with plain arguments, called as `explainer(model, x, target)`.
 
-They meet any `torch.nn.Module` (see `hargcn.tap`) and return an `Explanation`, or one per layer.
+They meet any `torch.nn.Module` (see `adapter`) and return an `Explanation`, or one per layer.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hargcn.explainers.cam_engine import ActivationMap
+    from hargcn.explainers.cam.base import ActivationMap
 
 _WHERE = {
-    "AblationCAM": "ablation_cam",
-    "CAM": "cam",
-    "GradCAM": "cam",
-    "GradCAMElementwise": "cam",
-    "GradCAMPlusPlus": "cam",
-    "HiResCAM": "cam",
-    "LayerCAM": "cam",
-    "LiftCAM": "ablation_cam",
-    "RandomCAM": "cam",
-    "ScoreCAM": "score_cam",
-    "ShapCAM": "shapcam",
-    "ShapleyCAM": "cam",
-    "ShapleyCAME": "cam",
-    "ShapleyCAMH": "cam",
-    "XGradCAM": "cam",
-    "DeepSHAP": "deepshap",
-    "register_rule": "multipliers",
-    "explain_all": "cam_engine",
+    "AblationCAM": "cam.ablation",
+    "CAM": "cam.gradient",
+    "GradCAM": "cam.gradient",
+    "GradCAMElementwise": "cam.gradient",
+    "GradCAMPlusPlus": "cam.gradient",
+    "HiResCAM": "cam.gradient",
+    "LayerCAM": "cam.gradient",
+    "LiftCAM": "cam.ablation",
+    "RandomCAM": "cam.gradient",
+    "ScoreCAM": "cam.score_cam",
+    "ShapCAM": "cam.shap_cam",
+    "ShapleyCAM": "cam.gradient",
+    "ShapleyCAME": "cam.gradient",
+    "ShapleyCAMH": "cam.gradient",
+    "XGradCAM": "cam.gradient",
+    "DeepSHAP": "deepshap.explainer",
+    "register_rule": "deepshap.rules_nary",
+    "explain_all": "cam.base",
 }
 
 # Names on the command line -> class and its fixed arguments.

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.explainers.hooks import undisturbed
 from hargcn.explanation import Explanation
-from hargcn.tap import undisturbed
 
 
 class Asked(NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.explainers.hooks import undisturbed
 from hargcn.files import track
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 from hargcn.skeleton import Skeleton
-from hargcn.tap import undisturbed
 
 Change = Callable[[Tensor, np.ndarray], tuple[Tensor, Mapping[str, Tensor]]]
 

@@ -9,13 +9,13 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from hargcn.explainers.hooks import undisturbed
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import check
 from hargcn.metrics.masking import Explainer
 from hargcn.metrics.run import Run
 from hargcn.perturbation import InputEdit
-from hargcn.tap import undisturbed
 
 Relative = Literal["element", "norm"]
 TREMBLE = InputEdit("noise", 0.5, tracker=True)

@@ -264,7 +264,7 @@ class MultiBranchSTGCN(nn.Module):
             sorted_out.setdefault(stream, {})[block] = edge
         return sorted_out
 
-    # -- what explainers ask (hargcn.tap) --------------------------------------------------------
+    # -- what explainers ask (explainers.adapter) -------------------------------------------------
 
     def layer_names(self) -> tuple[str, ...]:
         """Return the names of the layers that can be explained, in the order they run."""

@@ -18,8 +18,8 @@ from fixtures.peer_packages import grad_cam, raw_map
 from torch import Tensor, nn
 
 from hargcn.explainers import AblationCAM, GradCAM, ScoreCAM
+from hargcn.explainers.hooks import undisturbed
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow
 LAST = "main.1.attention"

@@ -15,11 +15,11 @@ import torch
 from fixtures.cp_network import cp_network, in_turns, windows
 from torch import Tensor, nn
 
-from hargcn.explainers.library import library_attributions
-from hargcn.explainers.planning import make_plan
-from hargcn.explainers.propagation import Background
+from hargcn.explainers.deepshap.library import library_attributions
+from hargcn.explainers.deepshap.plan import make_plan
+from hargcn.explainers.deepshap.propagation import Background
+from hargcn.explainers.hooks import undisturbed
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.tap import undisturbed
 
 pytestmark = pytest.mark.slow
 ROUNDS = 3

@@ -1,0 +1,168 @@
+"""Meeting a network: the names of its axes and of its layers' activations.
+
+Explainers know no architecture. What they need is asked through `ExplainableModel`, which our
+networks implement; `Adapter` gives any other module these answers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor, nn
+
+from hargcn.explanation import DIMS
+from hargcn.skeleton import Skeleton
+
+Unfold = Callable[[Tensor, int], Tensor]
+
+
+@runtime_checkable
+class ExplainableModel(Protocol):
+    """What explainers ask of a network.
+
+    Attributes
+    ----------
+    input_dims
+        Names of the input's axes, "sample" first.
+    axis_names
+        Names along axes ("joint", "branch", "channel") and of the classes ("class").
+    """
+
+    input_dims: tuple[str, ...]
+
+    @property
+    def axis_names(self) -> Mapping[str, Sequence[str]]:
+        """Names along axes and of the classes."""
+
+    def get_layer(self, layer: str) -> nn.Module:
+        """Return the module whose output is the named layer's activation."""
+
+    def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:
+        """View an activation as (sample, person, feature, time, joint)."""
+
+    def fold(self, layer: str, maps: Tensor) -> Tensor:
+        """Undo `unfold`, up to a last axis of one joint."""
+
+    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:
+        """Return the centre input frame of each of a layer's time cells."""
+
+    def linear_head(self, layer: str) -> tuple[Tensor, Tensor] | None:
+        """Return (weight, bias) where logits = weight @ mean(activation) + bias, else None."""
+
+
+class Adapter(nn.Module):
+    """Any network with the answers of `ExplainableModel`.
+
+    Parameters
+    ----------
+    model
+        The network; called with the input, it returns logits (sample, classes).
+    input_dims
+        Names of the input's axes; by default "sample", "axis1", ...
+    unfold, fold
+        From an activation and the number of samples to (sample, person, feature, time, joint), and
+        back. By default activations (row, feature, time, joint) and (row, feature, time) are
+        understood, whose rows are samples or persons folded into them (row = sample * M + person);
+        an image's rows take the place of time.
+    axis_names
+        Names along axes and of classes.
+    linear_head
+        From a layer's name to (weight, bias) of the linear head behind its global average, or None.
+    skeleton
+        The key-point layout, where there is one; pictures need it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        input_dims: Sequence[str] = (),
+        unfold: Unfold | None = None,
+        fold: Callable[[Tensor], Tensor] | None = None,
+        axis_names: Mapping[str, Sequence[str]] | None = None,
+        linear_head: Callable[[str], tuple[Tensor, Tensor] | None] | None = None,
+        skeleton: Skeleton | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.skeleton = skeleton
+        self.input_dims = tuple(input_dims)
+        self.axis_names: dict[str, Sequence[str]] = dict(axis_names or {})
+        if skeleton is not None:
+            self.axis_names.setdefault("joint", skeleton.joints)
+        self._unfold, self._fold, self._head = unfold, fold, linear_head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the network's logits."""
+        return self.model(x)
+
+    def get_layer(self, layer: str) -> nn.Module:
+        """Return a submodule by its path."""
+        try:
+            return self.model.get_submodule(layer)
+        except AttributeError as error:
+            known = [name for name, _ in self.model.named_modules() if name]
+            raise ValueError(
+                f"Expected a layer of {', '.join(known[:20])} (got {layer!r})"
+            ) from error
+
+    def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:
+        """View an activation as (sample, person, feature, time, joint)."""
+        if self._unfold is not None:
+            return self._unfold(activation, samples)
+        if activation.ndim not in (3, 4) or len(activation) % samples:
+            raise ValueError(
+                f"layer {layer!r}: expected an activation (row, feature, time[, joint]) whose rows "
+                f"are {samples} samples or their persons, or an Adapter with `unfold` "
+                f"(got {tuple(activation.shape)})"
+            )
+        maps = activation.reshape(samples, -1, *activation.shape[1:])
+        return maps if activation.ndim == 4 else maps.unsqueeze(-1)
+
+    def fold(self, layer: str, maps: Tensor) -> Tensor:
+        """Undo `unfold`, up to a last axis of one joint."""
+        if self._fold is not None:
+            return self._fold(maps)
+        if self._unfold is not None:
+            raise ValueError(f"layer {layer!r}: expected an Adapter with `fold` beside `unfold`")
+        return maps.flatten(0, 1)
+
+    def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:
+        """Return the centres of `cells` equal stretches of the window."""
+        return (np.arange(cells) + 0.5) * frames / cells - 0.5
+
+    def linear_head(self, layer: str) -> tuple[Tensor, Tensor] | None:
+        """Return (weight, bias) of the linear head behind a layer's global average, if known."""
+        return self._head(layer) if self._head else None
+
+
+def adapted(model: nn.Module, x: Tensor) -> ExplainableModel:
+    """Return the network where it is an `ExplainableModel`, else one that reads its modules."""
+    if isinstance(model, Adapter) and not model.input_dims:
+        named = copy.copy(model)
+        named.input_dims = _default_dims(x)
+        return named
+    if isinstance(model, ExplainableModel):
+        return model
+    return Adapter(model, _default_dims(x))
+
+
+def map_axes(at: ExplainableModel, x: Tensor) -> tuple[int, int | None, int | None]:
+    """Return which of the input's axes a map's time, joint and person follow.
+
+    By their names; an input that names no time is an image or a series, (sample, channel, rows[,
+    columns]), whose last axes they are.
+    """
+    dims = at.input_dims
+    if "time" in dims:
+        joint, person = (dims.index(d) if d in dims else None for d in ("joint", "person"))
+        return dims.index("time"), joint, person
+    if x.ndim not in (3, 4):
+        raise ValueError(f"Expected an Adapter whose input_dims name 'time' (got {dims})")
+    return 2, (3 if x.ndim == 4 else None), None
+
+
+def _default_dims(x: Tensor) -> tuple[str, ...]:
+    return DIMS if x.ndim == len(DIMS) else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))

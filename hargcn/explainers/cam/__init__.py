@@ -1,0 +1,1 @@
+"""Class activation maps: a file per family, each method its rule and little more."""

@@ -1,0 +1,230 @@
+"""Shap-CAM: Shapley values of a feature map's cells.
+
+[Z]: Zheng et al. 2022, Shap-CAM: Visual Explanations for CNNs based on Shapley Value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from hargcn.explainers.adapter import ExplainableModel
+from hargcn.explainers.cam.base import (
+    CAM_DIMS,
+    Utility,
+    class_scores,
+)
+from hargcn.explainers.cam.gradient_free import GradientFreeCAM
+from hargcn.explainers.shapley import EXACT, ShapleyValues, exact, sampled
+from hargcn.explainers.tail import tail
+
+Players = Literal["cells", "joints", "joints-time", "parts"]
+_NUMBERS = 8_000_000  # per chunk of orders
+
+
+class ShapCAM(GradientFreeCAM):
+    """Shapley values of cells: absent ones take their feature map's mean ([Z] 4-7).
+
+    All persons' cells are players of one game, whose worth is the score; the values of a sample add
+    up to the score of the whole map minus that of the means alone. A group of cells shares its
+    value equally. Up to 12 players are exact; more are sampled, and the variable `standard_error`
+    says how well. At a layer followed by a global average and a linear head, the worth of a growing
+    coalition is a cumulative sum; elsewhere every coalition runs through the tail of the network.
+
+    Parameters
+    ----------
+    layers, utility, relu
+        See `hargcn.explainers.cam.base.ActivationMap`; the paper's score is "prob".
+    players
+        "cells" (time x joint), "joints", "joints-time" (joints in `bins` stretches of time) or
+        "parts" (of the skeleton's body).
+    permutations
+        Most orders of the players per sample.
+    tolerance
+        Stop once no player's standard error is larger, in units of the score.
+    antithetic
+        Follow each order by its reverse.
+    bins
+        Stretches of time of "joints-time".
+    seed
+        Of the orders; every sample sees the same.
+    batch
+        Coalitions per run of the tail.
+    """
+
+    name: ClassVar[str] = "shapcam"
+    default_utility: ClassVar[Utility] = "prob"
+
+    def __init__(
+        self,
+        layers: str | Sequence[str],
+        players: Players = "cells",
+        permutations: int = 10_000,
+        tolerance: float | None = None,
+        antithetic: bool = True,
+        utility: str | None = None,
+        relu: bool = False,
+        bins: int = 4,
+        seed: int = 1234,
+        batch: int = 64,
+    ) -> None:
+        super().__init__(layers, utility, relu)
+        if players not in get_args(Players):
+            raise ValueError(
+                f"Expected players of {', '.join(get_args(Players))} (got {players!r})"
+            )
+        if permutations < 4 or bins < 1 or batch < 1:
+            raise ValueError(
+                f"Expected at least 4 permutations, 1 bin and a batch of 1 "
+                f"(got {permutations}, {bins}, {batch})"
+            )
+        self.players = players
+        self.permutations = permutations
+        self.tolerance = tolerance
+        self.antithetic = antithetic
+        self.bins = bins
+        self.seed = seed
+        self.batch = batch
+
+    def maps(
+        self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return the players' values on their cells, with standard errors and permutations."""
+        with _games(model, at, layer, x, target, self) as (groups, games):
+            found = [self._play(game, int(groups.max()) + 1) for game in games]
+        groups = groups.cpu()  # as the players' values are
+        sizes = torch.bincount(groups.flatten()).double()
+        values, errors = (
+            torch.stack([getattr(one, name) / sizes for one in found])[:, groups].to(x)
+            for name in ("values", "errors")
+        )
+        kept = {
+            "standard_error": (CAM_DIMS, errors.permute(0, 2, 3, 1)),
+            "permutations": torch.tensor([one.orders for one in found]),
+        }
+        return values, kept
+
+    def _play(self, game: _Game, players: int) -> ShapleyValues:
+        if players <= EXACT:
+            return exact(game.worth, players)
+        return sampled(
+            game.along,
+            players,
+            self.permutations,
+            self.tolerance,
+            self.antithetic,
+            torch.Generator().manual_seed(self.seed),
+            max(4, min(1000, _NUMBERS // (players * game.width))),
+        )
+
+
+@dataclass(frozen=True)
+class _Game:
+    """One sample's game: worths of coalitions, and along growing ones.
+
+    `width` is how many numbers one coalition takes.
+    """
+
+    worth: Callable[[Tensor], Tensor]
+    along: Callable[[Tensor], Tensor]
+    width: int
+
+
+@contextmanager
+def _games(
+    model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor, wanted: ShapCAM
+) -> Iterator[tuple[Tensor, Iterator[_Game]]]:
+    """Yield each cell's player (person, time, joint) and every sample's game."""
+    head = at.linear_head(layer)
+    with tail(model, at, layer, x) as (raw, run):
+        maps = at.unfold(layer, raw, len(x))
+        groups = _groups(at, layer, maps, wanted)
+        mean = maps.mean(dim=(3, 4), keepdim=True)
+
+        def linear(i: int) -> _Game:
+            assert head is not None
+            own = (maps[i] - mean[i]).transpose(0, 1).flatten(1) @ _members(groups, maps)
+            steps = own.T @ head[0].T / groups.numel()
+            start = mean[i].mean(dim=0).flatten() @ head[0].T + head[1]
+            return _linear_game(steps, start, int(target[i]), wanted.utility)
+
+        def behind(i: int) -> _Game:
+            def worth(coalitions: Tensor) -> Tensor:
+                found = []
+                for part in coalitions.to(x.device).split(wanted.batch):
+                    present = part[:, groups].unsqueeze(2)
+                    rows = torch.full((len(part),), i, device=x.device)
+                    shown = torch.where(present, maps[i], mean[i])
+                    logits = run(at.fold(layer, shown), rows)
+                    found.append(class_scores(logits, wanted.utility)[:, target[i]])
+                return torch.cat(found)
+
+            return _Game(worth, lambda order: _prefixes(worth, order), groups.numel())
+
+        yield groups, (map(behind, range(len(x))) if head is None else map(linear, range(len(x))))
+
+
+def _linear_game(steps: Tensor, start: Tensor, target: int, utility: str) -> _Game:
+    """Return the game whose logits are `start` plus the present players' `steps`."""
+
+    def score(logits: Tensor) -> Tensor:
+        return class_scores(logits.flatten(0, -2), utility)[:, target].view(logits.shape[:-1])
+
+    def worth(coalitions: Tensor) -> Tensor:
+        return score(start + coalitions.to(steps) @ steps)
+
+    def along(order: Tensor) -> Tensor:
+        grown = start + steps[order.to(steps.device)].cumsum(dim=1)
+        return score(torch.cat([start.expand(len(order), 1, -1), grown], dim=1))
+
+    return _Game(worth, along, steps.shape[1])
+
+
+def _prefixes(worth: Callable[[Tensor], Tensor], order: Tensor) -> Tensor:
+    """Worths (B, players + 1) of the growing coalitions of orders (B, players)."""
+    players = order.shape[1]
+    place = order.argsort(dim=1)
+    present = place[:, None] < torch.arange(players + 1)[None, :, None]
+    return worth(present.flatten(0, 1)).view(len(order), players + 1)
+
+
+def _members(groups: Tensor, like: Tensor) -> Tensor:
+    """Return (cells, players), 1 where the cell is the player's."""
+    return nn.functional.one_hot(groups.flatten()).to(like)
+
+
+def _groups(at: ExplainableModel, layer: str, maps: Tensor, wanted: ShapCAM) -> Tensor:
+    """Return each cell's player (person, time, joint)."""
+    persons, _, cells, joints = maps.shape[1:]
+    time, joint = torch.arange(cells), torch.arange(joints)
+    if wanted.players == "cells":
+        own = time[:, None] * joints + joint
+    elif wanted.players == "joints":
+        own = joint.expand(cells, joints)
+    elif wanted.players == "joints-time":
+        bins = min(wanted.bins, cells)
+        own = (time * bins // cells)[:, None] * joints + joint
+    else:
+        own = _parts(at, layer, joints).expand(cells, joints)
+    each = int(own.max()) + 1
+    groups = torch.arange(persons)[:, None, None] * each + own
+    return groups.to(maps.device)
+
+
+def _parts(at: ExplainableModel, layer: str, joints: int) -> Tensor:
+    """Return the body part of each joint."""
+    skeleton = getattr(at, "skeleton", None)
+    if skeleton is None or skeleton.n_joints != joints:
+        raise ValueError(
+            f"layer {layer!r}: expected a model with a skeleton of {joints} joints for the players "
+            f"'parts' (got {None if skeleton is None else skeleton.name})"
+        )
+    part_of = torch.empty(joints, dtype=torch.long)
+    for number, members in enumerate(skeleton.parts.values()):
+        part_of[list(members)] = number
+    return part_of

@@ -1,0 +1,313 @@
+"""The plan of a network: which operations depend on its input, and what each of them needs.
+
+Made from three runs on two samples, together and each alone: an operation without a rule, a path
+that depends on the values, and a network that mixes the samples of a batch are all noticed here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from hargcn.explainers.deepshap.alignment import find_layout
+from hargcn.explainers.deepshap.decompositions import scale_and_shift
+from hargcn.explainers.deepshap.operations import (
+    METADATA,
+    STOPS,
+    choose_rule,
+    drops_out,
+    functional,
+    name_of,
+)
+from hargcn.explainers.deepshap.rules import Operation, Step
+from hargcn.explainers.deepshap.trace import Trace, tensors
+
+FOLDABLE = ("conv1d", "conv2d", "conv3d", "linear")
+
+
+@dataclass
+class Plan:
+    """The steps of a network and what it costs.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Every call of a torch function, in order.
+    overwrites_input : bool
+        Whether the network changes its input in place.
+    bytes : int
+        Memory one background row keeps until its backward passes are done (an upper estimate).
+    largest : int
+        Bytes of the largest tensor of one row.
+    """
+
+    steps: list[Step]
+    overwrites_input: bool
+    bytes: int
+    largest: int
+
+
+def make_plan(network: Callable[[Tensor], Tensor], model: nn.Module, rows: Tensor) -> Plan:
+    """Plan a network from its runs on two inputs.
+
+    Parameters
+    ----------
+    network : callable
+        What to explain: calls the model.
+    model : nn.Module
+        Gives the names of modules; its parameters must be constant (`hooks.undisturbed`).
+    rows : Tensor of shape (2, ...)
+        Two different inputs.
+
+    Raises
+    ------
+    ValueError
+        For an operation without a rule, or a network that mixes samples or branches on values.
+    """
+    planning = Planning()
+    with named(model, planning.path), torch.enable_grad(), planning:
+        planning.run(network, rows)
+    planning.fold()
+    alone = [Values(planning.steps), Values(planning.steps)]
+    for row, run in zip(rows.split(1), alone, strict=True):
+        own = row.clone()
+        with torch.no_grad(), run:
+            network(own)
+        run.end()
+    for index, step in enumerate(planning.steps):
+        both = planning.values.get(index, ([], [], []))
+        parts = [run.values.get(index, ([], [], [])) for run in alone]
+        found = [
+            [find_layout(*three, step.where) for three in zip(b, first, second, strict=True)]
+            for b, first, second in zip(both, *parts, strict=True)
+        ]
+        step.layouts, step.output_layouts, step.guard_layouts = found
+    return planning.plan()
+
+
+@contextmanager
+def named(model: nn.Module, path: list[str]) -> Iterator[None]:
+    """Keep ``path`` the stack of modules whose forward is running."""
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda *_: path.append(name)
+
+    def leave(*_: object) -> None:
+        path.pop()
+
+    handles = []
+    try:
+        for name, module in model.named_modules():
+            handles.append(module.register_forward_pre_hook(enter(name)))
+            handles.append(module.register_forward_hook(leave, always_call=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        path.clear()
+
+
+Values3 = tuple[list[Tensor], list[Tensor], list[Tensor]]
+"""Arguments, results and guards of a step."""
+
+
+class Values(Trace):
+    """A run that keeps arguments, results and guards of the steps that need a layout."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        super().__init__(steps)
+        self.values: dict[int, Values3] = {}
+
+    def note(self, index: int, op: Operation) -> None:
+        """Keep one operation."""
+        copies = [[t.clone() for t in values] for values in (op.background, op.outputs)]
+        self.values[index] = (copies[0], copies[1], [])
+
+    def end(self) -> None:
+        """Check the end and add the guards."""
+        super().end()
+        for index, values in self.guards.items():
+            if self.steps[index].guards:
+                arguments, results, _ = self.values.get(index, ([], [], []))
+                self.values[index] = (arguments, results, values)
+
+
+class Planning(TorchFunctionMode):
+    """The first run: finds out what depends on the input, and chooses a rule for each such call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self.values: dict[int, Values3] = {}
+        self.path: list[str] = []
+        # By id, and thereby kept alive: an id or an address then stands for one tensor only.
+        self.dependent: dict[int, Tensor] = {}
+        self.derived: dict[int, Tensor] = {}
+        self.users: dict[int, list[Step]] = {}
+        self.overwritten: set[int] = set()
+        self.input = 0
+        self.uses: Counter[int] = Counter()
+        self.convolutions: dict[int, Step] = {}
+        self.norms: list[tuple[Tensor, Step, tuple[Tensor, Tensor]]] = []
+
+    def run(self, network: Callable[[Tensor], Tensor], rows: Tensor) -> None:
+        """Run the network once."""
+        with torch._C.DisableTorchFunction():
+            leaf = rows.detach().clone().requires_grad_()
+            x = leaf.clone()
+            self.input = x.untyped_storage().data_ptr()
+            self.dependent[id(x)] = x
+        out = network(x)
+        with torch._C.DisableTorchFunction():
+            self._origin(Step("the output"), [out])
+            if not out.requires_grad:
+                raise ValueError("the output does not depend on the input by any gradient")
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Plan and carry out one call; named and called by torch."""
+        kwargs = kwargs or {}
+        step = Step(name_of(func), self.path[-1] if self.path else "")
+        self.steps.append(step)
+        leaves, _ = tree_flatten((args, kwargs))
+        if step.name not in METADATA:
+            self.uses.update(id(leaf) for leaf in leaves if isinstance(leaf, Tensor))
+        inputs = [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        step.slots = tuple(i for i, leaf in inputs if leaf.requires_grad)
+        derived = tuple(i for i, leaf in inputs if id(leaf) in self.derived)
+        if step.name in METADATA or not (step.slots or derived):
+            step.slots = ()
+            return func(*args, **kwargs)
+        self._origin(step, [leaves[i] for i in step.slots])
+        _, base, inplace = functional(func, step.name)
+        if drops_out(base, args, kwargs):
+            raise ValueError(f"{step.where}: expected no dropout in evaluation (got it at work)")
+        known = True
+        if step.slots:
+            step.guards = derived
+            known = choose_rule(step, func, base, kwargs)
+        if step.body is not None:
+            return self._spell_out(step, func, args, kwargs)
+        target = None
+        if inplace or kwargs.get("inplace"):
+            target = args[0] if args else kwargs.get("input")
+        before = self._before(step, leaves, target)
+        out = func(*args, **kwargs)
+        if step.rule is not None and target is None and torch.is_grad_enabled():
+            out = tree_map(_differentiable, out)
+        results = tensors(out) if target is None else [target]
+        step.reads = not results
+        if not known and base not in STOPS and any(t.is_floating_point() for t in results):
+            raise ValueError(
+                f"{step.where}: no rule for it (add one with explainers.register_rule)"
+            )
+        self._after(step, before, results, target)
+        if step.name in FOLDABLE and step.rule is None and _per_channel(args, out):
+            self.convolutions[id(out)] = step
+        return out
+
+    def _before(self, step: Step, leaves: list[Any], target: Tensor | None) -> Values3:
+        """Copy the arguments of a step, and note what it keeps and overwrites."""
+        if target is not None:
+            step.overwritten = True
+            self._overwrite(target)
+        operands = [leaves[i] for i in step.slots] if step.rule else []
+        if target is None:
+            self._used(step, operands)
+        guards = [leaves[i].detach().clone() for i in step.guards]
+        return [x.detach().clone() for x in operands], [], guards
+
+    def _after(
+        self, step: Step, before: Values3, results: list[Tensor], target: Tensor | None
+    ) -> None:
+        """Copy the results of a step, and remember which tensors depend on the input."""
+        if step.rule is not None and target is None:
+            self._used(step, results)
+        if step.rule is not None or step.guards:
+            after = [t.detach().clone() for t in results] if step.rule else []
+            self.values[len(self.steps) - 1] = (before[0], after, before[2])
+        for result in results:
+            kind = self.dependent if result.requires_grad else self.derived
+            kind[id(result)] = result
+            if result._base is not None and result._base.requires_grad:
+                self.dependent[id(result._base)] = result._base
+
+    def _spell_out(self, step: Step, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run the body of an operation, and note a batch norm that a convolution may take over."""
+        assert step.body is not None
+        step.guards = ()
+        index = len(self.steps)
+        if (
+            func is F.batch_norm
+            and len(args) > 2
+            and id(args[0]) in self.convolutions
+            and args[1] is not None
+        ):
+            given = {k: kwargs.get(k) for k in ("weight", "bias")}
+            norm = scale_and_shift(args[1], args[2], **given, eps=kwargs.get("eps", 1e-5))
+            self.norms.append((args[0], step, norm))
+        with self:
+            out = step.body(*args, **kwargs)
+        step.children = len(self.steps) - index
+        return out
+
+    def fold(self) -> None:
+        """Let convolutions do the work of the batch norms that are their only users."""
+        for x, norm, values in self.norms:
+            # The body of the batch norm is a use as well.
+            if self.uses[id(x)] == 2:
+                self.convolutions[id(x)].folded = values
+                norm.skipped = True
+
+    def _origin(self, step: Step, values: list[Tensor]) -> None:
+        """Check that every tensor with a gradient came from a call that was seen."""
+        for value in values:
+            if value.requires_grad and id(value) not in self.dependent:
+                raise ValueError(
+                    f"{step.where}: expected arguments made by torch functions of the input (got "
+                    f"one of '{type(value.grad_fn).__name__}', which interception cannot see)"
+                )
+
+    def _used(self, step: Step, values: list[Tensor]) -> None:
+        """Note which memory a ruled step keeps."""
+        for value in values:
+            self.users.setdefault(value.untyped_storage().data_ptr(), []).append(step)
+
+    def _overwrite(self, target: Tensor) -> None:
+        """Let the earlier steps that keep this memory copy it."""
+        address = target.untyped_storage().data_ptr()
+        self.overwritten.add(address)
+        for step in self.users.pop(address, []):
+            step.overwritten = True
+
+    def plan(self) -> Plan:
+        """Give the finished plan; two rows were run."""
+        sizes = {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() // 2
+            for t in itertools.chain(self.dependent.values(), self.derived.values())
+        }
+        largest = max(sizes.values())
+        return Plan(self.steps, self.input in self.overwritten, sum(sizes.values()), largest)
+
+
+def _differentiable(value: Any) -> Any:
+    """Let a result with a rule depend on the input even if torch knows no derivative."""
+    if isinstance(value, Tensor) and value.is_floating_point() and not value.requires_grad:
+        return value.detach().requires_grad_().clone()
+    return value
+
+
+def _per_channel(args: tuple[Any, ...], out: Tensor) -> bool:
+    """Tell whether a convolution's channels are where a batch norm looks for them."""
+    return len(args) > 1 and args[1].shape[0] == out.shape[1]

@@ -1,0 +1,146 @@
+"""Rules of functions of one input: the slope of the secant from background to sample.
+
+Sources: Shrikumar et al. 2017, DeepLIFT, section 3.5.1 (rescale rule); Lundberg and Lee 2017.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hargcn.explainers.deepshap.rules import Operation, register_rule
+
+# Elements per step of the hot loop: its passes then meet their data in the cache.
+BLOCK = 1 << 18
+
+
+def reduce_to(grad: Tensor, like: Tensor) -> Tensor:
+    """Sum a tensor over the axes along which ``like`` was broadcast."""
+    return grad if grad.shape == like.shape else grad.sum_to_size(like.shape)
+
+
+def gradient(op: Operation, operands: Sequence[Tensor], grad: Tensor) -> list[Tensor]:
+    """Vector-Jacobian product of the operation at ``operands``."""
+    with torch.enable_grad():
+        points = [x.detach().requires_grad_() for x in operands]
+        y = op.call(*points)
+        y = y if isinstance(y, Tensor) else y[0]
+        if not y.requires_grad:
+            return [torch.zeros_like(x) for x in operands]
+        found = torch.autograd.grad(y, points, grad, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(operands, found, strict=True)]
+
+
+def slope(op: Operation, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+    """Give (y - y0) / (x - x0), and the gradient at x0 where the difference is float noise."""
+    dx = x - x0
+    noise = 16 * torch.finfo(dx.dtype).eps * torch.maximum(x.abs(), x0.abs())
+    flat = dx.abs() <= noise
+    secant = (y - y0) / dx
+    if not bool(flat.any()):
+        return secant
+    (tangent,) = gradient(op, [x0], torch.ones_like(y0))
+    # An infinite tangent (sqrt at 0) is no answer: the secant, or 0 where nothing changes.
+    tangent = torch.where(tangent.isfinite(), tangent, torch.where(dx == 0, 0.0, secant))
+    return torch.where(flat, tangent, secant)
+
+
+def rescale(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Rule of any function of one input, element by element (DeepLIFT's rescale rule)."""
+    y, y0 = op.results[0], op.outputs[0]
+    x, x0 = op.inputs[0].expand_as(y0), op.background[0].expand_as(y0)
+    return [reduce_to(grad * slope(op, x, x0, y, y0), op.background[0])]
+
+
+def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """`rescale` for activations, of bounded slope and curvature: the hot loop of DeepSHAP.
+
+    Float noise is here that of the whole map (its root mean square), not of each element.
+    """
+    x0, y0, layout = op.background[0], op.outputs[0], op.step.layouts[0]
+    noise = torch.finfo(x0.dtype).eps * float(op.sample[0][0].square().mean().sqrt())
+    if layout.axis is None or layout.outer > 1 or x0.shape != y0.shape or x0.is_cuda:
+        (x,), y = op.inputs, op.results[0]
+        return [_secant(op, x, x0, y, y0, grad, noise, torch.empty_like(x0), torch.empty_like(x0))]
+    result = torch.empty_like(x0)  # in memory as x0 is, be it channels last
+    grad = grad if grad.stride() == x0.stride() else torch.empty_like(x0).copy_(grad)
+    x, y = (layout.rows(t[0], 1) for t in op.sample)
+    rows = [layout.rows(t, op.n) for t in (x0, y0, grad, result)]
+    size = max(1, BLOCK // x.numel())
+    space = torch.empty_like(rows[3][:size])
+    for start in range(0, op.n, size):
+        x0, y0, grad, out = (t[start : start + size] for t in rows)
+        _secant(op, x, x0, y, y0, grad, noise, out, space[: len(out)])
+    return [result]
+
+
+def _secant(
+    op: Operation,
+    x: Tensor,
+    x0: Tensor,
+    y: Tensor,
+    y0: Tensor,
+    grad: Tensor,
+    noise: float,
+    out: Tensor,
+    dx: Tensor,
+) -> Tensor:
+    """Write grad * (y - y0) / (x - x0) to ``out`` in as few passes as possible.
+
+    Differences below the noise become 0, whose quotient is not finite: one sum tells if there are
+    any, and only then is the gradient computed.
+    """
+    torch.sub(x, x0, out=dx)
+    torch.ops.aten.hardshrink(dx, noise, out=dx)
+    torch.sub(y, y0, out=out).div_(dx).mul_(grad)
+    if not math.isfinite(float(out.sum())):
+        flat = dx == 0
+        if int(flat.sum()) > flat.numel() // 64:
+            out.copy_(torch.where(flat, gradient(op, [x0], grad)[0], out))
+        else:
+            place = flat.nonzero(as_tuple=True)
+            out[place] = gradient(op, [x0[place]], grad[place])[0]
+    return out
+
+
+def square(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Secant slope x + x0."""
+    return [grad * (op.inputs[0] + op.background[0])]
+
+
+def reciprocal(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Secant slope -1 / (x * x0)."""
+    return [-grad * op.results[0] * op.outputs[0]]
+
+
+def sqrt(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Secant slope 1 / (y + y0); no slope where both are 0."""
+    total = op.results[0] + op.outputs[0]
+    return [grad * torch.where(total == 0, 0.0, 1 / total)]
+
+
+def rsqrt(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Secant slope -(y * y0)^2 / (y + y0)."""
+    y, y0 = op.results[0], op.outputs[0]
+    return [-grad * (y * y0) ** 2 / (y + y0)]
+
+
+_SMOOTH = """
+relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh
+softplus logsigmoid log_sigmoid softsign softshrink hardshrink tanhshrink threshold rrelu expit
+sin cos abs absolute atan arctan erf
+"""
+_OTHERS = """
+exp exp2 expm1 log log2 log10 log1p tan sinh cosh asin acos arcsin arccos asinh acosh atanh arcsinh
+arccosh arctanh erfc erfinv lgamma digamma sign floor ceil round trunc frac rpow prelu
+clamp clip clamp_min clamp_max nan_to_num sinc logit
+"""
+register_rule(*_SMOOTH.split(), arity=1)(rescale_smooth)
+register_rule(*_OTHERS.split(), arity=1)(rescale)
+register_rule("square", arity=1)(square)
+register_rule("sqrt", arity=1)(sqrt)
+register_rule("rsqrt", arity=1)(rsqrt)
+register_rule("reciprocal", arity=1)(reciprocal)

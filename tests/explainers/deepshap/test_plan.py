@@ -1,0 +1,89 @@
+"""Plans of networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fixtures.foreign_networks import Expression, foreign
+from torch import Tensor, nn
+
+from hargcn.explainers.deepshap.alignment import Layout
+from hargcn.explainers.deepshap.plan import Plan, make_plan
+from hargcn.explainers.deepshap.rules_unary import rescale_smooth
+from hargcn.explainers.hooks import undisturbed
+
+
+def plan_of(model: nn.Module, *shape: int) -> Plan:
+    rows = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    with undisturbed(model):
+        return make_plan(model, model, rows)
+
+
+def test_knows_rules_modules_and_places():
+    plan = plan_of(nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.SiLU(), nn.Linear(3, 2))), 4)
+    ruled = [step for step in plan.steps if step.rule]
+    assert [(step.name, step.path) for step in ruled] == [("silu", "1.0")]
+    assert ruled[0].rule is rescale_smooth
+    assert ruled[0].layouts == ruled[0].output_layouts == [Layout(-2)]
+    assert not plan.overwrites_input
+    # Input, its copy, two hidden layers and the output, in float32.
+    assert plan.largest == 4 * 4
+    assert plan.bytes == 4 * (4 + 3 + 3 + 2)
+
+
+def test_persons_in_front_of_the_samples_are_found():
+    model, shape = foreign("folded")
+    steps = [step for step in plan_of(model, *shape).steps if step.name == "silu"]
+    assert steps[0].layouts == [Layout(-3, 2, 1)]
+
+
+def test_persons_behind_the_samples_are_found():
+    def folded(x: Tensor) -> Tensor:
+        rows = torch.tanh(x.transpose(1, 2).flatten(0, 1))
+        return rows.reshape(len(x), -1)
+
+    steps = [step for step in plan_of(Expression(folded), 4, 3).steps if step.rule]
+    assert steps[0].layouts == [Layout(-2, 1, 3)]
+
+
+def test_convolutions_take_over_their_batch_norms():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3)
+
+        def forward(self, x):
+            y = self.conv(x)
+            return (self.norm(y) + (y if self.shared else 0)).mean(2)
+
+    model = Shared()
+    for model.shared in (False, True):
+        steps = {step.name: step for step in plan_of(model, 2, 5).steps if step.path}
+        assert (steps["conv1d"].folded is None) is model.shared
+        assert steps["batch_norm"].skipped is not model.shared
+
+
+def test_what_is_overwritten_is_copied():
+    def relu_in_place(x: Tensor) -> Tensor:
+        y = torch.sigmoid(x)
+        z = y.tanh()
+        y += 1
+        return (y * z).sin_()
+
+    plan = plan_of(Expression(relu_in_place), 3)
+    copied = {step.name: step.overwritten for step in plan.steps if step.rule}
+    assert copied == {"sigmoid": True, "tanh": True, "mul": True, "sin_": True}
+    assert plan_of(Expression(lambda x: x.relu_()), 3).overwrites_input
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (lambda x: x.relu().cumprod(1), "'cumprod' in module 'the model itself': no rule"),
+        (lambda x: torch.addcdiv(x, x, x), "'addcdiv' .* no rule"),
+        (lambda x: x.clamp(x.mean(1, keepdim=True)), "at most 1 arguments .*got 2"),
+    ],
+)  # fmt: skip
+def test_unknown_operations_are_refused(formula, message):
+    with pytest.raises(ValueError, match=message):
+        plan_of(Expression(formula), 3)

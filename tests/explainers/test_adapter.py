@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from fixtures.foreign_cnn import branches, image
+from fixtures.small_model import ours
+from torch import nn
+
+from hargcn.explainers.adapter import Adapter, adapted, map_axes
+from hargcn.explanation import DIMS
+
+
+def test_our_networks_answer_for_themselves_and_others_are_adapted():
+    model, x = ours(), branches()
+    assert adapted(model, x) is model
+    plain = nn.Sequential(nn.Conv2d(3, 2, 1))
+    assert adapted(plain, image()).input_dims == ("sample", "axis1", "axis2", "axis3")
+    assert adapted(plain, x).input_dims == DIMS
+
+
+def test_an_adapter_without_names_takes_each_inputs_and_keeps_none():
+    adapter = Adapter(nn.Flatten())
+    assert adapted(adapter, image()).input_dims == ("sample", "axis1", "axis2", "axis3")
+    assert adapted(adapter, torch.zeros(2, 3, 4)).input_dims == ("sample", "axis1", "axis2")
+    assert adapter.input_dims == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "unfolded"),
+    [((4, 5, 6, 7), (2, 2, 5, 6, 7)), ((4, 5, 6), (2, 2, 5, 6, 1))],
+)
+def test_an_adapter_unfolds_rows_into_persons_and_back(shape, unfolded):
+    adapter, activation = Adapter(nn.Identity()), torch.arange(4 * 5 * 6 * 7.0)
+    activation = activation[: torch.Size(shape).numel()].view(shape)
+    maps = adapter.unfold("x", activation, 2)
+    assert maps.shape == unfolded
+    assert maps[1, 0].flatten().equal(activation[2].flatten())
+    assert adapter.fold("x", maps).view(shape).equal(activation)
+
+
+def test_what_an_adapter_cannot_know_it_says():
+    adapter = Adapter(nn.Sequential(nn.ReLU()))
+    with pytest.raises(ValueError, match=r"Expected a layer of 0 \(got 'nothing'\)"):
+        adapter.get_layer("nothing")
+    with pytest.raises(ValueError, match="or an Adapter with `unfold`"):
+        adapter.unfold("x", torch.zeros(4, 5), 4)
+    with pytest.raises(ValueError, match="or an Adapter with `unfold`"):
+        adapter.unfold("x", torch.zeros(5, 3, 2, 2), 4)
+    with pytest.raises(ValueError, match="with `fold` beside `unfold`"):
+        Adapter(nn.ReLU(), unfold=lambda a, _: a).fold("x", torch.zeros(1))
+
+
+def test_maps_follow_named_axes_or_the_last_ones():
+    assert map_axes(ours(), branches()) == (3, 4, 5)
+    assert map_axes(adapted(nn.ReLU(), image()), image()) == (2, 3, None)
+    series = torch.zeros(2, 3, 9)
+    assert map_axes(adapted(nn.ReLU(), series), series) == (2, None, None)
+    table = torch.zeros(2, 3)
+    with pytest.raises(ValueError, match="whose input_dims name 'time'"):
+        map_axes(adapted(nn.ReLU(), table), table)

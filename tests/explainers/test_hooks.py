@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from fixtures.cut_networks import CASES, NETWORKS
+from fixtures.foreign_cnn import adapted_cnn, image
+from fixtures.small_model import half_trained, ours, traces
+from torch import nn
+
+from hargcn.explainers.adapter import adapted
+from hargcn.explainers.hooks import record, undisturbed
+
+
+def test_undisturbed_restores_each_flag_also_after_an_exception():
+    model = half_trained(copy.deepcopy(ours()))
+    before = traces(model)
+
+    def fail():
+        with undisturbed(model):
+            assert not any(m.training for m in model.modules())
+            assert not any(p.requires_grad for p in model.parameters())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert traces(model) == before
+
+
+@pytest.mark.parametrize(("name", "layer"), CASES)
+def test_recording_changes_neither_the_logits_nor_the_network(name, layer):
+    build, inputs, _ = NETWORKS[name]
+    model, x = build(), inputs()
+    expected = model(x).detach()
+    model = half_trained(copy.deepcopy(model))
+    before, state = traces(model), copy.deepcopy(model.state_dict())
+    at = adapted(model, x)
+    for grad in (True, False):
+        with record(model, at, [layer], grad=grad) as seen:
+            logits = model(x)
+        assert seen[layer].requires_grad is grad
+        torch.testing.assert_close(logits.detach(), expected)
+    assert traces(model) == before
+    assert all(value.equal(state[key]) for key, value in model.state_dict().items())
+
+
+def test_record_keeps_what_an_operation_in_place_would_overwrite():
+    model, x = adapted_cnn(), image()
+    with record(model, adapted(model, x), ["features.1", "features.2"]) as seen:
+        model(x)
+    assert seen["features.1"].min() < 0
+    assert seen["features.2"].equal(seen["features.1"].clamp(min=0))
+
+
+def test_record_is_gone_after_an_exception_and_filled_anew_by_each_pass():
+    model, x = adapted_cnn(), image()
+    before = traces(model)
+
+    def fail():
+        with record(model, model, ["features"]):
+            model(x[:, :1])
+
+    with pytest.raises(RuntimeError, match="channels"):
+        fail()
+    assert traces(model) == before
+    with record(model, model, ["features"], grad=False) as seen:
+        model(x)
+        first = seen["features"]
+        model(x[:1])
+    assert len(first) == len(x)
+    assert len(seen["features"]) == 1
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+def test_a_layer_must_return_one_tensor():
+    model = nn.Sequential(Pair(), nn.Identity())
+
+    def look():
+        with record(model, adapted(model, image()), ["0"]):
+            model(image())
+
+    with pytest.raises(TypeError, match="layer '0': expected one tensor \\(got tuple\\)"):
+        look()
