@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from hargcn import Explanation, Windows, load_model
-from hargcn.agreement import correlate, correlation_layers
 from hargcn.allocator import keep_freed_memory
+from hargcn.analysis.agreement import correlate, correlation_layers
+from hargcn.analysis.ranking import write_csv
 from hargcn.explainers import DeepSHAP, GradCAM
 from hargcn.explainers.deepshap.background import choose
 from hargcn.jobs import explain_windows, explained
@@ -21,7 +22,6 @@ from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.run import Run
 from hargcn.perturbation import parse_edit
 from hargcn.plots import plot_correlation, plot_curves, plot_ranking, plot_strip, save_figure
-from hargcn.ranking import write_csv
 
 ACTIONS = ("wave", "squat", "lunge")
 LAST = "main.1"

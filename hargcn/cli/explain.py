@@ -274,9 +274,9 @@ def _inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> Any:
 
 def _convergence(explanation: Path, out: Path) -> None:
     from hargcn import Explanation
+    from hargcn.analysis.ranking import convergence
     from hargcn.explainers.deepshap.background import by_size
     from hargcn.plots import plot_convergence, save_figure
-    from hargcn.ranking import convergence
 
     fig, _ = plot_convergence(convergence(by_size(Explanation.open(explanation))))
     save_figure(fig, out)

@@ -58,10 +58,10 @@ def correlate(
 
     Example: hargcn correlate shap.h5 gradcam.h5 --between methods --out agreement.csv
     """
-    from hargcn.agreement import agreement
-    from hargcn.agreement import correlate as between_layers
+    from hargcn.analysis.agreement import agreement
+    from hargcn.analysis.agreement import correlate as between_layers
+    from hargcn.analysis.ranking import write_csv
     from hargcn.plots import plot_agreement, plot_correlation, save_figure
-    from hargcn.ranking import write_csv
 
     one_of("between", between, ("layers", "methods"))
     writable(out, *inputs, suffix=".csv")
@@ -276,7 +276,7 @@ def _gradcams(
     model: MultiBranchSTGCN, windows: Windows, reference: str, target: str, batch: int
 ) -> Iterator[Mapping[str, Explanation]]:
     """Explain batch after batch at every layer of the table."""
-    from hargcn.agreement import correlation_layers
+    from hargcn.analysis.agreement import correlation_layers
     from hargcn.explainers import GradCAM
     from hargcn.files import track
     from hargcn.jobs import explained

@@ -31,8 +31,8 @@ def rank(
 
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png
     """
+    from hargcn.analysis.ranking import Ranking
     from hargcn.plots import plot_ranking, save_figure
-    from hargcn.ranking import Ranking
 
     writable(out, *explanations)
     loaded = {name: _of_class(e, class_) for name, e in opened(explanations).items()}

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
+from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.files import replacing
-from hargcn.statistics import cluster_bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd

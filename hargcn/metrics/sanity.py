@@ -9,12 +9,12 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from hargcn.analysis.statistics import rank_correlation
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import cells, check
 from hargcn.metrics.masking import Explainer, explain
 from hargcn.metrics.run import Run
-from hargcn.statistics import rank_correlation
 
 
 def randomisation(

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 import xarray as xr
 
+from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.explainers.baselines import Random, Truth
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.masking import Explainer
 from hargcn.metrics.registry import METRICS, Case, Metric
-from hargcn.statistics import cluster_bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hargcn.analysis.ranking import Order, Ranking
 from hargcn.explanation import Explanation
 from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, method_name, wrapped
-from hargcn.ranking import Order, Ranking
 from hargcn.skeleton import Skeleton
 
 SHAP = ("shap", "shap-library")

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hargcn.analysis.ranking import joint_names
 from hargcn.explanation import Explanation
-from hargcn.plots.bodies import frame_rate, joint_map, one_sample, title
+from hargcn.plots.skeletons import frame_rate, joint_map, one_sample, title
 from hargcn.plots.style import SIGNED, STYLE, canvas, method_name, signed_bar, signed_norm, wrapped
-from hargcn.ranking import joint_names
 from hargcn.skeleton import Skeleton
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
-from hargcn.plots.bodies import Scene, View, draw_body, scene
+from hargcn.plots.skeletons import Scene, View, draw_body, scene
 from hargcn.plots.style import STYLE, canvas, signed_bar, wrapped
 
 

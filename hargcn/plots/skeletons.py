@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import TwoSlopeNorm
 
+from hargcn.analysis.ranking import class_name
 from hargcn.explanation import Explanation
 from hargcn.plots.style import SIGNED, method_name, signed_norm
-from hargcn.ranking import class_name
 from hargcn.skeleton import Skeleton
 
 View = str | tuple[float, float]

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from hargcn.agreement import agreement, correlate, correlation_layers
+from hargcn.analysis.agreement import agreement, correlate, correlation_layers
+from hargcn.analysis.ranking import write_csv
 from hargcn.explanation import Explanation
-from hargcn.ranking import write_csv
 
 LAYERS = ["J.init", "J.0.tcn", "J.0.attention", "V.init", "V.0.tcn", "V.0.attention"]
 MAIN = ["main.0.tcn", "main.1.tcn", "main.1.attention"]

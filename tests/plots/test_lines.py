@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from fixtures.fake_explanations import shap_like
 
+from hargcn.analysis.ranking import convergence
 from hargcn.plots import plot_convergence, plot_curves, plot_history
-from hargcn.ranking import convergence
 
 METHODS, SETS = ["shap", "gradcam main.1.tcn", "random"], ["important", "complement"]
 

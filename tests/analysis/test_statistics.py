@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from hargcn.statistics import cluster_bootstrap, rank_correlation
+from hargcn.analysis.statistics import cluster_bootstrap, rank_correlation
 
 FLOATS = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 2))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 
-from hargcn.grid import common_grid
+from hargcn.analysis.grid import common_grid
 
 
 def test_frames_go_to_the_coarse_cells_they_lie_nearest_to():

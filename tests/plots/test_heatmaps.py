@@ -5,7 +5,7 @@ import pytest
 from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 from matplotlib.collections import QuadMesh
 
-from hargcn.agreement import agreement, correlate
+from hargcn.analysis.agreement import agreement, correlate
 from hargcn.plots import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hargcn.analysis.grid import same_samples
+from hargcn.analysis.statistics import cluster_bootstrap, rank_correlation
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
-from hargcn.grid import same_samples
-from hargcn.statistics import cluster_bootstrap, rank_correlation
 
 Order = Literal["signed", "magnitude"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hargcn.analysis.grid import common_grid
+from hargcn.analysis.ranking import Order, class_name, sample_groups, top_k_overlap
+from hargcn.analysis.statistics import Correlation, cluster_bootstrap, rank_correlation
 from hargcn.explanation import Explanation
-from hargcn.grid import common_grid
-from hargcn.ranking import Order, class_name, sample_groups, top_k_overlap
-from hargcn.statistics import Correlation, cluster_bootstrap, rank_correlation
 
 Measure = Literal["spearman", "kendall", "overlap"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
-from hargcn.ranking import (
+from hargcn.analysis.ranking import (
     Ranking,
     class_name,
     convergence,

@@ -1,0 +1,1 @@
+"""What explanations say, read from Explanations alone: rankings, agreement, statistics."""
