@@ -6,7 +6,6 @@ a user's own layout is a YAML file of the same form.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+
+from hargcn.checks import nearest
 
 Strategy = Literal["distance", "spatial"]
 
@@ -88,7 +89,7 @@ class Skeleton:
         if joint not in self.joints:
             raise ValueError(
                 f"Expected a joint of skeleton {self.name} (got {joint!r}"
-                f"{_nearest(joint, self.joints)})"
+                f"{nearest(joint, self.joints)})"
             )
         return self.joints.index(joint)
 
@@ -142,7 +143,7 @@ class Skeleton:
             if isinstance(joint, int) and 0 <= joint < len(joints):
                 return joint
             if joint not in joints:
-                raise ValueError(f"{source}: {joint!r} is no joint{_nearest(str(joint), joints)}")
+                raise ValueError(f"{source}: {joint!r} is no joint{nearest(str(joint), joints)}")
             return joints.index(str(joint))
 
         edges = tuple((at(a), at(b)) for a, b in layout["edges"])
@@ -188,7 +189,7 @@ def skeleton(name: str | Path) -> Skeleton:
     if not text.endswith((".yaml", ".yml")):
         raise ValueError(
             f"Expected a layout of {', '.join(names())} or a skeleton.yaml "
-            f"(got {text!r}{_nearest(text, names())})"
+            f"(got {text!r}{nearest(text, names())})"
         )
     if not Path(name).is_file():
         raise FileNotFoundError(f"{name}: no such skeleton file")
@@ -267,11 +268,6 @@ def _layouts() -> dict[str, dict[str, Any]]:
 
     text = resources.files("hargcn").joinpath("layouts.yaml").read_text(encoding="utf-8")
     return {name: {"name": name, **layout} for name, layout in yaml.safe_load(text).items()}
-
-
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _defects(s: Skeleton) -> list[str]:

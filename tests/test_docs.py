@@ -12,13 +12,13 @@ import typer.main
 
 import hargcn
 from hargcn.cli import app
-from hargcn.config import read_config
 from hargcn.data.planted.synthetic import synthesise
 from hargcn.data.preprocess import preprocess
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP
 from hargcn.explainers.deepshap import rules as shap_rules
-from hargcn.jobs import explain_windows
+from hargcn.pipeline.config import read_config
+from hargcn.pipeline.explain import explain_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "checkpoints/README.md", "experiments/README.md")
@@ -60,7 +60,9 @@ def marked() -> list:
 def demo_out(tmp_path_factory) -> Path:
     """A folder as `make demo` leaves it, with few windows and an untrained network."""
     folder = tmp_path_factory.mktemp("readme")
-    config = read_config(ROOT / "hargcn" / "demo.yaml", ["prepare.synthetic.recordings=20"])
+    config = read_config(
+        ROOT / "hargcn" / "pipeline" / "demo.yaml", ["prepare.synthetic.recordings=20"]
+    )
     settings = config.prepare
     classes = tuple(settings.synthetic.plant.classes)
     windows = write_windows(

@@ -15,14 +15,14 @@ from hargcn import Explanation, Windows, load_model
 from hargcn.allocator import keep_freed_memory
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
 from hargcn.explainers.deepshap.background import choose
-from hargcn.jobs import explain_windows
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.registry import Case
-from hargcn.metrics.run import Run
-from hargcn.metrics.table import evaluate as judge
+from hargcn.metrics.runner import Runner
+from hargcn.metrics.table import metric_table
 from hargcn.perturbation import parse_edit
+from hargcn.pipeline.explain import explain_windows
 from hargcn.plots import plot_curves, plot_ranking, plot_strip, save_figure
-from hargcn.training.classification import evaluate
+from hargcn.training.classification import classification_report
 
 LAST = "main.1"
 SIGN = "tremor"
@@ -69,7 +69,7 @@ def main():
     keep_freed_memory()
     model, windows = load_model(arguments.checkpoint), Windows.open(arguments.windows)
     test, out = windows.subset("test"), arguments.out
-    figures = evaluate(model, test).windows
+    figures = classification_report(model, test).windows
     print({name: figures[name] for name in ("n", "accuracy", "roc_auc")})
     chosen = test.subset(test.label == windows.classes.index(SIGN))
     made = explanations(model, windows, chosen, out, arguments.background, arguments.seed)
@@ -80,7 +80,7 @@ def main():
     save_figure(figure, out / "ranking.png", dpi=100)
     figure, _ = plot_strip(made["shap"], 0)
     save_figure(figure, out / "strip.png", dpi=110)
-    run = Run(
+    run = Runner(
         features=model.features,
         valid=torch.from_numpy(chosen.valid()),
         skeleton=model.skeleton,
@@ -95,7 +95,7 @@ def main():
         distractor=chosen.distractor(),
         run=run,
     )
-    table = judge(case, made, METRICS, groups=chosen.group)
+    table = metric_table(case, made, METRICS, groups=chosen.group)
     table.save(out / "evaluate.csv")
     print(table.rows.round(3).to_string(columns=["metric", "method", "estimate", "low", "high"]))
     curves = perturbation_curves(
@@ -105,7 +105,7 @@ def main():
         parse_edit("edge:self:away:0.9"),
         labels=test.label,
         groups=test.group,
-        run=Run(
+        run=Runner(
             features=model.features,
             valid=torch.from_numpy(test.valid()),
             skeleton=model.skeleton,

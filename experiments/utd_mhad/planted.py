@@ -15,12 +15,12 @@ from hargcn.allocator import keep_freed_memory
 from hargcn.explainers import DeepSHAP, GradCAM, HiResCAM
 from hargcn.explainers.deepshap.background import choose
 from hargcn.explainers.hybrid import product, rank_average
-from hargcn.jobs import explained
 from hargcn.metrics.registry import Case
-from hargcn.metrics.run import Run
-from hargcn.metrics.table import evaluate as judge
+from hargcn.metrics.runner import Runner
+from hargcn.metrics.table import metric_table
 from hargcn.perturbation import parse_edit
-from hargcn.training.classification import evaluate
+from hargcn.pipeline.explain import explained
+from hargcn.training.classification import classification_report
 
 SIGN = "tremor"
 METRICS = ("pgi", "pgu", "deletion", "localisation")
@@ -38,7 +38,7 @@ def main():
     keep_freed_memory()
     model, windows = load_model(arguments.checkpoint), Windows.open(arguments.windows)
     test, train = windows.subset("test"), windows.subset("train")
-    print("test accuracy", evaluate(model, test).windows["accuracy"])
+    print("test accuracy", classification_report(model, test).windows["accuracy"])
     signed = test.subset(test.label == windows.classes.index(SIGN))
     chosen = signed.subset(choose(signed.positions, signed.label, arguments.limit, seed=0))
     plain = train.subset(train.label != windows.classes.index(SIGN))
@@ -66,13 +66,13 @@ def main():
         edit=parse_edit("input:freeze"),
         truth=chosen.truth(),
         distractor=chosen.distractor(),
-        run=Run(
+        run=Runner(
             features=model.features,
             valid=torch.from_numpy(chosen.valid()),
             skeleton=model.skeleton,
         ),
     )
-    table = judge(case, made, METRICS, groups=chosen.group)
+    table = metric_table(case, made, METRICS, groups=chosen.group)
     table.save(arguments.out)
     print(table.rows.round(3).to_string(columns=["metric", "method", "estimate", "low", "high"]))
 

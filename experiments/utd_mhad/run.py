@@ -17,10 +17,10 @@ from hargcn.analysis.agreement import correlate, correlation_layers
 from hargcn.analysis.ranking import write_csv
 from hargcn.explainers import DeepSHAP, GradCAM
 from hargcn.explainers.deepshap.background import choose
-from hargcn.jobs import explain_windows, explained
 from hargcn.metrics.curves import perturbation_curves
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.perturbation import parse_edit
+from hargcn.pipeline.explain import explain_windows, explained
 from hargcn.plots import plot_correlation, plot_curves, plot_ranking, plot_strip, save_figure
 
 ACTIONS = ("wave", "squat", "lunge")
@@ -66,7 +66,7 @@ def pictures(made, windows, out):
 
 def perturbed(model, chosen, made, out, edit):
     """Curves of the paper's figures 4 and 5."""
-    run = Run(
+    run = Runner(
         features=model.features,
         valid=torch.from_numpy(chosen.valid()),
         skeleton=model.skeleton,

@@ -12,7 +12,7 @@ from typing import cast
 import typer
 
 from hargcn import __version__
-from hargcn.cli import data, demo, explain, judge, learn, pictures
+from hargcn.cli import demo, evaluate, explain, plot, prepare, train
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -27,8 +27,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="prepare")
-for module in (demo, learn, explain, pictures, judge):
+app.add_typer(prepare.app, name="prepare")
+for module in (demo, train, explain, plot, evaluate):
     for command in module.COMMANDS:
         app.command()(command)
 

@@ -41,12 +41,12 @@ def demo(
     import torch
 
     from hargcn.allocator import keep_freed_memory
-    from hargcn.config import read_config
-    from hargcn.training.classification import evaluate
+    from hargcn.pipeline.config import read_config
+    from hargcn.training.classification import classification_report
     from hargcn.training.fit import fit
 
     keep_freed_memory()
-    source = resources.files("hargcn").joinpath("demo.yaml")
+    source = resources.files("hargcn.pipeline").joinpath("demo.yaml")
     with resources.as_file(source) as path:
         seeds = [f"train.seed={seed}", f"prepare.synthetic.seed={seed}"]
         config = read_config(path, [*seeds, *(set_ or ())])
@@ -55,7 +55,7 @@ def demo(
         config.model, windows, config.train, out / "run", resume=False, card={"experiment": "demo"}
     )
     test = windows.subset("test")
-    accuracy = evaluate(result.model, test).windows["accuracy"]
+    accuracy = classification_report(result.model, test).windows["accuracy"]
     typer.echo(f"test accuracy {accuracy:.3f} ({len(test)} windows of unseen subjects)")
     of_class = test.subset(test.label == windows.classes.index(_CLASS))
     explained = of_class.subset(slice(0, _EXPLAINED))
@@ -86,7 +86,7 @@ def _explanations(
     from hargcn import Explanation
     from hargcn.explainers import DeepSHAP, GradCAM
     from hargcn.explainers.deepshap.background import choose
-    from hargcn.jobs import explain_windows
+    from hargcn.pipeline.explain import explain_windows
 
     last = f"main.{model.config.main.blocks - 1}"
     train = windows.subset("train")

@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hargcn.checks import one_of
 from hargcn.cli.options import (
     Checkpoint,
     Device,
     Seed,
     Split,
     WindowsFile,
-    one_of,
     writable,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-
-    from hargcn.data.windows import Windows
-    from hargcn.explainers.deepshap.explainer import DeepSHAP
     from hargcn.networks.stgcn import MultiBranchSTGCN
 
 
@@ -107,11 +103,11 @@ def explain(
     from hargcn import Windows, load_model
     from hargcn.allocator import keep_freed_memory
     from hargcn.explainers import METHODS, cam_explainer
-    from hargcn.jobs import explain_windows, same_skeleton
     from hargcn.networks.branches import PositionModel
+    from hargcn.pipeline.explain import explain_windows, model_inputs, same_skeleton, shap_explainer
 
-    one_of("on", on, ("branches", "positions"))
-    one_of("method", method, ("shap", *METHODS))
+    one_of("--on", on, ("branches", "positions"))
+    one_of("--method", method, ("shap", *METHODS))
     if convergence is not None and (method, engine) != ("shap", "hargcn"):
         raise ValueError("--convergence: expected --method shap with --engine hargcn")
     others = [] if background.isdigit() else [Path(background)]
@@ -135,7 +131,7 @@ def explain(
         }  # fmt: skip
         explainer: Any = shap_explainer(model, data, settings, memory, allow_gap)
         if engine == "hargcn":
-            x = _inputs(model, chosen.subset([0]), raw=network is not None)
+            x = model_inputs(model, chosen.subset([0]), raw=network is not None)
             typer.echo(str(explainer.forecast(network or model, x, len(chosen))), err=True)
     else:
         layers = _layers(model, layer)
@@ -172,7 +168,7 @@ def combine(
     from hargcn.explainers.hybrid import product, rank_average
 
     forms = {"product": product, "rank": rank_average}
-    chosen = forms[one_of("form", form, list(forms))]
+    chosen = forms[one_of("--form", form, list(forms))]
     writable(out, shap, cam)
     a, b = (Explanation.open(path) for path in (shap, cam))
     try:
@@ -189,7 +185,7 @@ def _layers(model: MultiBranchSTGCN, wanted: list[str] | None) -> list[str]:
         return list(names)
     if not wanted:
         return [names[-1]]
-    return [one_of("layer", name, names) for name in wanted]
+    return [one_of("--layer", name, names) for name in wanted]
 
 
 def _meant_for(method: str, own: Mapping[str, Any]) -> None:
@@ -198,78 +194,6 @@ def _meant_for(method: str, own: Mapping[str, Any]) -> None:
         wanted = "a class activation map" if name == "relu" else "shapcam"
         if value is not None and (method == "shap" if name == "relu" else method != "shapcam"):
             raise ValueError(f"--{name}: expected --method {wanted} (got {method})")
-
-
-def shap_explainer(
-    model: MultiBranchSTGCN,
-    data: Windows,
-    settings: Mapping[str, Any],
-    memory: float | None = None,
-    allow_gap: bool = False,
-) -> DeepSHAP:
-    """Build DeepSHAP from the settings that its explanations store.
-
-    Parameters
-    ----------
-    model, data
-        The network, and the windows whose training set gives the background.
-    settings
-        `background`, `background_by`, `seed`, `chunk`, `engine`, `on`, `float64`, `utility`.
-    memory
-        Limit in GiB.
-    allow_gap
-        Accept values that do not add up.
-    """
-    import torch
-
-    from hargcn.explainers import DeepSHAP
-
-    rows, weights = _background(
-        data, str(settings["background"]), settings["background_by"], settings["seed"]
-    )
-    return DeepSHAP(
-        _inputs(model, rows, raw=settings["on"] == "positions"),
-        chunk=settings["chunk"],
-        memory_limit=None if memory is None else int(memory * 2**30),
-        weights=weights,
-        dtype=torch.float64 if settings["float64"] else None,
-        allow_gap=allow_gap,
-        engine=one_of("engine", settings["engine"], ("hargcn", "library")),
-        utility=one_of("utility", settings["utility"], ("logit", "prob", "logprob")),
-        settings=dict(settings),
-    )
-
-
-def _background(
-    data: Windows, wanted: str, how: str, seed: int
-) -> tuple[Windows, np.ndarray | None]:
-    """Return the background, drawn from the training set or a file's, and its weights."""
-    from hargcn import Windows
-    from hargcn.explainers.deepshap.background import choose, shares
-
-    if not wanted.isdigit():
-        given = Windows.open(wanted)
-        if (given.skeleton, given.shape) != (data.skeleton, data.shape):
-            raise ValueError(
-                f"--background: expected windows like those of {data.path}, {data.skeleton.name} "
-                f"{data.shape} (got {given.skeleton.name} {given.shape})"
-            )
-        return given, None
-    ways = ("random", "balanced", "medoids")
-    method = one_of("background-by", how, ways)
-    train = data.subset("train")
-    rows = choose(train.positions, train.label, int(wanted), method, seed)
-    weights = shares(train.positions(), rows) if method == "medoids" else None
-    return train.subset(rows), weights
-
-
-def _inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> Any:
-    import torch
-
-    device = next(model.parameters()).device
-    positions = torch.from_numpy(windows.positions()).to(device)
-    valid = torch.from_numpy(windows.valid()).to(device)
-    return positions if raw else model.features(positions, valid)
 
 
 def _convergence(explanation: Path, out: Path) -> None:

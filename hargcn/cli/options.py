@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -68,10 +68,3 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)
-
-
-def one_of(option: str, value: str, known: Sequence[str]) -> Any:
-    """Return an option's value, refused where it is none of the known ones."""
-    if value not in known:
-        raise ValueError(f"--{option}: expected {', '.join(known)} (got {value!r})")
-    return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from hargcn.checks import nearest
 from hargcn.data.readers import ntu_protocols as ntu
 
 SETS = ("train", "val", "test")
@@ -135,8 +135,7 @@ def _listed(ids: np.ndarray, config: SplitConfig) -> np.ndarray:
 def _check_known(listed: Iterable[str], known: list[str], by: str, name: str) -> None:
     unknown = [i for i in listed if i not in known]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = nearest(unknown[0], known)
         some = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         raise ValueError(
             f"split: expected ids of {by} for {name} among {some} (got {', '.join(unknown)}{hint})"

@@ -24,7 +24,7 @@ from hargcn.data.windows_file import (
     WindowWriter,
     check,
     column,
-    opened,
+    open_windows_file,
     parsed,
 )
 from hargcn.files import digest, replacing, track
@@ -93,7 +93,7 @@ class Windows:
             If it is truncated, something else, or of another version; says which.
         """
         path = Path(path)
-        with opened(path) as file:
+        with open_windows_file(path) as file:
             check(path, file)
             shape = file["positions"].shape
             unknown = np.full(shape[0], -1)
@@ -207,7 +207,7 @@ class Windows:
         """Read rows of a data set, each stretch of neighbours at once."""
         rows = self.rows if index is None else np.atleast_1d(self.rows[_index(index)])
         wanted, back = np.unique(rows, return_inverse=True)
-        with opened(self.path) as file:
+        with open_windows_file(self.path) as file:
             stored = file[name]
             out = np.empty((len(wanted), *stored.shape[1:]), stored.dtype)
             new = np.ones(len(wanted), dtype=bool)

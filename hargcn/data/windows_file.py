@@ -143,7 +143,7 @@ class WindowWriter:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def open_windows_file(path: Path) -> Iterator[h5py.File]:
     """Open for reading; the file is closed again, so that workers may fork at any time."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such windows file")

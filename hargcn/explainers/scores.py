@@ -60,12 +60,6 @@ def frozen(
         yield score, x.detach().to(first.device, wanted), rows.to(wanted)
 
 
-def one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse an argument that is none of its choices."""
-    if value not in choices:
-        raise ValueError(f"Expected {name} of {', '.join(choices)} (got {value!r})")
-
-
 def axis_names(model: nn.Module, x: Tensor, dims: Sequence[str] | None) -> tuple[str, ...]:
     """Name the axes of ``x``: as given, as the model says, as `DIMS` for six axes, or by number."""
     if dims is not None:

@@ -14,7 +14,7 @@ from hargcn.explanation import Explanation
 from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
-from hargcn.metrics.run import Run, probability
+from hargcn.metrics.runner import Runner, probability
 from hargcn.perturbation import Edit, InputEdit
 
 Set = Literal["important", "unimportant", "complement"]
@@ -36,7 +36,7 @@ def perturbation_curves(
     order: Order = "signed",
     sets: Sequence[Set] = SETS,
     segments: int = 1,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> GapCurve:
     """Perturb joints in the order of explanations and in random orders (Tempel et al. 2024, 4.4).
 
@@ -79,7 +79,7 @@ def perturbation_curves(
     ValueError
         For explanations of other samples or of different classes.
     """
-    run = run or Run()
+    run = run or Runner()
     target = _common_target(x, explanations)
     labels = target if labels is None else np.asarray(labels)
     if not 1 <= top <= x.shape[-2]:
@@ -118,7 +118,7 @@ def perturbation_curves(
 
 def _one(
     model: nn.Module,
-    piece: tuple[Tensor, Edit, Run],
+    piece: tuple[Tensor, Edit, Runner],
     orders: np.ndarray,
     target: np.ndarray,
     labels: np.ndarray,
@@ -167,7 +167,9 @@ def _sets(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:
     raise ValueError(f"Expected sets of {SETS} (got {kind!r})")
 
 
-def _segment(x: Tensor, edit: Edit, run: Run, start: int, stop: int) -> tuple[Tensor, Edit, Run]:
+def _segment(
+    x: Tensor, edit: Edit, run: Runner, start: int, stop: int
+) -> tuple[Tensor, Edit, Runner]:
     """Return windows, edit and run for a stretch of time."""
     if isinstance(edit, InputEdit):
         if edit.frames is not None:

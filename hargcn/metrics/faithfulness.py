@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hargcn.explanation import Explanation
 from hargcn.metrics.maps import Order, check, joint_scores, ordering
-from hargcn.metrics.run import Run, probability
+from hargcn.metrics.runner import Runner, probability
 from hargcn.perturbation import Edit
 
 
@@ -28,7 +28,7 @@ def gap_curve(
     top: int | None = None,
     order: Order = "signed",
     draws: int = 1,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> np.ndarray:
     """Return |p_c(x) - p_c(x')| with the k most important joints edited, k = 0..top.
 
@@ -47,7 +47,7 @@ def gap_curve(
         (sample, top + 1), the mean over draws.
     """
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     ranks = np.argsort(ordering(joint_scores(explanation), order, run.seed), axis=1)
     k = np.arange((x.shape[-2] if top is None else top) + 1)[:, None]
     chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
@@ -66,7 +66,7 @@ def pgi(
     top: int | None = None,
     order: Order = "signed",
     draws: int = 1,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Prediction gap on important features: area under `gap_curve` over k, divided by top.
 
@@ -85,7 +85,7 @@ def pgu(
     top: int | None = None,
     order: Order = "signed",
     draws: int = 1,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Prediction gap on unimportant features: as `pgi` with everything but the k joints edited.
 
@@ -110,7 +110,7 @@ def sensitivity_n(
     *,
     size: int | None = None,
     subsets: int = 50,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Pearson correlation of attribution and effect over random sets of n joints.
 
@@ -126,7 +126,7 @@ def sensitivity_n(
         Random sets per sample.
     """
     size = size or max(1, x.shape[-2] // 4)
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, run or Run())
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, run or Runner())
     a, b = (each - each.mean(1, keepdims=True) for each in (attributed, effect))
     norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     rho = (a * b).sum(1) / np.where(norms > 0, norms, 1)
@@ -140,7 +140,7 @@ def infidelity(
     edit: Edit,
     *,
     subsets: int = 50,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Mean squared error of predicting the effect of removing random joints, scaled.
 
@@ -149,7 +149,7 @@ def infidelity(
     S) and b >= 0 the best scale, since maps have no unit in common. 0 is perfect, 1 is a map that
     says nothing (or the opposite). NaN where no set has any effect. Lower is better.
     """
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, run or Run())
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, run or Runner())
     power = (attributed**2).sum(1, keepdims=True)
     scale = (attributed * effect).sum(1, keepdims=True) / np.where(power > 0, power, 1)
     error = ((np.maximum(scale, 0) * attributed - effect) ** 2).sum(1)
@@ -165,7 +165,7 @@ def _subsets(
     edit: Edit,
     subsets: int,
     size: int | None,
-    run: Run,
+    run: Runner,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return attribution and effect of random sets of `size` joints, each (sample, subsets)."""
     check(x, explanation)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import area, per_sample
 from hargcn.metrics.maps import cells, check, unit
-from hargcn.metrics.run import Run, blend, probability, substrate
+from hargcn.metrics.runner import Runner, blend, probability, substrate
 from hargcn.perturbation import InputEdit
 
 Explainer = Callable[[nn.Module, Tensor, Tensor], Explanation]
@@ -32,7 +32,7 @@ def deletion(
     edit: InputEdit = FROZEN,
     *,
     steps: int = 20,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Area under p_c while cells are replaced by the substrate, the highest of the map first.
 
@@ -50,7 +50,7 @@ def insertion(
     edit: InputEdit = FROZEN,
     *,
     steps: int = 20,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Area under p_c while the substrate's cells are replaced by the input's, the highest first.
 
@@ -68,11 +68,11 @@ def removal_curve(
     *,
     steps: int = 20,
     insert: bool = False,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> np.ndarray:
     """Return p_c (sample, steps + 1) against the share of cells removed (or inserted)."""
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     maps = cells(explanation, x.shape[-3])
     shares = np.arange(steps + 1)[:, None] / steps
 
@@ -95,7 +95,7 @@ def average_drop(
     explanation: Explanation,
     edit: InputEdit = FROZEN,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """max(0, Y - O) / Y, Y = p_c of the input, O = p_c with only the map's evidence kept.
 
@@ -111,7 +111,7 @@ def increase(
     explanation: Explanation,
     edit: InputEdit = FROZEN,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """1 where O > Y (see `average_drop`), else 0: Increase in Confidence (Cai 2025, eq. 19).
 
@@ -127,7 +127,7 @@ def add(
     explanation: Explanation,
     edit: InputEdit = FROZEN,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """max(0, Y - D) / Y, D = p_c with the map's evidence removed: ADD (Cai 2025, eq. 20).
 
@@ -149,7 +149,7 @@ def coherency(
     explainer: Explainer,
     edit: InputEdit = FROZEN,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """(1 + rho) / 2, rho the Pearson correlation with the map of what the map keeps.
 
@@ -157,7 +157,7 @@ def coherency(
     has no contrast. Explains every sample once more.
     """
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     maps = unit(cells(explanation, x.shape[-3]))
     kept = blend(x, substrate(x, edit, run), torch.from_numpy(maps).to(x))
     again = unit(explain(explainer, model, kept, explanation.target.to_numpy(), run))
@@ -175,7 +175,7 @@ def adcc(
     explainer: Explainer,
     edit: InputEdit = FROZEN,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - average drop)), per sample.
 
@@ -194,7 +194,7 @@ def adcc(
 
 
 def explain(
-    explainer: Explainer, model: nn.Module, x: Tensor, target: np.ndarray, run: Run
+    explainer: Explainer, model: nn.Module, x: Tensor, target: np.ndarray, run: Runner
 ) -> np.ndarray:
     """Explain edited windows in batches and return their maps (sample, time, joint)."""
     parts = []
@@ -206,11 +206,11 @@ def explain(
 
 
 def _masked(
-    model: nn.Module, x: Tensor, explanation: Explanation, edit: InputEdit, run: Run | None
+    model: nn.Module, x: Tensor, explanation: Explanation, edit: InputEdit, run: Runner | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return p_c of the input, of what the map keeps, and of what it leaves: (sample,) each."""
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     maps = unit(cells(explanation, x.shape[-3]))
 
     def keep(block: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics import faithfulness, masking, sanity
 from hargcn.metrics.localisation import localisation
 from hargcn.metrics.masking import FROZEN, Explainer
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.metrics.stability import TREMBLE, stability
 from hargcn.perturbation import Edit, InputEdit
 
@@ -65,7 +65,7 @@ class Case:
     steps: int = 20
     neighbours: int = 5
     stages: int = 4
-    run: Run = field(default_factory=Run)
+    run: Runner = field(default_factory=Runner)
 
     @property
     def base(self) -> tuple[nn.Module, Tensor, Explanation]:

@@ -14,7 +14,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import cells, check
 from hargcn.metrics.masking import Explainer, explain
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 
 
 def randomisation(
@@ -25,7 +25,7 @@ def randomisation(
     *,
     stages: int = 4,
     absolute: bool = False,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Rank correlation with the maps of the same model, its parameters randomised top down.
 
@@ -41,7 +41,7 @@ def randomisation(
         randomised. A constant map correlates with nothing: NaN.
     """
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     broken = copy.deepcopy(model)
     owners = [m for m in broken.modules() if list(m.parameters(recurse=False))][::-1]
     rng = torch.Generator().manual_seed(run.seed)
@@ -67,7 +67,7 @@ def class_sensitivity(
     explanation: Explanation,
     explainer: Explainer,
     *,
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.DataArray:
     """Rank correlation of the map with that of the most probable other class.
 
@@ -75,7 +75,7 @@ def class_sensitivity(
     class; lower is better (two classes of a linear model are exact opposites, -1).
     """
     check(x, explanation)
-    run = run or Run()
+    run = run or Runner()
     target = explanation.target.to_numpy()
     logits = run.logits(model, x)
     logits[np.arange(len(x)), target] = -np.inf

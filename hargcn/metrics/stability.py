@@ -14,7 +14,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import check
 from hargcn.metrics.masking import Explainer
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.perturbation import InputEdit
 
 Relative = Literal["element", "norm"]
@@ -31,7 +31,7 @@ def stability(
     neighbours: int = 5,
     layer: str = "",
     relative: Relative = "element",
-    run: Run | None = None,
+    run: Runner | None = None,
 ) -> xr.Dataset:
     """Relative stability to the input, to a representation and to the logits.
 
@@ -62,7 +62,7 @@ def stability(
     check(x, explanation)
     if not edit.drawn:
         raise ValueError(f"Expected an edit that draws neighbours, noise or shift (got {edit})")
-    run = run or Run()
+    run = run or Runner()
     suffix = "-norm" if relative == "norm" else ""
     names = ["ris", *(["rrs"] if layer else []), "ros"]
     worst = {name: np.full(len(x), np.nan) for name in names}

@@ -61,7 +61,7 @@ class MetricTable:
             self.rows.to_csv(temporary, index=False)
 
 
-def evaluate(
+def metric_table(
     case: Case,
     explanations: Mapping[str, Explanation],
     metrics: Sequence[str],

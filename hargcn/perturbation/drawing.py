@@ -25,9 +25,3 @@ def normal(shape: Sequence[int], keys: np.ndarray, like: Tensor) -> Tensor:
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     drawn = [np.random.default_rng(key).standard_normal(shape, np.float32) for key in unique]
     return torch.from_numpy(np.stack(drawn)[inverse.ravel()]).to(like)
-
-
-def one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Refuse a value that is not among the known ones."""
-    if value not in known:
-        raise ValueError(f"Expected {name} to be one of {', '.join(known)} (got {value!r})")

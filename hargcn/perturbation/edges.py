@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hargcn.perturbation.drawing import as_keys, normal, one_of
+from hargcn.checks import one_of
+from hargcn.perturbation.drawing import as_keys, normal
 
 Which = Literal["self", "incident", "all"]
 EdgeOp = Literal["away", "towards", "zero", "noise"]

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hargcn.checks import one_of
 from hargcn.perturbation.bones import first_and_last, move_bones
-from hargcn.perturbation.drawing import as_keys, normal, one_of
+from hargcn.perturbation.drawing import as_keys, normal
 from hargcn.skeleton import Skeleton
 
 InputOp = Literal["noise", "shift", "freeze", "mean", "interpolate", "parent", "speed", "angle"]

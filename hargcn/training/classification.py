@@ -55,7 +55,7 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=1)
 
 
-def evaluate(
+def classification_report(
     model: MultiBranchSTGCN,
     windows: Windows | Batches,
     batch_size: int = 64,

@@ -22,7 +22,7 @@ from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.classification import Evaluation
 from hargcn.training.optimisation import TrainConfig
-from hargcn.training.trainer import Build, Row, Run
+from hargcn.training.trainer import Build, Row, Trainer
 
 __all__ = ["TrainConfig", "TrainResult", "fit"]
 
@@ -96,7 +96,7 @@ def fit(
         another run, another process that trains into `out`, a loss that is not finite.
     """
     out = Path(out)
-    run = Run(model, windows, config)
+    run = Trainer(model, windows, config)
     state = out / "state.pt"
     with _alone(out):
         if resume and state.is_file():
@@ -126,7 +126,7 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
-def _card(run: Run, epoch: int, validation: Evaluation | None) -> dict[str, Any]:
+def _card(run: Trainer, epoch: int, validation: Evaluation | None) -> dict[str, Any]:
     """Say what a checkpoint was trained on, how, and how good it is."""
     windows = run.train
     return {

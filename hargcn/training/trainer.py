@@ -20,7 +20,7 @@ from hargcn.data.windows import Windows
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
 from hargcn.training.batches import Batches, check, steps
-from hargcn.training.classification import Evaluation, evaluate
+from hargcn.training.classification import Evaluation, classification_report
 from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
@@ -37,7 +37,7 @@ Row = dict[str, float | None]
 _EQUIVALENT = {"device", "workers", "threads"}  # settings that a resumed run may change
 
 
-class Run:
+class Trainer:
     """One training: data, network, averages, optimiser and history.
 
     Parameters
@@ -151,7 +151,7 @@ class Run:
         """Return the validation figures of an epoch, and remember the weights if it is the best."""
         if self.val_batches is None:
             return {}
-        figures = evaluate(self.average, self.val_batches, device=self.device).windows
+        figures = classification_report(self.average, self.val_batches, device=self.device).windows
         loss, figure = figures["loss"], figures[self.monitor]
         if figure is None:
             raise ValueError(
@@ -237,7 +237,7 @@ class Run:
             self.average.eval()
             if self.val_batches is None:
                 return epoch, None
-            return epoch, evaluate(self.average, self.val_batches, device=self.device)
+            return epoch, classification_report(self.average, self.val_batches, device=self.device)
 
     def _signature(self) -> dict[str, Any]:
         rows = [self.train.rows] if self.val is None else [self.train.rows, self.val.rows]

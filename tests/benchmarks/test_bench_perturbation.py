@@ -16,7 +16,7 @@ import pytest
 import torch
 from fixtures.cp_network import cp_network, windows
 
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.perturbation import EdgeEdit
 
@@ -68,7 +68,7 @@ def fastest(*jobs: Callable[[], object]) -> list[float]:
 def test_edge_perturbation_costs_what_a_batched_forward_costs(network, capsys):
     model, x = network
     joints = joint_sets()
-    run = Run()
+    run = Runner()
     repeated = x.repeat_interleave(TOP, dim=0)
     plain, edited, single = fastest(
         lambda: run.logits(model, repeated),

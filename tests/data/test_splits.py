@@ -48,7 +48,7 @@ def test_numbers_are_ids_too() -> None:
 
 def test_unknown_ids() -> None:
     with pytest.raises(
-        ValueError, match=r"ids of group for test among c0, .* \(got c11, k; did you mean c1\?\)"
+        ValueError, match=r"ids of group for test among c0, .* \(got c11, k; did you mean 'c1'\?\)"
     ):
         split({"test": ["c1", "c11", "k"]})
 

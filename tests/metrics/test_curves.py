@@ -11,7 +11,7 @@ from fixtures.toy_networks import Line, Planted, explained, planted_windows, thr
 from hargcn.explainers.baselines import Random
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.faithfulness import pgi, pgu
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.perturbation import EdgeEdit, InputEdit
 
 AWAY = EdgeEdit("self", "away", 0.35)
@@ -37,7 +37,7 @@ def known():
 def test_curves_start_at_the_unperturbed_score_and_meet_where_the_sets_do(known):
     model, x, target, made = known
     data = perturbation_curves(model, x, made, AWAY, top=7, random=3).dataset
-    logits = Run().logits(model, x)
+    logits = Runner().logits(model, x)
     p = np.exp(logits)[np.arange(6), target] / np.exp(logits).sum(1)
     start = data["sample_score"].sel(k=0)
     for kind in ("important", "unimportant"):
@@ -70,7 +70,7 @@ def test_batches_and_blocks_do_not_matter(known):
             top=3,
             random=2,
             draws=2,
-            run=Run(batch=b),
+            run=Runner(batch=b),
         ).dataset
         for b in (1, 64)
     )
@@ -83,7 +83,7 @@ def test_a_network_is_bit_identical_afterwards_edges_and_movements_alike():
     positions = torch.randn(2, 2, 9, 19, 1, generator=torch.Generator().manual_seed(0))
     made = {"one": Random()(model, model.features(positions), 0)}
     state, before = copy.deepcopy(model.state_dict()), positions.clone()
-    run = Run(model.features, skeleton=model.skeleton)
+    run = Runner(model.features, skeleton=model.skeleton)
     for edit in (AWAY, InputEdit("angle", 0.5)):
         perturbation_curves(model, positions, made, edit, top=1, random=1, segments=2, run=run)
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
@@ -165,7 +165,7 @@ def test_two_classes_have_a_roc_curve(known):
     model, x, _, made = known
     labels = [0, 1, 1, 0, 1, 0]
     data = perturbation_curves(model, x, made, AWAY, labels=labels, top=2, random=2).dataset
-    logits = Run().logits(model, x)
+    logits = Runner().logits(model, x)
     margin = logits[:, 1] - logits[:, 0]
     pairs = [margin[i] > margin[j] for i in (1, 2, 4) for j in (0, 3, 5)]
     start = data["auc"].sel(k=0, set="important")

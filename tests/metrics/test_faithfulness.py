@@ -14,7 +14,7 @@ from hargcn.metrics.faithfulness import (
     pgu,
     sensitivity_n,
 )
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.perturbation import EdgeEdit, InputEdit
 
 # E is the identity: its range is 1, an edited joint counts 1.35 fold. With means (2, 1, 1) and
@@ -56,7 +56,7 @@ def test_the_gap_is_taken_before_the_mean_over_draws():
     gap = gap_curve(*ranked(), InputEdit("noise", 1.0), top=1, draws=40)
     model, x, each = ranked()
     joints = np.array([[[True, False, False]]])
-    logits = Run().edited(model, x, InputEdit("noise", 1.0), joints, draws=40)[0, 0]
+    logits = Runner().edited(model, x, InputEdit("noise", 1.0), joints, draws=40)[0, 0]
     p = sigmoid(logits[:, 0] - logits[:, 1])
     assert gap[0, 1] == pytest.approx(np.abs(p - sigmoid(4)).mean(), abs=1e-6)
     assert gap[0, 1] > abs(p.mean() - sigmoid(4)) + 1e-3
@@ -73,7 +73,7 @@ def test_exact_attributions_predict_every_effect_and_opposite_ones_none():
     x = torch.rand(5, 1, 1, 6, 4, 1, generator=torch.Generator().manual_seed(1)) + 0.1
     moved = (x - x[:, :, :, :1]).mean((1, 2, 3, 5))
     exact = moved * model.weights.detach()
-    edit, run = InputEdit("freeze"), Run()
+    edit, run = InputEdit("freeze"), Runner()
     for sign, rho, error in ((1, 1, 0), (-1, -1, 1)):
         each = explained(sign * exact)
         np.testing.assert_allclose(sensitivity_n(model, x, each, edit, run=run), rho, atol=1e-3)

@@ -6,7 +6,7 @@ import torch
 from fixtures.toy_networks import Line, explained
 
 from hargcn.explainers.baselines import Constant, Random
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.metrics.stability import stability
 from hargcn.perturbation import InputEdit
 
@@ -70,10 +70,10 @@ def test_neighbours_of_another_class_do_not_count():
     x[0] -= 1.5
     each = proportional(model, x, torch.zeros(6, dtype=int))
     huge = stability(model, x, each, proportional, InputEdit("noise", 30.0), neighbours=1)
-    prediction = Run().logits(model, x).argmax(1)
+    prediction = Runner().logits(model, x).argmax(1)
     seeds = np.column_stack([np.full(6, 1234), np.arange(6), np.zeros(6, int)])
     moved = InputEdit("noise", 30.0).apply(x, torch.ones(6, 3, dtype=torch.bool), seeds=seeds)
-    same = Run().logits(model, moved).argmax(1) == prediction
+    same = Runner().logits(model, moved).argmax(1) == prediction
     assert 0 < same.sum() < 6
     assert np.array_equal(np.isfinite(huge["ris"]), same)
 
@@ -82,7 +82,7 @@ def test_batches_do_not_matter_and_hooks_are_gone():
     model, x = Net(), windows()
     each = proportional(model, x, torch.zeros(6, dtype=int))
     few, many = (
-        stability(model, x, each, proportional, NOISE, layer="body", run=Run(batch=b))
+        stability(model, x, each, proportional, NOISE, layer="body", run=Runner(batch=b))
         for b in (2, 6)
     )
     for name in few:

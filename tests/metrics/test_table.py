@@ -8,8 +8,8 @@ from fixtures.toy_networks import Planted, explained, planted_windows
 
 from hargcn.explainers.baselines import Constant, FakeCAM
 from hargcn.metrics.registry import METRICS, Case
-from hargcn.metrics.run import Run
-from hargcn.metrics.table import evaluate, forecast
+from hargcn.metrics.runner import Runner
+from hargcn.metrics.table import forecast, metric_table
 from hargcn.perturbation import InputEdit
 
 PLAIN = ["pgi", "pgu", "deletion", "insertion", "average-drop", "add", "complexity", "infidelity"]
@@ -55,7 +55,7 @@ def judged():
         distractor=distractor,
         layer="",
         neighbour=InputEdit("noise", 0.01),
-        run=Run(),
+        run=Runner(),
     )
     explainers = {
         "gradient": gradient_times_movement,
@@ -64,7 +64,7 @@ def judged():
     }
     metrics = [name for name in METRICS if name != "rrs"]
     groups = np.arange(len(x)) // 2
-    return evaluate(case, made, metrics, explainers=explainers, groups=groups), case, explainers
+    return metric_table(case, made, metrics, explainers=explainers, groups=groups), case, explainers
 
 
 def row(table, metric, method):
@@ -165,7 +165,7 @@ def test_the_cost_of_explaining_again_is_forecast(judged):
         seconds = forecast(case, {"gradient": counted}, metrics)["gradient"]
         assert (seconds > 0) == (metrics[0] == "ris")
     calls.clear()
-    evaluate(case, {"g": case.explanation}, ["ris", "ros"], explainers={"g": counted}, random=1)
+    metric_table(case, {"g": case.explanation}, ["ris", "ros"], explainers={"g": counted}, random=1)
     # RIS and ROS share their neighbours.
     assert sum(calls) == case.neighbours * len(case.x)
 
@@ -173,8 +173,8 @@ def test_the_cost_of_explaining_again_is_forecast(judged):
 def test_wrong_requests_are_refused(judged):
     _, case, _ = judged
     with pytest.raises(ValueError, match=r"Expected metrics of pgi, .* \(got \['pig'\]\)"):
-        evaluate(case, {"g": case.explanation}, ["pig"])
+        metric_table(case, {"g": case.explanation}, ["pig"])
     with pytest.raises(ValueError, match="other names than 'random' and 'truth'"):
-        evaluate(case, {"random": case.explanation}, ["pgi"])
+        metric_table(case, {"random": case.explanation}, ["pgi"])
     with pytest.raises(ValueError, match="a layer whose output is the representation of rrs"):
-        evaluate(case, {"g": case.explanation}, ["rrs"])
+        metric_table(case, {"g": case.explanation}, ["rrs"])

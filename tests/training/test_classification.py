@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from hargcn.training.batches import Batches
-from hargcn.training.classification import by_recording, classification, evaluate, predict
+from hargcn.training.classification import (
+    by_recording,
+    classification,
+    classification_report,
+    predict,
+)
 
 
 def certain(predicted: list[int], classes: int, sure: float = 0.9) -> np.ndarray:
@@ -123,7 +128,7 @@ def test_evaluating_does_not_depend_on_batches_and_restores_the_model(tmp_path: 
     model = small_model(dropout=0.5)
     model.main.train()
     before = {name: module.training for name, module in model.named_modules()}
-    whole, parts = (evaluate(model, windows, size) for size in (64, 7))
+    whole, parts = (classification_report(model, windows, size) for size in (64, 7))
     assert {name: module.training for name, module in model.named_modules()} == before
     np.testing.assert_allclose(whole.probabilities, parts.probabilities, atol=1e-6)
     np.testing.assert_allclose(whole.probabilities.sum(axis=1), 1)
@@ -142,7 +147,7 @@ def test_probabilities_are_those_of_the_model(tmp_path: Path) -> None:
 
 def test_evaluation_is_plain_json(tmp_path: Path) -> None:
     windows = moving_windows(tmp_path / "w.h5", groups=2)
-    found = json.loads(evaluate(small_model(), windows, aggregate="median").to_json())
+    found = json.loads(classification_report(small_model(), windows, aggregate="median").to_json())
     assert found["aggregate"] == "median"
     assert found["threshold"] is None
     assert set(found["windows"]["per_class"]) == {"class0", "class1", "class2"}
@@ -151,6 +156,6 @@ def test_evaluation_is_plain_json(tmp_path: Path) -> None:
 def test_foreign_windows_are_refused(tmp_path: Path) -> None:
     windows = moving_windows(tmp_path / "w.h5", groups=2)
     with pytest.raises(ValueError, match="model's skeleton coco17 with 17 joints .*inmotion19"):
-        evaluate(small_model("coco17"), windows)
+        classification_report(small_model("coco17"), windows)
     with pytest.raises(ValueError, match="w.h5: expected the model's classes class0, class1 "):
-        evaluate(small_model(classes=2), windows)
+        classification_report(small_model(classes=2), windows)

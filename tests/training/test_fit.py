@@ -15,9 +15,9 @@ from fixtures.small_model import small_model
 from hargcn.data.windows import Windows
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import ModelConfig, StreamConfig
-from hargcn.training.classification import evaluate
+from hargcn.training.classification import classification_report
 from hargcn.training.fit import TrainConfig, fit
-from hargcn.training.trainer import Run
+from hargcn.training.trainer import Trainer
 
 TINY = ModelConfig(
     width=8,
@@ -51,7 +51,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_it_learns_and_writes_a_checkpoint_log_and_card(windows: Windows, tmp_path: Path) -> None:
     result = fit(TINY, windows, settings(epochs=20), tmp_path, progress=False)
-    assert evaluate(result.model, windows.subset("test")).windows["accuracy"] > 0.9
+    assert classification_report(result.model, windows.subset("test")).windows["accuracy"] > 0.9
     loaded = load_model(result.path)
     assert same(weights(loaded), weights(result.model))
     assert not any(module.training for module in result.model.modules())
@@ -87,15 +87,15 @@ def test_a_killed_run_goes_on_bit_for_bit(
 ) -> None:
     config = settings(schedule=kind)
     whole = fit(TINY, windows, config, tmp_path / "whole", progress=False)
-    step, calls = Run._step, []
+    step, calls = Trainer._step, []
 
-    def dying(self: Run, *batch: object) -> torch.Tensor:
+    def dying(self: Trainer, *batch: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 2 * self.steps + 2:  # in the middle of the third epoch
             raise KeyboardInterrupt("killed")
         return step(self, *batch)
 
-    monkeypatch.setattr(Run, "_step", dying)
+    monkeypatch.setattr(Trainer, "_step", dying)
     with pytest.raises(KeyboardInterrupt, match="killed"):
         fit(TINY, windows, config, tmp_path / "killed", progress=False)
     assert len((tmp_path / "killed" / "log.csv").read_text().splitlines()) == 1 + 2

@@ -12,7 +12,7 @@ from fixtures.small_model import small_model
 
 from hargcn.data.windows import Windows
 from hargcn.training.optimisation import TrainConfig
-from hargcn.training.trainer import Run
+from hargcn.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,9 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     return moving_windows(path, classes=2, groups=3, per_group=1)
 
 
-def run(windows: Windows, **settings: object) -> Run:
+def run(windows: Windows, **settings: object) -> Trainer:
     defaults = {"epochs": 2, "batch_size": 8, "device": "cpu"}
-    return Run(
+    return Trainer(
         lambda: small_model(classes=len(windows.classes)),
         windows,
         TrainConfig(**{**defaults, **settings}),
@@ -62,7 +62,7 @@ def test_the_best_epoch_is_the_highest_figure_then_the_lowest_loss(
                 "loss": loss,
             }
 
-    monkeypatch.setattr("hargcn.training.trainer.evaluate", lambda *_, **__: Figures())
+    monkeypatch.setattr("hargcn.training.trainer.classification_report", lambda *_, **__: Figures())
     training = run(windows, epochs=9, patience=2)
     while not training.finished:
         training.go_on(silent)

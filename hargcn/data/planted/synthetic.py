@@ -116,10 +116,10 @@ def synthesise(config: SyntheticConfig) -> Iterator[Recording]:
         Groups "subject00"..., labels as `config.plant.classes`, truth and distractor masks. The
         bones of a person are equally long in all frames (float32 rounding apart).
     """
-    return plant(bodies(config), config.plant.model_copy(update={"seed": config.seed}))
+    return plant(moving_bodies(config), config.plant.model_copy(update={"seed": config.seed}))
 
 
-def bodies(config: SyntheticConfig) -> Iterator[Recording]:
+def moving_bodies(config: SyntheticConfig) -> Iterator[Recording]:
     """Generate the same recordings before anything is planted; they have no labels."""
     layout = skeleton(config.skeleton)
     people = [

@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.checks import one_of
 from hargcn.explainers.deepshap.audit import audit
 from hargcn.explainers.deepshap.library import library_attributions
 from hargcn.explainers.deepshap.plan import Plan, make_plan
 from hargcn.explainers.deepshap.propagation import Background
 from hargcn.explainers.deepshap.resources import Forecast, available_memory
 from hargcn.explainers.deepshap.tally import Tally
-from hargcn.explainers.scores import Score, axis_names, frozen, labels, one_of
+from hargcn.explainers.scores import Score, axis_names, frozen, labels
 from hargcn.explanation import Explanation
 from hargcn.files import track
 

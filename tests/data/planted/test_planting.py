@@ -12,7 +12,7 @@ from scipy import stats
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig, plant, shuffle_labels
 from hargcn.data.planted.signs import Sign
-from hargcn.data.planted.synthetic import SyntheticConfig, bodies
+from hargcn.data.planted.synthetic import SyntheticConfig, moving_bodies
 from hargcn.data.recording import Recording
 
 BOTH_WAYS = ({"without": None, "with": Sign()}, {"with": Sign(), "without": None})
@@ -20,7 +20,7 @@ BOTH_WAYS = ({"without": None, "with": Sign()}, {"with": Sign(), "without": None
 
 def movers(n: int = 80, layout: str = "ntu25", labels: int = 3, subjects: int = 4) -> list:
     """Return recordings of moving bodies with labels of their own."""
-    made = bodies(SyntheticConfig(skeleton=layout, recordings=n, subjects=subjects))
+    made = moving_bodies(SyntheticConfig(skeleton=layout, recordings=n, subjects=subjects))
     return [replace(one, label=at // subjects % labels) for at, one in enumerate(made)]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hargcn.data.planted.signs import KINDS, Change, Sign, apply_change, carried
-from hargcn.data.planted.synthetic import SyntheticConfig, bodies
+from hargcn.data.planted.synthetic import SyntheticConfig, moving_bodies
 from hargcn.skeleton import names, skeleton
 
 FPS = 30.0
@@ -12,7 +12,9 @@ FPS = 30.0
 
 def moving(layout: str, frames: int = 60) -> np.ndarray:
     """(C, T, V) of a body that moves all its joints."""
-    recording = next(bodies(SyntheticConfig(skeleton=layout, recordings=1, frames=(frames,) * 2)))
+    recording = next(
+        moving_bodies(SyntheticConfig(skeleton=layout, recordings=1, frames=(frames,) * 2))
+    )
     return recording.positions[..., 0].astype(np.float64)
 
 

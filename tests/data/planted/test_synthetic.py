@@ -16,8 +16,8 @@ from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.signs import Sign
 from hargcn.data.planted.synthetic import (
     SyntheticConfig,
-    bodies,
     forward_kinematics,
+    moving_bodies,
     rest_pose,
     synthesise,
 )
@@ -47,7 +47,7 @@ def test_bones_are_rigid_on_every_layout(layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["ntu25", "inmotion29"])
 def test_a_statue_does_not_move(layout: str) -> None:
-    one = next(bodies(SyntheticConfig(skeleton=layout, recordings=1, movement=0)))
+    one = next(moving_bodies(SyntheticConfig(skeleton=layout, recordings=1, movement=0)))
     np.testing.assert_allclose(one.positions, one.positions[:, :1].repeat(90, 1), atol=1e-6)
 
 
@@ -82,9 +82,9 @@ def test_a_constant_turn_moves_a_joint_on_a_circle_at_constant_speed() -> None:
 
 def test_bodies_are_drawn_the_right_way_up_and_round() -> None:
     for layout, up in (("ntu25", 1), ("inmotion29", -1)):
-        pose = next(bodies(SyntheticConfig(skeleton=layout, recordings=1))).positions.mean(1)[
-            ..., 0
-        ]
+        pose = next(moving_bodies(SyntheticConfig(skeleton=layout, recordings=1))).positions.mean(
+            1
+        )[..., 0]
         index = skeleton(layout).index
         assert up * (pose[1, index("left_shoulder")] - pose[1, index("left_ankle")]) > 0
         assert pose[0, index("left_shoulder")] > pose[0, index("right_shoulder")]
@@ -92,13 +92,13 @@ def test_bodies_are_drawn_the_right_way_up_and_round() -> None:
 
 def test_infants_fit_the_picture() -> None:
     config = SyntheticConfig(skeleton="inmotion29", recordings=20)
-    positions = np.concatenate([one.positions for one in bodies(config)], axis=1)
+    positions = np.concatenate([one.positions for one in moving_bodies(config)], axis=1)
     inside = ((positions > -0.1) & (positions < 1.1)).mean()
     assert inside > 0.99
 
 
 def test_movement_is_smooth() -> None:
-    one = next(bodies(SyntheticConfig(recordings=1, frames=(300, 300))))
+    one = next(moving_bodies(SyntheticConfig(recordings=1, frames=(300, 300))))
     path = one.positions[:, :, skeleton("ntu25").index("left_wrist"), 0]
     window = np.hanning(300)
     power = np.abs(np.fft.rfft((path - path.mean(axis=1, keepdims=True)) * window)) ** 2
@@ -108,7 +108,7 @@ def test_movement_is_smooth() -> None:
 
 def test_persons_stand_side_by_side_and_the_first_bears_the_sign() -> None:
     config = SyntheticConfig(recordings=4, persons=2)
-    for plain, one in zip(bodies(config), synthesise(config), strict=True):
+    for plain, one in zip(moving_bodies(config), synthesise(config), strict=True):
         np.testing.assert_array_equal(plain.positions[..., 1], one.positions[..., 1])
         assert (plain.positions[..., 0] != one.positions[..., 0]).any()
         apart = one.positions[0].mean(axis=(0, 1))

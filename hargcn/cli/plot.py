@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hargcn.checks import nearest
 from hargcn.cli.options import Explanations, table, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hargcn.explanation import Explanation
 
 Picture = Annotated[
@@ -32,10 +31,11 @@ def rank(
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png
     """
     from hargcn.analysis.ranking import Ranking
+    from hargcn.pipeline.case import open_explanations
     from hargcn.plots import plot_ranking, save_figure
 
     writable(out, *explanations)
-    loaded = {name: _of_class(e, class_) for name, e in opened(explanations).items()}
+    loaded = {name: _of_class(e, class_) for name, e in open_explanations(explanations).items()}
     fig, _ = plot_ranking(loaded)
     save_figure(fig, out)
     columns = [Ranking.of(e) for e in loaded.values()]
@@ -91,17 +91,6 @@ def show(
     typer.echo(str(out))
 
 
-def opened(paths: Sequence[Path]) -> dict[str, Explanation]:
-    """Open explanation files by method and layer, or by file name where these are the same."""
-    from hargcn import Explanation
-
-    read = [Explanation.open(path) for path in paths]
-    for names in ([e.name for e in read], [path.stem for path in paths]):
-        if len(set(names)) == len(names):
-            return dict(zip(names, read, strict=True))
-    return dict(zip(map(str, paths), read, strict=True))
-
-
 def _of_class(explanation: Explanation, name: str | None) -> Explanation:
     """Keep the windows that were explained for a class."""
     import json
@@ -118,15 +107,12 @@ def _of_class(explanation: Explanation, name: str | None) -> Explanation:
 
 
 def _name(wanted: str, names: list[str], path: Path) -> str:
-    import difflib
-
     if wanted in names:
         return wanted
     of_recording = [name for name in names if name.rsplit("@", 1)[0] == wanted]
     if of_recording:
         return of_recording[0]
-    close = difflib.get_close_matches(wanted, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = nearest(wanted, names)
     raise ValueError(f"{path}: expected a window's name (got {wanted!r}{hint})")
 
 

@@ -8,7 +8,7 @@ import torch
 from fixtures.small_model import small_model
 from fixtures.toy_networks import three_joints
 
-from hargcn.metrics.run import Run, blend, probability, substrate
+from hargcn.metrics.runner import Runner, blend, probability, substrate
 from hargcn.perturbation import EdgeEdit, InputEdit, parse_edit
 
 EDITS = ["edge:self:away:0.35", "edge:all:noise:0.2", "input:freeze", "input:noise:0.1@2-6"]
@@ -29,7 +29,7 @@ def sets(samples: int = 3, n: int = 5, joints: int = 19) -> np.ndarray:
 def test_batches_equal_one_window_at_a_time(network, text):
     model, positions = network
     edit, joints = parse_edit(text), sets()
-    run = Run(model.features, batch=4, skeleton=model.skeleton, seed=9)
+    run = Runner(model.features, batch=4, skeleton=model.skeleton, seed=9)
     found = run.edited(model, positions, edit, joints, draws=2)
     assert found.shape == (3, 5, 2 if edit.drawn else 1, 3)
     for n, s, d in np.ndindex(*found.shape[:3]):
@@ -47,7 +47,7 @@ def test_batches_equal_one_window_at_a_time(network, text):
 @pytest.mark.parametrize("text", EDITS)
 def test_an_empty_set_and_a_zero_edit_score_like_the_window_itself(network, text):
     model, positions = network
-    run = Run(model.features)
+    run = Runner(model.features)
     plain = run.logits(model, positions)
     nothing = run.edited(model, positions, parse_edit(text), np.zeros((3, 1, 19), bool))
     np.testing.assert_allclose(nothing[:, 0, 0], plain, atol=1e-6)
@@ -59,7 +59,7 @@ def test_the_batch_size_cannot_change_the_answer(network):
     model, positions = network
     edit, joints = parse_edit("edge:incident:noise:0.5"), sets()
     one, many = (
-        Run(model.features, batch=b).edited(model, positions, edit, joints, draws=3)
+        Runner(model.features, batch=b).edited(model, positions, edit, joints, draws=3)
         for b in (1, 64)
     )
     np.testing.assert_allclose(one, many, atol=1e-5)
@@ -74,7 +74,7 @@ def test_model_and_data_are_bit_identical_afterwards_and_modes_come_back(network
     state = copy.deepcopy(model.state_dict())
     before = positions.clone()
     for text in EDITS:
-        Run(model.features).edited(model, positions, parse_edit(text), sets())
+        Runner(model.features).edited(model, positions, parse_edit(text), sets())
     after = model.state_dict()
     assert state.keys() == after.keys()
     assert all(torch.equal(state[key], after[key]) for key in state)
@@ -87,7 +87,7 @@ def test_sets_met_twice_are_scored_once():
     rows = []
     model.register_forward_hook(lambda _module, given, _out: rows.append(len(given[0])))
     joints = np.array([[[1, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]]], bool)
-    found = Run().edited(model, x, EdgeEdit("self", "away", 0.5), joints)
+    found = Runner().edited(model, x, EdgeEdit("self", "away", 0.5), joints)
     assert sum(rows) == 2
     assert np.array_equal(found[:, 0], found[:, 2])
 
@@ -96,7 +96,7 @@ def test_nested_sets_share_their_random_numbers():
     """Noise on one joint adds the same with and without noise on another: the logit is linear."""
     model, x = three_joints()
     joints = np.array([[[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]]], bool)
-    first, second, both, none = Run().edited(model, x, InputEdit("noise", 0.5), joints, draws=4)[
+    first, second, both, none = Runner().edited(model, x, InputEdit("noise", 0.5), joints, draws=4)[
         0, :, :, 0
     ]
     np.testing.assert_allclose(first + second - none, both, atol=1e-5)
@@ -111,10 +111,10 @@ def test_features_get_the_valid_frames_of_their_rows():
         return positions
 
     x = torch.ones(2, 1, 2, 3, 1)
-    Run(features, valid=valid).logits(Pooled(), x)
+    Runner(features, valid=valid).logits(Pooled(), x)
     assert torch.equal(seen[0], valid)
     frozen = substrate(
-        torch.arange(12.0).reshape(2, 1, 2, 3, 1), InputEdit("mean"), Run(valid=valid)
+        torch.arange(12.0).reshape(2, 1, 2, 3, 1), InputEdit("mean"), Runner(valid=valid)
     )
     assert frozen[0].flatten().tolist() == [0, 1, 2, 3, 4, 5]
     assert frozen[1].flatten().tolist() == [7.5, 8.5, 9.5] * 2
@@ -127,7 +127,7 @@ class Pooled(torch.nn.Module):
 
 def test_edge_edits_need_edges():
     with pytest.raises(TypeError, match=r"Expected a model with edges\(\) to edit \(got Pooled\)"):
-        Run().edited(Pooled(), torch.ones(1, 1, 2, 3, 1), EdgeEdit(), np.ones((1, 1, 3), bool))
+        Runner().edited(Pooled(), torch.ones(1, 1, 2, 3, 1), EdgeEdit(), np.ones((1, 1, 3), bool))
 
 
 def test_blend_is_exact_at_both_ends():
@@ -145,6 +145,6 @@ def test_probability_takes_each_samples_class():
 
 def test_batches_shrink_with_the_window():
     small, large = torch.zeros(1, 2, 20, 10, 1), torch.zeros(1, 2, 300, 25, 2)
-    assert Run().rows(small) == 200
-    assert Run().rows(large) == 4
-    assert Run(batch=7).rows(large) == 7
+    assert Runner().rows(small) == 200
+    assert Runner().rows(large) == 4
+    assert Runner(batch=7).rows(large) == 7

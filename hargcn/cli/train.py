@@ -40,8 +40,8 @@ def train(
     Example: hargcn train configs/utd_mhad.yaml -s train.seed=1 --out runs/utd_1
     """
     from hargcn.allocator import keep_freed_memory
-    from hargcn.config import read_config
     from hargcn.data.windows import Windows
+    from hargcn.pipeline.config import read_config
     from hargcn.training.fit import fit
 
     settings = read_config(config, set_ or ())
@@ -78,7 +78,7 @@ def test(
     """
     from hargcn import Windows, load_model
     from hargcn.allocator import keep_freed_memory
-    from hargcn.training.classification import evaluate
+    from hargcn.training.classification import classification_report
 
     if aggregate not in ("mean", "median"):
         raise ValueError(f"--aggregate: expected mean or median (got {aggregate!r})")
@@ -86,7 +86,7 @@ def test(
     model = load_model(checkpoint, device)
     data = Windows.open(windows)
     data = data if split == "all" else data.subset(split)
-    found = evaluate(
+    found = classification_report(
         model, data, device=device, aggregate="median" if aggregate == "median" else "mean",
         threshold=threshold, progress=not as_json,
     )  # fmt: skip

@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hargcn.config import PrepareConfig
     from hargcn.data.recording import Recording
     from hargcn.data.windows import Windows
+    from hargcn.pipeline.config import PrepareConfig
 
 app = typer.Typer(
     help="Turn recordings into a windows file (HDF5).",
@@ -49,7 +49,7 @@ def _settings(config: Path | None, changes: list[str] | None, **defaults: Any) -
 
     A split is one rule: it is replaced as a whole.
     """
-    from hargcn.config import read_config
+    from hargcn.pipeline.config import read_config
 
     split = defaults.pop("split", None)
     own = read_config(
@@ -114,9 +114,9 @@ def ntu(
     Example: hargcn prepare ntu nturgb+d_skeletons --protocol xview --missing missing.txt
     --out data/ntu60_xview.h5
     """
-    from hargcn.config import checked
     from hargcn.data.readers import reader
     from hargcn.data.splits import SplitConfig
+    from hargcn.pipeline.config import checked
 
     split = checked(SplitConfig, {"protocol": protocol or "xsub"}, "--protocol")
     whole = {"mode": "whole", "length": 150, "fit": "pad"}

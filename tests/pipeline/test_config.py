@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from fixtures.published import CP29, NTU60
 
-from hargcn.config import ExperimentConfig, PrepareConfig, checked, read_config
 from hargcn.data.preprocess import PRESETS
 from hargcn.networks.convert import model_config
+from hargcn.pipeline.config import ExperimentConfig, PrepareConfig, checked, read_config
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,13 @@ from typing import Any
 import torch
 
 from hargcn.allocator import keep_freed_memory
-from hargcn.cli.explain import shap_explainer
-from hargcn.cli.pictures import opened
 from hargcn.data.windows import Windows
 from hargcn.explainers import cam_explainer
 from hargcn.explanation import Explanation
-from hargcn.metrics.run import Run
+from hargcn.metrics.runner import Runner
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.pipeline.explain import shap_explainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Bench:
     chosen: Windows
     explanations: dict[str, Explanation]
     positions: torch.Tensor
-    run: Run
+    run: Runner
 
     @classmethod
     def open(
@@ -49,7 +49,7 @@ class Bench:
         """
         keep_freed_memory()
         model, data = load_model(checkpoint, device), Windows.open(windows)
-        labelled = opened(files)
+        labelled = open_explanations(files)
         for file, explanation in zip(files, labelled.values(), strict=True):
             _check_about(file, explanation, model, data)
         rows = {name: i for i, name in enumerate(data.names)}
@@ -59,7 +59,7 @@ class Bench:
             raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
         _check_alike(files, list(labelled.values()))
         chosen = data.subset([rows[name] for name in samples])
-        run = Run(
+        run = Runner(
             features=model.features,
             valid=torch.from_numpy(chosen.valid()).to(device),
             skeleton=model.skeleton,
@@ -106,3 +106,12 @@ def _check_about(
         if theirs and mine and theirs != mine:
             named = {"model": "this network", "data": f"the windows of {data.path}"}[what]
             raise ValueError(f"{file}: expected an explanation of {named} (it is of another)")
+
+
+def open_explanations(paths: Sequence[Path]) -> dict[str, Explanation]:
+    """Open explanation files by method and layer, or by file name where these are the same."""
+    read = [Explanation.open(path) for path in paths]
+    for names in ([e.name for e in read], [path.stem for path in paths]):
+        if len(set(names)) == len(names):
+            return dict(zip(names, read, strict=True))
+    return dict(zip(map(str, paths), read, strict=True))

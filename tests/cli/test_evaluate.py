@@ -38,7 +38,7 @@ def test_correlation_between_methods(shap, checkpoint, waving, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--between", "people"], "--between: expected layers, methods"),
+        (["--between", "people"], "Expected --between of layers, methods"),
         (["--reference", "main.9.tcn"], "main.9.tcn"),
         (["--split", "tset"], "expected a set of"),
         (["--class", "clas1"], "did you mean 'class1'"),
@@ -103,7 +103,7 @@ def test_measures_that_explain_again(cam, checkpoint, waving, tmp_path):
     ("command", "options", "said"),
     [
         ("perturb", ["--edit", "edge:self:sideways:1"], "Expected"),
-        ("perturb", ["--order", "size"], "--order: expected signed, magnitude"),
+        ("perturb", ["--order", "size"], "Expected --order of signed, magnitude"),
         ("perturb", ["--top", 99], "Expected top from 1"),
         ("evaluate", ["--metrics", "beauty"], "beauty"),
         ("evaluate", ["--substrate", "edge:incident:zero"], "--substrate: expected an input edit"),

@@ -5,7 +5,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from hargcn.cli.options import Device, one_of, table, writable
+from hargcn.cli.options import Device, table, writable
 
 
 def chosen(device: str) -> str:
@@ -32,12 +32,6 @@ def test_devices_that_are_there_are_taken(monkeypatch):
         assert chosen(name) == name
     with pytest.raises(ValueError, match=r"2 CUDA devices are here \(got 'cuda:2'\)"):
         chosen("cuda:2")
-
-
-def test_one_of_names_the_option_and_its_values():
-    assert one_of("on", "a", ("a", "b")) == "a"
-    with pytest.raises(ValueError, match=r"--on: expected a, b \(got 'c'\)"):
-        one_of("on", "c", ("a", "b"))
 
 
 def test_tables_hold_their_title_and_cells(capsys):

@@ -23,7 +23,7 @@ _BATCHES_PER_BLOCK = 16
 
 
 @dataclass(frozen=True)
-class Run:
+class Runner:
     """How measures run a model.
 
     Parameters
@@ -220,7 +220,7 @@ def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:
     return torch.lerp(substrate, x, share.to(x))
 
 
-def substrate(x: Tensor, edit: InputEdit, run: Run) -> Tensor:
+def substrate(x: Tensor, edit: InputEdit, run: Runner) -> Tensor:
     """Return what takes the place of removed evidence: every joint of every window edited."""
     everything = torch.ones(len(x), x.shape[-2], dtype=torch.bool)
     seeds = np.column_stack([np.full(len(x), run.seed), np.arange(len(x))])

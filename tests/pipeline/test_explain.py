@@ -15,8 +15,8 @@ from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig, synthesise
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import GradCAM
-from hargcn.jobs import explain_windows, labels, targets
 from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.pipeline.explain import explain_windows, labels, targets
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hargcn.checks import one_of
 from hargcn.cli.options import (
     Checkpoint,
     Device,
@@ -15,7 +16,6 @@ from hargcn.cli.options import (
     Seed,
     Split,
     WindowsFile,
-    one_of,
     table,
     writable,
 )
@@ -63,12 +63,12 @@ def correlate(
     from hargcn.analysis.ranking import write_csv
     from hargcn.plots import plot_agreement, plot_correlation, save_figure
 
-    one_of("between", between, ("layers", "methods"))
+    one_of("--between", between, ("layers", "methods"))
     writable(out, *inputs, suffix=".csv")
     if between == "methods":
-        from hargcn.cli.pictures import opened
+        from hargcn.pipeline.case import open_explanations
 
-        named = opened(inputs)
+        named = open_explanations(inputs)
         found = agreement(named, relu=relu, seed=seed)
         figure, _ = plot_agreement(found)
         names = list(named)
@@ -128,9 +128,9 @@ def perturb(
     Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5
     --edit edge:self:away:0.35 --top 10 --random 20 --out perturb.h5
     """
-    from hargcn.cli.bench import Bench
     from hargcn.metrics.curves import perturbation_curves
     from hargcn.perturbation import parse_edit
+    from hargcn.pipeline.case import Bench
     from hargcn.plots import plot_curves, save_figure
 
     change = parse_edit(edit)
@@ -146,7 +146,7 @@ def perturb(
         top=top,
         random=random,
         draws=draws,
-        order=one_of("order", order, ("signed", "magnitude")),
+        order=one_of("--order", order, ("signed", "magnitude")),
         segments=segments,
         run=bench.run,
     )
@@ -203,11 +203,10 @@ def evaluate(
     Example: hargcn evaluate model.safetensors windows.h5 shap.h5 gradcam.h5
     --metrics pgi,pgu,deletion,insertion,localisation --out table.csv
     """
-    from hargcn.cli.bench import Bench
     from hargcn.metrics.registry import METRICS, Case
-    from hargcn.metrics.table import evaluate as judge
-    from hargcn.metrics.table import forecast
+    from hargcn.metrics.table import forecast, metric_table
     from hargcn.perturbation import InputEdit, parse_edit
+    from hargcn.pipeline.case import Bench
 
     writable(out, checkpoint, windows, *explanations)
     bench = Bench.open(checkpoint, windows, explanations, device, batch, seed)
@@ -239,7 +238,7 @@ def evaluate(
     if remake:
         for name, seconds in forecast(case, explainers, wanted).items():
             typer.echo(f"{name}: explaining again takes about {seconds:.0f} s", err=True)
-    found = judge(
+    found = metric_table(
         case, bench.explanations, wanted, explainers=explainers, groups=bench.chosen.group
     )
     found.save(out)
@@ -279,7 +278,7 @@ def _gradcams(
     from hargcn.analysis.agreement import correlation_layers
     from hargcn.explainers import GradCAM
     from hargcn.files import track
-    from hargcn.jobs import explained
+    from hargcn.pipeline.explain import explained
 
     method = GradCAM(correlation_layers(model.layer_names(), reference))
     starts = range(0, len(windows), batch)

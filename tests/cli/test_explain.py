@@ -8,15 +8,15 @@ from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
-from hargcn.jobs import Parts
+from hargcn.pipeline.explain import Parts
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--class", "clas1"], "got 'clas1'; did you mean 'class1'?"),
-        (["--layer", "main.0.tcm"], "--layer: expected J.init"),
-        (["--method", "gradcan"], "--method: expected shap, cam, gradcam"),
+        (["--layer", "main.0.tcm"], "Expected --layer of J.init"),
+        (["--method", "gradcan"], "Expected --method of shap, cam, gradcam"),
         (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
         (["--utility", "odds"], "odds"),
         (["--device", "cuda:99"], "--device: expected cpu, cuda or cuda:N"),
@@ -26,9 +26,9 @@ from hargcn.jobs import Parts
         (["--convergence", "c.png"], "--convergence: expected --method shap"),
         (["--method", "shap", "--background", "0"], "background sample"),
         (["--method", "shap", "--background", "no.h5"], "no.h5: no such windows file"),
-        (["--method", "shap", "--background-by", "age"], "--background-by: expected random"),
-        (["--method", "shap", "--engine", "own"], "--engine: expected hargcn"),
-        (["--method", "shap", "--on", "joints"], "--on: expected branches"),
+        (["--method", "shap", "--background-by", "age"], "Expected --background-by of random"),
+        (["--method", "shap", "--engine", "own"], "Expected --engine of hargcn"),
+        (["--method", "shap", "--on", "joints"], "Expected --on of branches"),
         (["--method", "shap", "--chunk", "0"], "chunk"),
         (["--method", "shap", "--relu"], "--relu: expected --method a class activation map"),
         (["--players", "joints"], "--players: expected --method shapcam (got gradcam)"),
@@ -137,7 +137,7 @@ def test_all_layers_of_one_call(checkpoint, waving, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "hargcn.explainers.cam_explainer", lambda _, layers, **__: asked.extend(layers)
     )
-    monkeypatch.setattr("hargcn.jobs.explain_windows", lambda *_, **__: [])
+    monkeypatch.setattr("hargcn.pipeline.explain.explain_windows", lambda *_, **__: [])
     done("explain", checkpoint, waving, "--layer", "all", "--out", tmp_path / "x.h5")
     assert asked == list(load_model(checkpoint).layer_names())
 
@@ -185,7 +185,7 @@ def test_only_explanations_of_one_question_are_combined(checkpoint, waving, tmp_
     done(*common, "--class", "class1", "--out", other)
     line = refused("combine", one, other, "--out", earlier)
     assert line.startswith(f"{one} and {other}: Expected explanations of the same classes")
-    assert "--form: expected product, rank" in refused(
+    assert "Expected --form of product, rank" in refused(
         "combine", one, one, "--form", "sum", "--out", earlier
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -13,7 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hargcn.checks import nearest, one_of
 from hargcn.data.windows import Windows
+from hargcn.explainers.deepshap.background import choose, shares
+from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
 from hargcn.networks.stgcn import MultiBranchSTGCN
@@ -107,8 +109,7 @@ def targets(model: MultiBranchSTGCN, windows: Windows, target: str, x: torch.Ten
             )
         return of_model
     if target not in model.classes:
-        close = difflib.get_close_matches(target, model.classes, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = nearest(target, model.classes)
         raise ValueError(
             f"Expected predicted, label or the name of a class to explain (got {target!r}{hint})"
         )
@@ -214,3 +215,67 @@ class Parts:
             written.append(path)
         shutil.rmtree(self.folder)
         return written
+
+
+def shap_explainer(
+    model: MultiBranchSTGCN,
+    data: Windows,
+    settings: Mapping[str, Any],
+    memory: float | None = None,
+    allow_gap: bool = False,
+) -> DeepSHAP:
+    """Build DeepSHAP from the settings that its explanations store.
+
+    Parameters
+    ----------
+    model, data
+        The network, and the windows whose training set gives the background.
+    settings
+        `background`, `background_by`, `seed`, `chunk`, `engine`, `on`, `float64`, `utility`.
+    memory
+        Limit in GiB.
+    allow_gap
+        Accept values that do not add up.
+    """
+    rows, weights = _background(
+        data, str(settings["background"]), settings["background_by"], settings["seed"]
+    )
+    return DeepSHAP(
+        model_inputs(model, rows, raw=settings["on"] == "positions"),
+        chunk=settings["chunk"],
+        memory_limit=None if memory is None else int(memory * 2**30),
+        weights=weights,
+        dtype=torch.float64 if settings["float64"] else None,
+        allow_gap=allow_gap,
+        engine=one_of("--engine", settings["engine"], ("hargcn", "library")),
+        utility=one_of("utility", settings["utility"], ("logit", "prob", "logprob")),
+        settings=dict(settings),
+    )
+
+
+def _background(
+    data: Windows, wanted: str, how: str, seed: int
+) -> tuple[Windows, np.ndarray | None]:
+    """Return the background, drawn from the training set or a file's, and its weights."""
+    if not wanted.isdigit():
+        given = Windows.open(wanted)
+        if (given.skeleton, given.shape) != (data.skeleton, data.shape):
+            raise ValueError(
+                f"--background: expected windows like those of {data.path}, {data.skeleton.name} "
+                f"{data.shape} (got {given.skeleton.name} {given.shape})"
+            )
+        return given, None
+    ways = ("random", "balanced", "medoids")
+    method = one_of("--background-by", how, ways)
+    train = data.subset("train")
+    rows = choose(train.positions, train.label, int(wanted), method, seed)
+    weights = shares(train.positions(), rows) if method == "medoids" else None
+    return train.subset(rows), weights
+
+
+def model_inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> torch.Tensor:
+    """Return what a network takes for windows: branches, or raw positions."""
+    device = next(model.parameters()).device
+    positions = torch.from_numpy(windows.positions()).to(device)
+    valid = torch.from_numpy(windows.valid()).to(device)
+    return positions if raw else model.features(positions, valid)

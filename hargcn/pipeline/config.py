@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from hargcn.checks import nearest
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
@@ -41,7 +41,7 @@ class PrepareConfig(BaseModel):
         if not isinstance(value, str):
             return value
         if value not in PRESETS:
-            near = _nearest(value, PRESETS)
+            near = nearest(value, PRESETS)
             raise ValueError(f"Expected a chain of {', '.join(PRESETS)}, or settings{near}")
         return PRESETS[value]
 
@@ -152,18 +152,13 @@ def _over(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _defect(kind: type[BaseModel], item: Any) -> str:
     # Where a setting has several types, pydantic adds the one it tried: "tuple[float, ...]".
     where = [str(part) for part in item["loc"] if "[" not in str(part)]
     name = ".".join(where)
     if item["type"] == "extra_forbidden":
         valid = _keys(kind, where[:-1])
-        hint = _nearest(where[-1], valid) or f"; valid are {', '.join(valid)}"
+        hint = nearest(where[-1], valid) or f"; valid are {', '.join(valid)}"
         return f"unknown key {name!r}{hint}"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{name}: {message} (got {item['input']!r})" if name else message
