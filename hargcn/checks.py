@@ -1,10 +1,14 @@
-"""Checks of arguments that many functions share."""
+"""Checks of arguments and settings: one set of errors, each in one line, with the nearest word."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> Any:
@@ -35,3 +39,67 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" where a known word is like this one, else nothing."""
     close = difflib.get_close_matches(word, [str(name) for name in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Settings:
+    """Validate settings; all defects come in one line that names the source.
+
+    Raises
+    ------
+    ValueError
+        Every key that is unknown (with the nearest valid one) or holds a wrong value.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{source}: {defects(error, lambda path: _keys(kind, path))}") from error
+
+
+def defects(error: ValidationError, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
+    """Say everything that pydantic found wrong in one line.
+
+    Parameters
+    ----------
+    error
+        What it raised.
+    keys
+        From the path of a setting to the valid keys there.
+    """
+    return "; ".join(_defect(item, keys) for item in error.errors(include_url=False))
+
+
+def _defect(item: Any, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
+    # Where a setting has several types, pydantic adds the one it tried: "tuple[float, ...]".
+    where = [str(part) for part in item["loc"] if "[" not in str(part)]
+    name = ".".join(where)
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        valid = list(keys(where[:-1]))
+        known = f"valid are {', '.join(valid)}" if valid else "there are no settings"
+        return f"unknown key {name!r}{nearest(where[-1], valid) or f'; {known}'}"
+    if item["type"] in ("missing", "missing_argument"):
+        return f"expected a value for {name!r} (got none)"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message} (got {item['input']!r})" if name else message
+
+
+def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the valid keys at a place inside nested settings."""
+    for part in path:
+        fields = kind.model_fields.get(part)
+        if fields is None:  # a name that the user chose, such as a class of `plant`
+            continue
+        inner = _model_in(fields.annotation)
+        if inner is None:
+            return []
+        kind = inner
+    return list(kind.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

@@ -114,9 +114,9 @@ def ntu(
     Example: hargcn prepare ntu nturgb+d_skeletons --protocol xview --missing missing.txt
     --out data/ntu60_xview.h5
     """
+    from hargcn.checks import checked
     from hargcn.data.readers import reader
     from hargcn.data.splits import SplitConfig
-    from hargcn.pipeline.config import checked
 
     split = checked(SplitConfig, {"protocol": protocol or "xsub"}, "--protocol")
     whole = {"mode": "whole", "length": 150, "fit": "pad"}

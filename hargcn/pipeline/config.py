@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from hargcn.checks import nearest
+from hargcn.checks import checked, nearest
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
@@ -100,15 +100,6 @@ def read_config(
     )
 
 
-def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Settings:
-    """Validate settings; all defects come in one line that names the source."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        defects = "; ".join(_defect(kind, item) for item in error.errors(include_url=False))
-        raise ValueError(f"{source}: {defects}") from error
-
-
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such experiment file")
@@ -150,38 +141,3 @@ def _over(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, 
         if isinstance(defaults[key], Mapping) and isinstance(content[key], Mapping):
             merged[key] = _over(defaults[key], content[key])
     return merged
-
-
-def _defect(kind: type[BaseModel], item: Any) -> str:
-    # Where a setting has several types, pydantic adds the one it tried: "tuple[float, ...]".
-    where = [str(part) for part in item["loc"] if "[" not in str(part)]
-    name = ".".join(where)
-    if item["type"] == "extra_forbidden":
-        valid = _keys(kind, where[:-1])
-        hint = nearest(where[-1], valid) or f"; valid are {', '.join(valid)}"
-        return f"unknown key {name!r}{hint}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message} (got {item['input']!r})" if name else message
-
-
-def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Return the valid keys at a place inside nested settings."""
-    for part in path:
-        fields = kind.model_fields.get(part)
-        if fields is None:  # a name that the user chose, such as a class of `plant`
-            continue
-        inner = _model_in(fields.annotation)
-        if inner is None:
-            return []
-        kind = inner
-    return list(kind.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from fixtures.published import CP29, NTU60
 
+from hargcn.checks import checked
 from hargcn.data.preprocess import PRESETS
 from hargcn.networks.convert import model_config
-from hargcn.pipeline.config import ExperimentConfig, PrepareConfig, checked, read_config
+from hargcn.pipeline.config import ExperimentConfig, PrepareConfig, read_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))

@@ -1,0 +1,119 @@
+"""What declares itself: classes found by being a file in a folder, or an entry point outside.
+
+Methods and readers register by subclassing, and their fields are their settings. Nothing else in
+hargcn lists them.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar, dataclass_transform
+
+import pydantic
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from hargcn.checks import defects, one_of
+
+Kind = TypeVar("Kind")
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(pydantic.Field,))
+def settings(cls: Class) -> Class:
+    """Make a class's annotated fields its settings: typed, checked when it is built, frozen.
+
+    `top: Annotated[int, Field(ge=1, description="...")] = 10` says what a setting is and may be.
+    A subclass that adds fields is decorated as well.
+    """
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    make: Any = pydantic.dataclasses.dataclass(frozen=True, eq=False, config=config)
+    return make(cls)
+
+
+class Registry(Generic[Kind]):
+    """Classes of one kind by their names.
+
+    Parameters
+    ----------
+    kind
+        What they are, for messages: "method".
+    package
+        Every module below this package is imported before anything is looked up.
+    group
+        Entry points of this group are loaded as well: classes, or modules that define them.
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind, self.package, self.group = kind, package, group
+        self._known: dict[str, type[Kind]] = {}
+        self._complete = False
+
+    def add(self, cls: type[Kind]) -> None:
+        """Register a class under its own `name`, when it is subclassed; one without is abstract.
+
+        Raises
+        ------
+        ValueError
+            If another class has the name.
+        """
+        if "name" not in vars(cls):
+            return
+        name = str(vars(cls)["name"])
+        places = [f"{c.__module__}.{c.__qualname__}" for c in (self._known.get(name, cls), cls)]
+        if places[0] != places[1]:
+            raise ValueError(f"Expected one {self.kind} {name!r} (got {' and '.join(places)})")
+        self._known[name] = cls
+
+    def all(self) -> dict[str, type[Kind]]:
+        """Return every class by its name, sorted."""
+        if not self._complete:
+            root = import_module(self.package)
+            for module in pkgutil.walk_packages(root.__path__, f"{self.package}."):
+                import_module(module.name)
+            for point in entry_points(group=self.group):
+                point.load()
+            self._complete = True
+        return dict(sorted(self._known.items()))
+
+    def find(self, name: str) -> type[Kind]:
+        """Return the class of a name.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name; offers the nearest.
+        """
+        known = self.all()
+        return known[one_of(self.kind, name, known)]
+
+
+def build(cls: type[Kind], given: Mapping[str, Any], source: str) -> Kind:
+    """Build an object of named settings; all defects come in one line that names the source.
+
+    Parameters
+    ----------
+    cls
+        A class of `settings`.
+    given
+        Its fields by name; values are converted where the type says so.
+    source
+        Where the settings come from, for the message.
+
+    Raises
+    ------
+    ValueError
+        For unknown settings (offers the nearest), wrong or missing ones.
+    """
+    try:
+        return TypeAdapter(cls).validate_python(dict(given))
+    except ValidationError as error:
+        raise ValueError(f"{source}: {defects(error, lambda _: fields_of(cls))}") from error
+
+
+def fields_of(cls: type) -> dict[str, FieldInfo]:
+    """Return the settings of a class by name: their type, default and description."""
+    return dict(vars(cls).get("__pydantic_fields__", {}))
