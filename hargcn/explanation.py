@@ -75,6 +75,7 @@ class Explanation:
         target: Any,
         score: Any,
         predicted: Any = None,
+        label: str = "",
         layer: str = "",
         utility: str = "logit",
         settings: Mapping[str, Any] | None = None,
@@ -91,8 +92,9 @@ class Explanation:
             Attributions, one axis per entry of `dims`.
         dims
             Axis names, "sample" first.
-        method, layer, utility
-            What was computed, at which layer ("" for the input) and for which score.
+        method, label, layer, utility
+            What was computed, as pictures call it, at which layer ("" for the input) and for which
+            score.
         target, score, predicted
             (sample,) class index explained, its score, and the predicted class.
         settings
@@ -127,6 +129,7 @@ class Explanation:
         attrs: dict[str, Any] = {
             "format": FORMAT,
             "method": method,
+            "method_label": label or method,
             "layer": layer,
             "utility": utility,
             "settings": json.dumps(settings or {}),
@@ -176,6 +179,11 @@ class Explanation:
     def name(self) -> str:
         """Method and layer in one short label for tables and pictures."""
         return f"{self.method} {self.layer}".strip()
+
+    @property
+    def title(self) -> str:
+        """Method, as papers print it, and layer: the name in pictures."""
+        return f"{self.dataset.attrs.get('method_label', self.method)} {self.layer}".strip()
 
     def __len__(self) -> int:
         return self.values.sizes["sample"]
@@ -293,6 +301,11 @@ class Explanation:
         named = "joint" in self.dataset.coords
         names = [str(j) for j in self.dataset["joint"].to_numpy()] if named else None
         return shap.Explanation(values=sums.to_numpy(), base_values=base, feature_names=names)
+
+
+def titles(explanations: Mapping[str, Explanation]) -> dict[str, str]:
+    """Return what pictures call explanations: their title, or the name somebody gave them."""
+    return {key: each.title if key == each.name else key for key, each in explanations.items()}
 
 
 def _numpy(values: Any) -> np.ndarray:

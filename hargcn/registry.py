@@ -6,14 +6,27 @@ hargcn lists them.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
+import re
 from collections.abc import Mapping
+from functools import wraps
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, dataclass_transform
+from types import UnionType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
 
 import pydantic
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from hargcn.checks import defects, one_of
@@ -31,7 +44,27 @@ def settings(cls: Class) -> Class:
     """
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     make: Any = pydantic.dataclasses.dataclass(frozen=True, eq=False, config=config)
-    return make(cls)
+    made = make(cls)
+    checked_init = made.__init__
+
+    @wraps(checked_init)
+    def init(self: Any, *args: Any, **given: Any) -> None:
+        try:
+            checked_init(self, *args, **given)
+        except ValidationError as error:
+            said = defects(error, lambda _: fields_of(type(self)))
+            raise SettingsError(type(self).__name__, said) from error
+
+    made.__init__ = init
+    return made
+
+
+class SettingsError(ValueError):
+    """Settings that do not fit: whose they are, and everything that is wrong."""
+
+    def __init__(self, source: str, said: str) -> None:
+        super().__init__(f"{source}: {said}")
+        self.said = said
 
 
 class Registry(Generic[Kind]):
@@ -109,11 +142,39 @@ def build(cls: type[Kind], given: Mapping[str, Any], source: str) -> Kind:
         For unknown settings (offers the nearest), wrong or missing ones.
     """
     try:
-        return TypeAdapter(cls).validate_python(dict(given))
-    except ValidationError as error:
-        raise ValueError(f"{source}: {defects(error, lambda _: fields_of(cls))}") from error
+        return cls(**given)
+    except SettingsError as error:
+        raise SettingsError(source, error.said) from error
 
 
 def fields_of(cls: type) -> dict[str, FieldInfo]:
     """Return the settings of a class by name: their type, default and description."""
-    return dict(vars(cls).get("__pydantic_fields__", {}))
+    return dict(getattr(cls, "__pydantic_fields__", {}))
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Return what each setting means, from the numpydoc sections "Parameters" of a class.
+
+    Those of the base classes count where the class itself says nothing.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        section = _SECTION.search(inspect.cleandoc(vars(base).get("__doc__") or ""))
+        for entry in _ENTRY.finditer(section[1] if section else ""):
+            text = " ".join(entry["text"].split())
+            found |= dict.fromkeys(re.split(r",\s*", entry["names"]), text)
+    return found
+
+
+_SECTION = re.compile(r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.S | re.M)
+_ENTRY = re.compile(r"^(?P<names>\w[\w, ]*?)(?: : [^\n]*)?\n(?P<text>(?:(?: +[^\n]*)?\n?)*)", re.M)
+
+
+def written_type(annotation: Any) -> str:
+    """Return a type as people write it: "int", "logit, prob", "float or None"."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, parts))
+    if parts and get_origin(annotation) in (Union, UnionType):
+        return " or ".join("none" if part is type(None) else written_type(part) for part in parts)
+    return getattr(annotation, "__name__", str(annotation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Literal
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from hargcn.analysis.grid import common_grid
 from hargcn.analysis.ranking import Order, class_name, sample_groups, top_k_overlap
 from hargcn.analysis.statistics import Correlation, cluster_bootstrap, rank_correlation
-from hargcn.explanation import Explanation
+from hargcn.explanation import Explanation, titles
 
 Measure = Literal["spearman", "kendall", "overlap"]
 
@@ -82,7 +83,8 @@ def agreement(
             data[measure + suffix] = (("class", "method", "other"), np.stack(limits))
     data["n"] = (("class",), np.array([chosen.sum() for chosen in classes.values()]))
     coords = {"class": list(classes), "method": names, "other": names}
-    return xr.Dataset(data, coords, {"over": over, "k": k, "by": by, "relu": int(relu)})
+    about = {"over": over, "k": k, "by": by, "relu": int(relu)}
+    return xr.Dataset(data, coords, {**about, "titles": json.dumps(titles(explanations))})
 
 
 def correlate(

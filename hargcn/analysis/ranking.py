@@ -189,7 +189,7 @@ def convergence(
     return xr.Dataset(
         {**data, "rho": (("background", "sample"), np.stack(rho))},
         {"background": sizes, "sample": full.values["sample"].to_numpy()},
-        {"name": full.name},
+        {"name": full.title},
     )
 
 

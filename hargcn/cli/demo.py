@@ -93,13 +93,10 @@ def _explanations(
     rows = choose(train.positions, train.label, 40, seed=seed)
     shap = DeepSHAP(_inputs(model, train.subset(rows)))
     files = explain_windows(
-        model, chosen, GradCAM([f"{last}.tcn", f"{last}.attention"]), out / "gradcam.h5",
-        target=_CLASS, description={"method": "gradcam"},
+        model, chosen, GradCAM(f"{last}.tcn"), out / "gradcam.h5",
+        layers=[f"{last}.tcn", f"{last}.attention"], target=_CLASS,
     )  # fmt: skip
-    files += explain_windows(
-        model, chosen, shap, out / "shap.h5", target=_CLASS, shard=4,
-        description={"method": "shap", "background": 40, "seed": seed},
-    )  # fmt: skip
+    files += explain_windows(model, chosen, shap, out / "shap.h5", target=_CLASS, shard=4)
     return [Explanation.open(file) for file in files]
 
 

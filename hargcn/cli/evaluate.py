@@ -278,12 +278,14 @@ def _gradcams(
     from hargcn.analysis.agreement import correlation_layers
     from hargcn.explainers import GradCAM
     from hargcn.files import track
-    from hargcn.pipeline.explain import explained
+    from hargcn.pipeline.explain import explain_batch
 
-    method = GradCAM(correlation_layers(model.layer_names(), reference))
+    layers = correlation_layers(model.layer_names(), reference)
+    method = GradCAM(reference)
     starts = range(0, len(windows), batch)
     for start in track(starts, "explaining"):
-        yield explained(model, windows.subset(slice(start, start + batch)), method, target)
+        some = windows.subset(slice(start, start + batch))
+        yield explain_batch(model, some, method, target, layers)
 
 
 COMMANDS = (correlate, perturb, evaluate)

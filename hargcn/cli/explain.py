@@ -1,43 +1,33 @@
-"""`explain`: from a network and windows to explanations."""
+"""`explain`, `combine`, `methods`: from a network and windows to explanations."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hargcn.checks import one_of
-from hargcn.cli.options import (
-    Checkpoint,
-    Device,
-    Seed,
-    Split,
-    WindowsFile,
-    writable,
-)
+from hargcn.cli.options import Checkpoint, Device, Json, Seed, Split, WindowsFile, table, writable
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hargcn.networks.stgcn import MultiBranchSTGCN
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", dir_okay=False, help="Explanation file (.h5); one per layer where several."
+    ),
+]
 
 
 def explain(
     checkpoint: Checkpoint,
     windows: WindowsFile,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            dir_okay=False,
-            help="Explanation file (.h5); one per layer where several.",
-        ),
-    ],
+    out: Out,
     method: Annotated[
-        str, typer.Option("--method", "-m", help="shap, or a class activation map: gradcam, ...")
+        str, typer.Option("--method", "-m", help="See hargcn methods: shap, gradcam, ...")
     ] = "gradcam",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="Change a setting of the method, e.g. -s relu=true."),
+    ] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option("--layer", "-l", help="Layer of a CAM (again for more; `all`). See layers."),
@@ -49,38 +39,15 @@ def explain(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Explain the first N windows only.")
     ] = None,
-    utility: Annotated[
-        str | None,
-        typer.Option(
-            help="Score explained: logit, prob, logprob, rest; by default the method's own."
-        ),
-    ] = None,
-    relu: Annotated[bool, typer.Option("--relu", help="CAM: keep positive parts only.")] = False,
-    players: Annotated[
-        str | None, typer.Option(help="shapcam: cells, joints, joints-time or parts.")
-    ] = None,
-    permutations: Annotated[
-        int | None, typer.Option(help="shapcam: most orders of the players per window.")
-    ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(help="shapcam: stop at this standard error of the score.")
-    ] = None,
     background: Annotated[
         str, typer.Option(help="SHAP: number of training windows, or a windows file.")
     ] = "100",
     background_by: Annotated[
         str, typer.Option(help="SHAP: how to choose them: random, balanced, medoids.")
     ] = "random",
-    chunk: Annotated[int, typer.Option(help="SHAP: background windows per pass.")] = 20,
-    memory: Annotated[float | None, typer.Option(help="SHAP: memory limit in GiB.")] = None,
-    engine: Annotated[str, typer.Option(help="SHAP: hargcn, or the shap library.")] = "hargcn",
     on: Annotated[
-        str, typer.Option(help="SHAP: explain branches (J, V, B, A) or raw positions.")
+        str, typer.Option(help="Explain branches (J, V, B, A) or raw positions.")
     ] = "branches",
-    double: Annotated[bool, typer.Option("--float64", help="SHAP: in double precision.")] = False,
-    allow_gap: Annotated[
-        bool, typer.Option("--allow-gap", help="SHAP: keep values that do not add up.")
-    ] = False,
     convergence: Annotated[
         Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
     ] = None,
@@ -97,65 +64,32 @@ def explain(
     Example: hargcn explain model.safetensors windows.h5 --method gradcam --layer main.1.tcn
     --layer main.1.attention --out gradcam.h5
 
-    Example: hargcn explain model.safetensors windows.h5 --method shap --background 100 --chunk 20
-    --class label --out shap.h5
+    Example: hargcn explain model.safetensors windows.h5 --method shap --background 100
+    --set chunk=20 --class label --out shap.h5
     """
-    from hargcn import Windows, load_model
-    from hargcn.allocator import keep_freed_memory
-    from hargcn.explainers import METHODS, cam_explainer
-    from hargcn.networks.branches import PositionModel
-    from hargcn.pipeline.explain import explain_windows, model_inputs, same_skeleton, shap_explainer
+    from hargcn.pipeline import explain as pipeline
+    from hargcn.pipeline.config import settings_of
 
-    one_of("--on", on, ("branches", "positions"))
-    one_of("--method", method, ("shap", *METHODS))
-    if convergence is not None and (method, engine) != ("shap", "hargcn"):
-        raise ValueError("--convergence: expected --method shap with --engine hargcn")
+    if convergence is not None and method != "shap":
+        raise ValueError(f"--convergence: expected --method shap (got {method})")
     others = [] if background.isdigit() else [Path(background)]
     writable(out, checkpoint, windows, *others)
-    keep_freed_memory()
-    model = load_model(checkpoint, device)
-    data = Windows.open(windows)
-    same_skeleton(model, data)
-    chosen = data if split == "all" else data.subset(split)
-    chosen = chosen if limit is None else chosen.subset(slice(0, limit))
-    network = PositionModel(model) if on == "positions" else None
-    settings: dict[str, Any] = {"method": method, "utility": utility}
-    own = {"relu": relu or None, "players": players, "permutations": permutations,
-           "tolerance": tolerance}  # fmt: skip
-    _meant_for(method, own)
-    if method == "shap":
-        settings["utility"] = utility or "logit"
-        settings |= {
-            "background": background, "background_by": background_by, "seed": seed,
-            "chunk": chunk, "engine": engine, "on": on, "float64": double,
-        }  # fmt: skip
-        explainer: Any = shap_explainer(model, data, settings, memory, allow_gap)
-        if engine == "hargcn":
-            x = model_inputs(model, chosen.subset([0]), raw=network is not None)
-            typer.echo(str(explainer.forecast(network or model, x, len(chosen))), err=True)
-    else:
-        layers = _layers(model, layer)
-        settings["layers"] = layers
-        settings |= {"seed": seed, **{k: v for k, v in own.items() if v is not None}}
-        explainer = cam_explainer(method, layers, utility=utility, seed=seed, **own)
-    # The contents of a background file, too, say which shards of a killed run serve.
-    job = {**settings, "backgrounds": [Windows.open(path).digest for path in others]}
-    written = explain_windows(
-        model, chosen, explainer, out, target=class_, description=job, shard=shard,
-        on_positions=network,
+    written = pipeline.explain(
+        checkpoint, windows, out, method=method, settings=settings_of(set_ or ()),
+        layer=layer or (), target=class_, split=split, limit=limit, background=background,
+        background_by=background_by, on=on, seed=seed, device=device, shard=shard, progress=True,
+        say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
-    for path in written:
-        typer.echo(str(path))
     if convergence is not None:
-        _convergence(written[0], convergence)
+        pipeline.convergence(written[0], convergence)
+        written = [*written, convergence]
+    typer.echo("\n".join(map(str, written)))
 
 
 def combine(
     shap: Annotated[Path, typer.Argument(metavar="SHAP", help="Explanation of features.")],
     cam: Annotated[Path, typer.Argument(metavar="CAM", help="Class activation map.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", dir_okay=False, help="Explanation file to write (.h5).")
-    ],
+    out: Out,
     form: Annotated[
         str, typer.Option(help="product: SHAP where the map is positive; rank: mean of ranks.")
     ] = "product",
@@ -164,47 +98,43 @@ def combine(
 
     Example: hargcn combine shap.h5 gradcam.h5 --form product --out hybrid.h5
     """
-    from hargcn import Explanation
-    from hargcn.explainers.hybrid import product, rank_average
+    from hargcn.pipeline.explain import combine as run
 
-    forms = {"product": product, "rank": rank_average}
-    chosen = forms[one_of("--form", form, list(forms))]
     writable(out, shap, cam)
-    a, b = (Explanation.open(path) for path in (shap, cam))
-    try:
-        made = chosen(a, b)
-    except ValueError as error:
-        raise ValueError(f"{shap} and {cam}: {error}") from error
-    made.save(out)
+    run(shap, cam, out, form=form)
     typer.echo(str(out))
 
 
-def _layers(model: MultiBranchSTGCN, wanted: list[str] | None) -> list[str]:
-    names = model.layer_names()
-    if wanted == ["all"]:
-        return list(names)
-    if not wanted:
-        return [names[-1]]
-    return [one_of("--layer", name, names) for name in wanted]
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the methods of explanation, or say everything about one.
+
+    Example: hargcn methods
+
+    Example: hargcn methods shapcam
+    """
+    import json
+
+    from hargcn.explainers.base import METHODS, about
+
+    if as_json:
+        chosen = METHODS.all() if name is None else {name: METHODS.find(name)}
+        typer.echo(json.dumps({key: about(cls) for key, cls in chosen.items()}, indent=1))
+        return
+    if name is None:
+        rows = [
+            [key, c.label, " ".join(c.needs), c.promise, c.cost] for key, c in METHODS.all().items()
+        ]
+        table("methods of explanation", ["name", "method", "needs", "promise", "cost"], rows)
+        return
+    said = about(METHODS.find(name))
+    for key in ("label", "summary", "source", "needs", "promise", "cost"):
+        typer.echo(f"{key}: {said[key]}")
+    rows = [[row["name"], row["type"], row["default"], row["meaning"]] for row in said["settings"]]
+    if rows:
+        table("settings (--set NAME=VALUE)", ["name", "type", "default", "meaning"], rows)
 
 
-def _meant_for(method: str, own: Mapping[str, Any]) -> None:
-    """Refuse options of another method."""
-    for name, value in own.items():
-        wanted = "a class activation map" if name == "relu" else "shapcam"
-        if value is not None and (method == "shap" if name == "relu" else method != "shapcam"):
-            raise ValueError(f"--{name}: expected --method {wanted} (got {method})")
-
-
-def _convergence(explanation: Path, out: Path) -> None:
-    from hargcn import Explanation
-    from hargcn.analysis.ranking import convergence
-    from hargcn.explainers.deepshap.background import by_size
-    from hargcn.plots import plot_convergence, save_figure
-
-    fig, _ = plot_convergence(convergence(by_size(Explanation.open(explanation))))
-    save_figure(fig, out)
-    typer.echo(str(out))
-
-
-COMMANDS = (explain, combine)
+COMMANDS = (explain, combine, methods)

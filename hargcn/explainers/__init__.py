@@ -1,82 +1,67 @@
-"""Explainers: small classes with plain arguments, called as `explainer(model, x, target)`.
+"""Explainers: frozen classes whose fields are settings, called as `explainer(model, x, target)`.
 
-They meet any `torch.nn.Module` (see `adapter`) and return an `Explanation`, or one per layer.
+They meet any `torch.nn.Module` (see `Adapter`) and return an `Explanation`. A method is found by
+being a class in a module of this package; `methods()` lists all of them.
 """
 
-from __future__ import annotations
+from hargcn.explainers.adapter import Adapter, ExplainableModel
+from hargcn.explainers.base import Explainer, make, methods
+from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
+from hargcn.explainers.cam.ablation import AblationCAM, LiftCAM
+from hargcn.explainers.cam.base import explain_all
+from hargcn.explainers.cam.gradient import (
+    CAM,
+    GradCAM,
+    GradCAMElementwise,
+    GradCAMPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    NegatedGradCAM,
+    RandomCAM,
+    ShapleyCAM,
+    ShapleyCAME,
+    ShapleyCAMH,
+    XGradCAM,
+)
+from hargcn.explainers.cam.score_cam import ScoreCAM
+from hargcn.explainers.cam.shap_cam import ShapCAM
+from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.deepshap.library import LibrarySHAP
+from hargcn.explainers.deepshap.rules import register_rule
+from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_average
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from hargcn.explainers.cam.base import ActivationMap
-
-_WHERE = {
-    "AblationCAM": "cam.ablation",
-    "CAM": "cam.gradient",
-    "GradCAM": "cam.gradient",
-    "GradCAMElementwise": "cam.gradient",
-    "GradCAMPlusPlus": "cam.gradient",
-    "HiResCAM": "cam.gradient",
-    "LayerCAM": "cam.gradient",
-    "LiftCAM": "cam.ablation",
-    "RandomCAM": "cam.gradient",
-    "ScoreCAM": "cam.score_cam",
-    "ShapCAM": "cam.shap_cam",
-    "ShapleyCAM": "cam.gradient",
-    "ShapleyCAME": "cam.gradient",
-    "ShapleyCAMH": "cam.gradient",
-    "XGradCAM": "cam.gradient",
-    "DeepSHAP": "deepshap.explainer",
-    "register_rule": "deepshap.rules_nary",
-    "explain_all": "cam.base",
-}
-
-# Names on the command line -> class and its fixed arguments.
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "cam": ("CAM", {}),
-    "gradcam": ("GradCAM", {}),
-    "gradcam-negated": ("GradCAM", {"negated": True}),
-    "hirescam": ("HiResCAM", {}),
-    "gradcam-elementwise": ("GradCAMElementwise", {}),
-    "layercam": ("LayerCAM", {}),
-    "xgradcam": ("XGradCAM", {}),
-    "gradcam++": ("GradCAMPlusPlus", {}),
-    "shapleycam": ("ShapleyCAM", {}),
-    "shapleycam-h": ("ShapleyCAMH", {}),
-    "shapleycam-e": ("ShapleyCAME", {}),
-    "scorecam": ("ScoreCAM", {}),
-    "ablationcam": ("AblationCAM", {}),
-    "liftcam": ("LiftCAM", {}),
-    "shapcam": ("ShapCAM", {}),
-    "randomcam": ("RandomCAM", {}),
-}
-
-
-def cam_explainer(method: str, layers: list[str], **settings: Any) -> ActivationMap:
-    """Build a class activation map by its name on the command line.
-
-    Parameters
-    ----------
-    method
-        One of `METHODS`.
-    layers
-        Layer names.
-    settings
-        Arguments of the class; None leaves its default, and so does what the class does not take.
-    """
-    import inspect
-
-    if method not in METHODS:
-        raise ValueError(f"Expected a method of shap, {', '.join(METHODS)} (got {method!r})")
-    name, fixed = METHODS[method]
-    cls = getattr(import_module("hargcn.explainers"), name)
-    known = inspect.signature(cls).parameters
-    given = {k: v for k, v in settings.items() if v is not None and k in known}
-    return cls(**{**given, **fixed, "layers": layers})
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(import_module(f"hargcn.explainers.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'hargcn.explainers' has no attribute {name!r}")
+__all__ = [
+    "CAM",
+    "AblationCAM",
+    "Adapter",
+    "Constant",
+    "DeepSHAP",
+    "ExplainableModel",
+    "Explainer",
+    "FakeCAM",
+    "GradCAM",
+    "GradCAMElementwise",
+    "GradCAMPlusPlus",
+    "HiResCAM",
+    "HybridProduct",
+    "HybridRank",
+    "LayerCAM",
+    "LibrarySHAP",
+    "LiftCAM",
+    "NegatedGradCAM",
+    "Random",
+    "RandomCAM",
+    "ScoreCAM",
+    "ShapCAM",
+    "ShapleyCAM",
+    "ShapleyCAME",
+    "ShapleyCAMH",
+    "Truth",
+    "XGradCAM",
+    "explain_all",
+    "make",
+    "methods",
+    "product",
+    "rank_average",
+    "register_rule",
+]

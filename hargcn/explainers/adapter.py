@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
 
+from hargcn.checks import nearest
 from hargcn.explanation import DIMS
 from hargcn.skeleton import Skeleton
 
@@ -105,7 +106,7 @@ class Adapter(nn.Module):
         except AttributeError as error:
             known = [name for name, _ in self.model.named_modules() if name]
             raise ValueError(
-                f"Expected a layer of {', '.join(known[:20])} (got {layer!r})"
+                f"Expected layer of {', '.join(known[:20])} (got {layer!r}{nearest(layer, known)})"
             ) from error
 
     def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:
@@ -142,11 +143,11 @@ def adapted(model: nn.Module, x: Tensor) -> ExplainableModel:
     """Return the network where it is an `ExplainableModel`, else one that reads its modules."""
     if isinstance(model, Adapter) and not model.input_dims:
         named = copy.copy(model)
-        named.input_dims = _default_dims(x)
+        named.input_dims = input_axes(nn.Identity(), x)
         return named
     if isinstance(model, ExplainableModel):
         return model
-    return Adapter(model, _default_dims(x))
+    return Adapter(model, input_axes(model, x))
 
 
 def map_axes(at: ExplainableModel, x: Tensor) -> tuple[int, int | None, int | None]:
@@ -164,5 +165,26 @@ def map_axes(at: ExplainableModel, x: Tensor) -> tuple[int, int | None, int | No
     return 2, (3 if x.ndim == 4 else None), None
 
 
-def _default_dims(x: Tensor) -> tuple[str, ...]:
+def input_axes(model: nn.Module, x: Tensor, dims: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Name the axes of ``x``: as given, as the model says, as `DIMS` for six axes, or by number."""
+    if dims is not None:
+        if len(dims) != x.ndim or dims[0] != "sample":
+            raise ValueError(f"Expected {x.ndim} dims, the first 'sample' (got {tuple(dims)})")
+        return tuple(dims)
+    own = tuple(getattr(model, "input_dims", ()))
+    if len(own) == x.ndim:
+        return own
     return DIMS if x.ndim == len(DIMS) else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))
+
+
+def labels(model: nn.Module | ExplainableModel, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Return the names that a model knows along axes of these sizes, and its skeleton.
+
+    As `Explanation.build` takes them: `coords` and `skeleton`.
+    """
+    names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
+    skeleton = getattr(model, "skeleton", None)
+    return {
+        "coords": {d: list(v) for d, v in names.items() if len(v) == sizes.get(d)},
+        "skeleton": skeleton if isinstance(skeleton, Skeleton) and "joint" in sizes else None,
+    }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.explainers.adapter import labels
+from hargcn.explainers.base import Explainer
 from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.scores import scores_of
+from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
+from hargcn.registry import settings
 
 
 class Asked(NamedTuple):
@@ -28,51 +32,45 @@ class Asked(NamedTuple):
         return len(self.x), self.x.shape[-3], self.x.shape[-2]
 
 
-class Baseline(ABC):
+@settings
+class Baseline(Explainer):
     """Maps over (sample, time, joint) that are not computed from the model's inside."""
 
-    name: str
+    source = "a control, see its docstring"
+    cost = "F"
 
     @abstractmethod
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
 
-    def settings(self) -> Mapping[str, Any]:
-        """Return what the explanation stores as its settings."""
-        return {}
+    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- the base's signature
+        """Return why not: an input without the axes time, joint and person at its end."""
+        return "" if x.ndim >= 4 else f"expected an input (N, ..., T, V, M) (got {tuple(x.shape)})"
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, target: int | Sequence[int] | Tensor
-    ) -> Explanation:
-        """Explain the logits of one class, or of one class per sample.
-
-        Parameters
-        ----------
-        x
-            (N, ..., T, V, M).
-        target
-            An index or (N,) indices.
-        """
-        with undisturbed(model), torch.inference_mode():
-            logits = model(x).double().cpu().numpy()
-        classes = np.broadcast_to(np.asarray(target, int), len(x)).copy()
-        score = logits[np.arange(len(x)), classes]
-        names = getattr(model, "axis_names", {})
-        coords = {"time": np.arange(x.shape[-3])}
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Explain the logits of one class, or of one class per sample."""
+        with undisturbed(model), torch.no_grad():
+            logits = model(x)
+        classes = class_numbers(target, logits)
+        score = scores_of(logits.double(), classes, "logit").cpu().numpy()
+        wanted = classes.cpu().numpy()
+        known = labels(model, {"joint": x.shape[-2]})
         return Explanation.build(
-            self.maps(Asked(x, classes, score)),
+            self.maps(Asked(x, wanted, score)),
             ("sample", "time", "joint"),
             method=self.name,
-            target=classes,
+            label=self.label,
+            target=wanted,
             score=score,
-            predicted=logits.argmax(1),
-            settings=self.settings(),
-            coords=coords | ({"joint": names["joint"]} if "joint" in names else {}),
-            skeleton=getattr(model, "skeleton", None),
+            predicted=logits.argmax(dim=1),
+            settings=self.settings,
+            coords={"time": np.arange(x.shape[-3]), **known["coords"]},
+            skeleton=known["skeleton"],
             frames=x.shape[-3],
         )
 
 
+@settings
 class Random(Baseline):
     """Independent uniform numbers in [-1, 1] in every cell.
 
@@ -86,13 +84,9 @@ class Random(Baseline):
     """
 
     name = "random"
+    label = "random"
 
-    def __init__(self, seed: int = 1234) -> None:
-        self.seed = seed
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the seed."""
-        return {"seed": self.seed}
+    seed: int = 1234
 
     def maps(self, asked: Asked) -> np.ndarray:
         """Draw the maps (N, T, V)."""
@@ -109,17 +103,20 @@ class Random(Baseline):
         return np.stack(drawn).astype(np.float32)
 
 
+@settings
 class Constant(Baseline):
-    """The same value everywhere: an explanation without any content."""
+    """The same value everywhere: an explanation without any content.
+
+    Parameters
+    ----------
+    value
+        The value.
+    """
 
     name = "constant"
+    label = "constant"
 
-    def __init__(self, value: float = 1.0) -> None:
-        self.value = value
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the value."""
-        return {"value": self.value}
+    value: float = 1.0
 
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
@@ -134,6 +131,8 @@ class FakeCAM(Baseline):
     """
 
     name = "fakecam"
+    label = "Fake-CAM"
+    source = "Poppi et al. 2021, section 3"
 
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
@@ -142,6 +141,7 @@ class FakeCAM(Baseline):
         return maps
 
 
+@settings
 class Truth(Baseline):
     """The planted evidence itself: the ceiling of every measure that it is a ceiling of.
 
@@ -152,14 +152,14 @@ class Truth(Baseline):
     """
 
     name = "truth"
+    label = "planted truth"
+    needs = ("mask",)
 
-    def __init__(self, mask: np.ndarray) -> None:
-        self.mask = np.asarray(mask, bool)
+    mask: Any
 
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
-        if self.mask.shape != asked.shape:
-            raise ValueError(
-                f"Expected a truth mask of shape {asked.shape} (got {self.mask.shape})"
-            )
-        return self.mask.astype(np.float32)
+        mask = np.asarray(self.mask, bool)
+        if mask.shape != asked.shape:
+            raise ValueError(f"Expected a truth mask of shape {asked.shape} (got {mask.shape})")
+        return mask.astype(np.float32)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from hargcn.explainers.base import Explainer
 from hargcn.explanation import DIMS, Explanation
+from hargcn.registry import settings
 
 Form = Literal["rank", "product"]
 _OWN = ("attribution", "target", "score", "predicted")
@@ -21,7 +22,7 @@ def rank_average(shap: Explanation, cam: Explanation) -> Explanation:
 
     Both are brought to the axes they share and to input frames; within a sample each cell's rank
     is scaled to [-1, 1] (ties share their mean rank), and the two are averaged. No scale of either
-    method enters. (The hybrid score that Tempel et al. 2024, section 5, look out to.)
+    method enters. (The hybrid score that Tempel et al. 2024, section 6, look out to.)
 
     Parameters
     ----------
@@ -66,31 +67,43 @@ def product(shap: Explanation, cam: Explanation) -> Explanation:
     return _built(shap, cam, (a * weight).transpose(*a.dims).astype(a.dtype), "product")
 
 
-class Hybrid:
-    """Run two explainers and combine their explanations.
+@settings
+class HybridRank(Explainer):
+    """Run two explainers and average the ranks of their maps (`rank_average`).
 
     Parameters
     ----------
     shap, cam
-        Explainers, `(model, x, target) -> Explanation`.
-    form
-        "rank" (`rank_average`) or "product".
+        The explainers.
     """
 
-    def __init__(
-        self,
-        shap: Callable[[nn.Module, Tensor, Tensor], Explanation],
-        cam: Callable[[nn.Module, Tensor, Tensor], Explanation],
-        form: Form = "rank",
-    ) -> None:
-        if form not in ("rank", "product"):
-            raise ValueError(f"Expected the form 'rank' or 'product' (got {form!r})")
-        self.shap, self.cam, self.form = shap, cam, form
+    name = "hybrid-rank"
+    label = "hybrid (ranks)"
+    source = "outlook of Tempel et al. 2024, section 6"
+    needs = ("explainers",)
+    cost = "that of both"
 
-    def __call__(self, model: nn.Module, x: Tensor, target: Tensor) -> Explanation:
+    shap: Explainer
+    cam: Explainer
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why one of the two does not."""
+        return self.shap.supports(model, x) or self.cam.supports(model, x)
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain with both and combine."""
-        combine = rank_average if self.form == "rank" else product
-        return combine(self.shap(model, x, target), self.cam(model, x, target))
+        return rank_average(self.shap(model, x, target), self.cam(model, x, target))
+
+
+class HybridProduct(HybridRank):
+    """Run two explainers and keep the first where the second's map is positive (`product`)."""
+
+    name = "hybrid-product"
+    label = "hybrid (product)"
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Explain with both and combine."""
+        return product(self.shap(model, x, target), self.cam(model, x, target))
 
 
 def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.DataArray]:
@@ -144,6 +157,7 @@ def _built(shap: Explanation, cam: Explanation, values: xr.DataArray, form: Form
         values.to_numpy(),
         [str(dim) for dim in values.dims],
         method=f"hybrid-{form}",
+        label={"rank": HybridRank, "product": HybridProduct}[form].label,
         layer=cam.layer,
         target=shap.target.to_numpy(),
         score=shap.score.to_numpy(),

@@ -1,22 +1,51 @@
-"""The explained outputs of a model."""
+"""The score that is explained: logit, probability, their like, and a network that returns it."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from hargcn.checks import one_of
 from hargcn.explainers.hooks import undisturbed
-from hargcn.explanation import DIMS
-from hargcn.skeleton import Skeleton
+
+Utility = Literal["logit", "prob", "logprob", "rest"]
+UTILITIES: tuple[Utility, ...] = get_args(Utility)
+
+
+def class_scores(logits: Tensor, utility: str) -> Tensor:
+    """Return every class's score (N, classes): z, p, log p, or z + log p ("rest").
+
+    The last is the ReST score of Cai 2025, CAMs as Shapley Value-based Explainers, equation 16.
+
+    Raises
+    ------
+    ValueError
+        For an unknown utility, and for another than the logit of a network of one output, whose
+        probability would be 1 whatever it sees.
+    """
+    one_of("utility", utility, UTILITIES)
+    if utility == "logit":
+        return logits
+    if logits.shape[1] == 1:
+        raise ValueError(f"Expected utility 'logit' for a model of one output (got {utility!r})")
+    if utility == "prob":
+        return logits.softmax(dim=1)
+    log_p = logits.log_softmax(dim=1)
+    return log_p if utility == "logprob" else logits + log_p
+
+
+def scores_of(logits: Tensor, target: Tensor, utility: str) -> Tensor:
+    """Return the score (N,) of one class per row."""
+    return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
 
 
 class Score(nn.Module):
-    """The explained outputs of a model: (n, classes) logits, probabilities or their logarithms."""
+    """The scores (n, classes) of a network as its output."""
 
     def __init__(self, model: nn.Module, utility: str) -> None:
         super().__init__()
@@ -29,14 +58,7 @@ class Score(nn.Module):
         if not isinstance(out, Tensor) or out.ndim not in (1, 2):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(f"Expected the model to return (n, classes) (got {found})")
-        out = out.unsqueeze(1) if out.ndim == 1 else out
-        if self.utility != "logit" and out.shape[1] == 1:
-            raise ValueError(
-                f"Expected utility 'logit' for a model of one output (got {self.utility!r})"
-            )
-        if self.utility == "prob":
-            return out.softmax(1)
-        return out.log_softmax(1) if self.utility == "logprob" else out
+        return class_scores(out.unsqueeze(1) if out.ndim == 1 else out, self.utility)
 
 
 @contextmanager
@@ -58,27 +80,3 @@ def frozen(
         model = model if wanted == first.dtype else copy.deepcopy(model).to(wanted)
         score = Score(model, utility).eval()
         yield score, x.detach().to(first.device, wanted), rows.to(wanted)
-
-
-def axis_names(model: nn.Module, x: Tensor, dims: Sequence[str] | None) -> tuple[str, ...]:
-    """Name the axes of ``x``: as given, as the model says, as `DIMS` for six axes, or by number."""
-    if dims is not None:
-        if len(dims) != x.ndim or dims[0] != "sample":
-            raise ValueError(f"Expected {x.ndim} dims, the first 'sample' (got {tuple(dims)})")
-        return tuple(dims)
-    own = tuple(getattr(model, "input_dims", ()))
-    if len(own) == x.ndim:
-        return own
-    return DIMS if x.ndim == 6 else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))
-
-
-def labels(model: nn.Module, x: Tensor, dims: Sequence[str]) -> dict[str, Any]:
-    """Return what a model knows of its input's axes, as `Explanation.build` takes it."""
-    names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
-    sizes = dict(zip(dims, x.shape, strict=True))
-    skeleton = getattr(model, "skeleton", None)
-    return {
-        "coords": {d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]},
-        "skeleton": skeleton if isinstance(skeleton, Skeleton) else None,
-        "frames": sizes.get("time"),
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor, nn
 
-from hargcn.explanation import Explanation
+from hargcn.explanation import Explanation, titles
 from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
@@ -112,7 +113,8 @@ def perturbation_curves(
     curves = curves.assign_coords(
         explanation=names, set=list(sets), sample=first["sample"].to_numpy()
     )
-    about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random}
+    about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random,
+             "titles": json.dumps(titles(explanations))}  # fmt: skip
     return GapCurve.of(curves.assign_attrs(about))
 
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
+from hargcn.checks import one_of
 from hargcn.explanation import DIMS
 from hargcn.networks.attention import attention
 from hargcn.networks.branches import branches
@@ -277,10 +278,7 @@ class MultiBranchSTGCN(nn.Module):
 
     def get_layer(self, layer: str) -> nn.Module:
         """Return the module whose output is the named layer's activation."""
-        names = self.layer_names()
-        if layer not in names:
-            raise ValueError(f"Expected a layer of {', '.join(names)} (got {layer!r})")
-        return self.get_submodule(layer)
+        return self.get_submodule(one_of("layer", layer, self.layer_names()))
 
     def edges(self) -> dict[str, Tensor]:
         """Return the learnt edge importance (K, V, V) of every graph layer by name."""

@@ -11,12 +11,11 @@ import torch
 
 from hargcn.allocator import keep_freed_memory
 from hargcn.data.windows import Windows
-from hargcn.explainers import cam_explainer
 from hargcn.explanation import Explanation
 from hargcn.metrics.runner import Runner
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.explain import shap_explainer
+from hargcn.pipeline.explain import rebuilt
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +73,8 @@ class Bench:
         """Rebuild what made the explanations from their settings."""
         made: dict[str, Any] = {}
         for name, explanation in self.explanations.items():
-            if explanation.method == "shap":
-                made[name] = shap_explainer(self.model, self.data, explanation.settings)
-            elif explanation.layer:
-                again = {**explanation.settings, "utility": explanation.utility}
-                made[name] = cam_explainer(explanation.method, [explanation.layer], **again)
+            if "request" in explanation.dataset.attrs:
+                made[name] = rebuilt(explanation, self.model, self.data)
         if not made:
             raise ValueError("--remake: found no explanation whose method can be run again")
         return made

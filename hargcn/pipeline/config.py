@@ -100,6 +100,20 @@ def read_config(
     )
 
 
+def settings_of(changes: Sequence[str]) -> dict[str, Any]:
+    """Return `key.sub=value` changes as nested settings; values are YAML.
+
+    Raises
+    ------
+    ValueError
+        For a change without a key or with a value that is no YAML.
+    """
+    content: dict[str, Any] = {}
+    for change in changes:
+        _put(content, change)
+    return content
+
+
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such experiment file")

@@ -1,61 +1,256 @@
-"""Explaining many windows: in shards that are whole or absent, so that a killed run goes on."""
+"""From a network and windows to explanations, in shards, so that a killed run goes on."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
-from hargcn.checks import nearest, one_of
+import hargcn
+from hargcn.allocator import keep_freed_memory
+from hargcn.analysis.ranking import convergence as ranking_convergence
+from hargcn.checks import one_of
 from hargcn.data.windows import Windows
-from hargcn.explainers.deepshap.background import choose, shares
+from hargcn.explainers.base import METHODS, Explainer, make
+from hargcn.explainers.cam.base import ActivationMap
+from hargcn.explainers.deepshap.background import by_size, choose, shares
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.hybrid import product, rank_average
+from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
-from hargcn.files import replacing, track
+from hargcn.files import track
+from hargcn.networks.branches import PositionModel
+from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.pipeline.shards import Shards
+from hargcn.plots import plot_convergence, save_figure
+from hargcn.registry import fields_of
 
-Explainer = Callable[..., Explanation | Mapping[str, Explanation]]
+Network = MultiBranchSTGCN | PositionModel
+
+
+def explain(
+    checkpoint: str | Path,
+    windows: str | Path,
+    out: str | Path,
+    *,
+    method: str = "gradcam",
+    settings: Mapping[str, Any] | None = None,
+    layer: Sequence[str] = (),
+    target: str = "predicted",
+    split: str = "test",
+    limit: int | None = None,
+    background: str = "100",
+    background_by: str = "random",
+    on: str = "branches",
+    seed: int = 1234,
+    device: str = "cpu",
+    shard: int = 32,
+    progress: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Explain what a network decides about windows.
+
+    The same call after a kill goes on where it stopped.
+
+    Parameters
+    ----------
+    checkpoint, windows
+        The network and the windows file.
+    out
+        The explanation file; with several layers their names are put before its suffix.
+    method, settings
+        A method's name (see `hargcn.explainers.methods`) and its settings.
+    layer
+        Names of layers, or "all", for methods that need one; by default the last.
+    target
+        "predicted", "label", or the name of a class.
+    split, limit
+        Which windows: a set or "all", and of these the first so many.
+    background, background_by
+        For methods that need one: how many training windows and how they are chosen (random,
+        balanced, medoids), or a windows file.
+    on
+        Explain the network's "branches" or raw "positions".
+    seed
+        Of the choice of the background, and of a method that draws numbers.
+    device
+        Where to compute.
+    shard
+        Windows per shard.
+    progress
+        Whether to show a progress bar.
+    say
+        Gets the forecast of a method that has one.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        For a wrong setting, class, layer or set, or windows that do not fit the network.
+    """
+    one_of("--on", on, ("branches", "positions"))
+    request = {
+        "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
+        "settings": dict(settings or {}), "layer": list(layer), "target": target, "split": split,
+        "limit": limit, "background": str(background), "background_by": background_by, "on": on,
+        "seed": seed, "device": device,
+    }  # fmt: skip
+    METHODS.find(method)
+    keep_freed_memory()
+    model, data = load_model(checkpoint, device), Windows.open(windows)
+    same_skeleton(model, data)
+    chosen = data if split == "all" else data.subset(split)
+    chosen = chosen if limit is None else chosen.subset(slice(0, limit))
+    layers = layers_of(model, method, layer)
+    network = PositionModel(model) if on == "positions" else model
+    explainer = build_explainer(network, data, request, layers)
+    if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
+        first = model_inputs(network, chosen.subset([0]))
+        say(str(explainer.forecast(network, first, len(chosen))))
+    return explain_windows(
+        network, chosen, explainer, out, layers=layers, target=target, request=request,
+        shard=shard, progress=progress,
+    )  # fmt: skip
+
+
+def combine(
+    shap: str | Path, cam: str | Path, out: str | Path, *, form: str = "product"
+) -> Explanation:
+    """Combine two explanation files of the same windows and classes into a hybrid one.
+
+    Parameters
+    ----------
+    shap, cam
+        An explanation of features, and a class activation map.
+    out
+        The file to write.
+    form
+        "product": the first where the map is positive; "rank": the mean of their ranks.
+    """
+    forms = {"product": product, "rank": rank_average}
+    chosen = forms[one_of("--form", form, forms)]
+    a, b = (Explanation.open(path) for path in (shap, cam))
+    try:
+        made = chosen(a, b)
+    except ValueError as error:
+        raise ValueError(f"{shap} and {cam}: {error}") from error
+    made.save(out)
+    return made
+
+
+def convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:
+    """Draw how steady a SHAP ranking is against the size of its background.
+
+    Parameters
+    ----------
+    explanation
+        A SHAP explanation file.
+    out
+        The picture to write.
+    """
+    found = ranking_convergence(by_size(Explanation.open(explanation)))
+    save_figure(plot_convergence(found)[0], out)
+    return found
+
+
+def layers_of(model: MultiBranchSTGCN, method: str, wanted: Sequence[str]) -> list[str]:
+    """Return the layers to explain; none for a method that needs none.
+
+    Raises
+    ------
+    ValueError
+        For an unknown layer (offers the nearest), or layers for a method of the input.
+    """
+    if "layer" not in METHODS.find(method).needs:
+        if wanted:
+            raise ValueError(f"--layer: expected a method of layers (got {method})")
+        return []
+    names = model.layer_names()
+    if list(wanted) == ["all"]:
+        return list(names)
+    return [one_of("--layer", name, names) for name in dict.fromkeys(wanted)] or [names[-1]]
+
+
+def build_explainer(
+    network: Network,
+    data: Windows,
+    request: Mapping[str, Any],
+    layers: Sequence[str] = (),
+) -> Explainer:
+    """Build what a request asks for, at the first of several layers.
+
+    Parameters
+    ----------
+    network, data
+        The network, and the windows whose training set gives the background.
+    request
+        Arguments of `explain`, as its files store them.
+    layers
+        Names of layers.
+    """
+    method, own = request["method"], dict(request["settings"])
+    cls = METHODS.find(method)
+    if "seed" in fields_of(cls):
+        own.setdefault("seed", request["seed"])
+    needed: dict[str, Any] = {"layer": layers[0] if layers else None}
+    if "background" in cls.needs:
+        rows, weights = choose_background(
+            data, request["background"], request["background_by"], request["seed"]
+        )
+        needed["background"] = model_inputs(network, rows)
+        if weights is not None:
+            own.setdefault("weights", weights)
+    return make(method, own, needed)
+
+
+def rebuilt(explanation: Explanation, network: Network, data: Windows) -> Explainer:
+    """Build again what made an explanation, from the request that its file stores."""
+    request = json.loads(explanation.dataset.attrs["request"])
+    return build_explainer(network, data, request, [explanation.layer] if explanation.layer else [])
 
 
 def explain_windows(
-    model: MultiBranchSTGCN,
+    network: Network,
     windows: Windows,
     explainer: Explainer,
     out: str | Path,
     *,
+    layers: Sequence[str] = (),
     target: str = "predicted",
-    description: Mapping[str, Any] | None = None,
+    request: Mapping[str, Any] | None = None,
     shard: int = 32,
-    on_positions: torch.nn.Module | None = None,
     progress: bool = True,
 ) -> list[Path]:
     """Explain windows shard by shard and join the shards into one file per layer.
 
     Parameters
     ----------
-    model
-        The network.
+    network
+        On branches, or on positions.
     windows
         What to explain.
     explainer
-        Called as `explainer(model, x, target)`.
+        The method.
     out
         The explanation file; with several layers their names are put before its suffix.
+    layers
+        Several layers instead of the explainer's own.
     target
         "predicted", "label", or the name of a class.
-    description
-        Everything that shapes the result. Shards of a killed run are used again only where it is
-        the same.
+    request
+        Stored with the explanations, for `reproduce`.
     shard
         Windows per shard.
-    on_positions
-        The network on raw coordinates, explained instead of the one on branches.
     progress
         Whether to show a progress bar.
 
@@ -64,68 +259,54 @@ def explain_windows(
     list of Path
         The files written.
     """
-    same_skeleton(model, windows)
+    same_skeleton(network, windows)
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     out = Path(out)
-    job = {"model": model.card.get("weights", ""), "data": windows.digest, "target": target,
-           "windows": windows.names, "shard": shard, **(description or {})}  # fmt: skip
-    parts = Parts(out.with_name(f"{out.name}.parts"), job)
-    index = np.arange(len(windows))
-    shards = [index[i : i + shard] for i in range(0, len(index), shard)]
-    for number, rows in enumerate(track(shards, "explaining", progress=progress)):
-        if not parts.done(number):
-            subset = windows.subset(rows)
-            parts.add(number, explained(model, subset, explainer, target, on_positions))
-    return parts.join(out)
+    job = {
+        "hargcn": hargcn.__version__, "model": _weights(network), "data": windows.digest,
+        "on": type(network).__qualname__, "windows": windows.names, "shard": shard,
+        "target": target, "explainer": f"{type(explainer).__module__}.{explainer.name}",
+        "settings": explainer.settings, "layers": [*layers] or [getattr(explainer, "layer", "")],
+        "request": dict(request or {}),
+    }  # fmt: skip
+    starts = range(0, len(windows), shard)
+    shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
+    for number, start in enumerate(track(starts, "explaining", progress=progress)):
+        if not shards.done(number):
+            some = windows.subset(slice(start, start + shard))
+            made = explain_batch(network, some, explainer, target, layers)
+            asked = json.dumps(dict(request or {}))
+            shards.add(number, {key: one.assign(request=asked) for key, one in made.items()})
+    return list(shards.join(out).values())
 
 
-def same_skeleton(model: MultiBranchSTGCN, windows: Windows) -> None:
-    """Refuse windows of another skeleton than the network's."""
-    if windows.skeleton != model.skeleton:
-        raise ValueError(
-            f"{windows.path}: expected windows of the network's skeleton {model.skeleton.name} "
-            f"(got {windows.skeleton.name})"
-        )
+def explain_batch(
+    network: Network,
+    windows: Windows,
+    explainer: Explainer,
+    target: str,
+    layers: Sequence[str] = (),
+) -> dict[str, Explanation]:
+    """Explain windows at once; return explanations, described, by layer ("" for the input)."""
+    x = model_inputs(network, windows)
+    with torch.inference_mode():
+        logits = network(x)
+    try:
+        wanted = named_classes(target, logits, labels(network, windows), _classes(network))
+    except ValueError as error:
+        raise ValueError(f"{windows.path}: {error}") from error
+    if isinstance(explainer, ActivationMap):
+        made = explainer.at_layers(network, x, wanted, layers or [explainer.layer])
+    else:
+        made = {"": explainer(network, x, wanted)}
+    return {name: described(one, network, windows) for name, one in made.items()}
 
 
-def targets(model: MultiBranchSTGCN, windows: Windows, target: str, x: torch.Tensor) -> np.ndarray:
-    """Return the class (N,) to explain for every window.
-
-    Raises
-    ------
-    ValueError
-        For an unknown class name, or "label" where a label is missing.
-    """
-    if target == "predicted":
-        with torch.inference_mode():
-            return model(x).argmax(dim=1).cpu().numpy()
-    if target == "label":
-        of_model = labels(model, windows)
-        if (of_model < 0).any():
-            raise ValueError(
-                f"{windows.path}: expected labels among the network's classes to explain "
-                f"(missing for {windows.names[int(of_model.argmin())]})"
-            )
-        return of_model
-    if target not in model.classes:
-        hint = nearest(target, model.classes)
-        raise ValueError(
-            f"Expected predicted, label or the name of a class to explain (got {target!r}{hint})"
-        )
-    return np.full(len(windows), model.classes.index(target))
-
-
-def labels(model: MultiBranchSTGCN, windows: Windows) -> np.ndarray:
-    """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
-    known = {name: number for number, name in enumerate(model.classes)}
-    return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]
-
-
-def described(explanation: Explanation, model: MultiBranchSTGCN, windows: Windows) -> Explanation:
+def described(explanation: Explanation, network: Network, windows: Windows) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
     variables: dict[str, Any] = {
-        "label": labels(model, windows),
+        "label": labels(network, windows),
         "group": windows.group.astype(str),
         "recording": windows.sample.astype(str),
         "present": (("sample", "person"), windows.valid().any(axis=1)),
@@ -138,122 +319,31 @@ def described(explanation: Explanation, model: MultiBranchSTGCN, windows: Window
     return explanation.assign(
         variables,
         {"sample": windows.names},
-        skeleton=json.dumps(model.skeleton.to_dict()),
-        classes=json.dumps(list(model.classes)),
-        model=model.card.get("weights", ""),
+        skeleton=json.dumps(network.skeleton.to_dict()),
+        classes=json.dumps(_classes(network)),
+        model=_weights(network),
         data=windows.digest,
         fps=windows.fps,
         frames=windows.frames,
     )
 
 
-def explained(
-    model: MultiBranchSTGCN,
-    windows: Windows,
-    explainer: Explainer,
-    target: str,
-    on_positions: torch.nn.Module | None = None,
-) -> dict[str, Explanation]:
-    """Explain windows at once; return explanations, described, by layer ("" for the input)."""
-    device = next(model.parameters()).device
-    positions = torch.from_numpy(windows.positions()).to(device)
-    x = model.features(positions, torch.from_numpy(windows.valid()).to(device))
-    wanted = torch.as_tensor(targets(model, windows, target, x))
-    network, inputs = (model, x) if on_positions is None else (on_positions, positions)
-    result = explainer(network, inputs, wanted)
-    by_layer = {result.layer: result} if isinstance(result, Explanation) else result
-    return {layer: described(one, model, windows) for layer, one in by_layer.items()}
+def same_skeleton(network: Network, windows: Windows) -> None:
+    """Refuse windows of another skeleton than the network's."""
+    if windows.skeleton != network.skeleton:
+        raise ValueError(
+            f"{windows.path}: expected windows of the network's skeleton {network.skeleton.name} "
+            f"(got {windows.skeleton.name})"
+        )
 
 
-class Parts:
-    """The shards of a job in a folder beside its result.
-
-    Nothing is written, and another job's shards stay, until the first shard of this job is made.
-
-    Parameters
-    ----------
-    folder
-        Where they lie.
-    job
-        What shapes the result; shards of another job are not used.
-    """
-
-    def __init__(self, folder: Path, job: Mapping[str, Any]) -> None:
-        self.folder = folder
-        self.mark = hashlib.sha256(
-            json.dumps(job, sort_keys=True, default=str).encode()
-        ).hexdigest()
-        mine = folder / "job"
-        self.ours = mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
-
-    def done(self, number: int) -> bool:
-        """Whether a shard is whole: it is marked when the files of all layers are there."""
-        return self.ours and (self.folder / f"{number:05d}.done").is_file()
-
-    def add(self, number: int, made: Mapping[str, Explanation]) -> None:
-        """Write a shard, a file per layer."""
-        if not self.ours:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            with replacing(self.folder / "job") as temporary:
-                temporary.write_text(self.mark, encoding="utf-8")
-            self.ours = True
-        for layer, explanation in made.items():
-            suffix = f".{layer}" if len(made) > 1 else ""
-            explanation.save(self.folder / f"{number:05d}{suffix}.h5")
-        (self.folder / f"{number:05d}.done").touch()
-
-    def join(self, out: Path) -> list[Path]:
-        """Join the shards layer by layer, remove them, and return the files written."""
-        by_layer: dict[str, list[Path]] = {}
-        for file in sorted(self.folder.glob("[0-9]*.h5")):  # a kill leaves ".00000.tmp.h5" too
-            by_layer.setdefault(file.name[5:-3], []).append(file)
-        written = []
-        for layer, files in by_layer.items():
-            path = out.with_name(f"{out.stem}{layer}{out.suffix}")
-            Explanation.concat([Explanation.open(file) for file in files]).save(path)
-            written.append(path)
-        shutil.rmtree(self.folder)
-        return written
+def labels(network: Network, windows: Windows) -> np.ndarray:
+    """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
+    known = {name: number for number, name in enumerate(_classes(network))}
+    return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]
 
 
-def shap_explainer(
-    model: MultiBranchSTGCN,
-    data: Windows,
-    settings: Mapping[str, Any],
-    memory: float | None = None,
-    allow_gap: bool = False,
-) -> DeepSHAP:
-    """Build DeepSHAP from the settings that its explanations store.
-
-    Parameters
-    ----------
-    model, data
-        The network, and the windows whose training set gives the background.
-    settings
-        `background`, `background_by`, `seed`, `chunk`, `engine`, `on`, `float64`, `utility`.
-    memory
-        Limit in GiB.
-    allow_gap
-        Accept values that do not add up.
-    """
-    rows, weights = _background(
-        data, str(settings["background"]), settings["background_by"], settings["seed"]
-    )
-    return DeepSHAP(
-        model_inputs(model, rows, raw=settings["on"] == "positions"),
-        chunk=settings["chunk"],
-        memory_limit=None if memory is None else int(memory * 2**30),
-        weights=weights,
-        dtype=torch.float64 if settings["float64"] else None,
-        allow_gap=allow_gap,
-        engine=one_of("--engine", settings["engine"], ("hargcn", "library")),
-        utility=one_of("utility", settings["utility"], ("logit", "prob", "logprob")),
-        settings=dict(settings),
-    )
-
-
-def _background(
+def choose_background(
     data: Windows, wanted: str, how: str, seed: int
 ) -> tuple[Windows, np.ndarray | None]:
     """Return the background, drawn from the training set or a file's, and its weights."""
@@ -265,17 +355,31 @@ def _background(
                 f"{data.shape} (got {given.skeleton.name} {given.shape})"
             )
         return given, None
-    ways = ("random", "balanced", "medoids")
-    method = one_of("--background-by", how, ways)
+    way = one_of("--background-by", how, ("random", "balanced", "medoids"))
     train = data.subset("train")
-    rows = choose(train.positions, train.label, int(wanted), method, seed)
-    weights = shares(train.positions(), rows) if method == "medoids" else None
+    rows = choose(train.positions, train.label, int(wanted), way, seed)
+    weights = shares(train.positions(), rows) if way == "medoids" else None
     return train.subset(rows), weights
 
 
-def model_inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> torch.Tensor:
+def model_inputs(network: Network, windows: Windows) -> torch.Tensor:
     """Return what a network takes for windows: branches, or raw positions."""
-    device = next(model.parameters()).device
+    device = next(network.parameters()).device
     positions = torch.from_numpy(windows.positions()).to(device)
-    valid = torch.from_numpy(windows.valid()).to(device)
-    return positions if raw else model.features(positions, valid)
+    if isinstance(network, PositionModel):
+        return positions
+    return network.features(positions, torch.from_numpy(windows.valid()).to(device))
+
+
+def _model(network: Network) -> MultiBranchSTGCN:
+    """Return the network on branches, also behind one on positions."""
+    model: Any = network.model if isinstance(network, PositionModel) else network
+    return model
+
+
+def _classes(network: Network) -> list[str]:
+    return list(_model(network).classes)
+
+
+def _weights(network: Network) -> str:
+    return str(_model(network).card.get("weights", ""))

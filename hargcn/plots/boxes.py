@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hargcn.analysis.ranking import Order, Ranking
-from hargcn.explanation import Explanation
-from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, method_name, wrapped
+from hargcn.explanation import Explanation, titles
+from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, wrapped
 from hargcn.skeleton import Skeleton
 
-SHAP = ("shap", "shap-library")
 """Methods that lead the order of the joints."""
 
 
@@ -30,10 +29,10 @@ def plot_ranking(
 ) -> tuple[Figure, Any]:
     """Draw the distribution of every joint's score over the samples, methods side by side.
 
-    One panel per explanation, each on its own scale, joints sorted by the median of SHAP, or of the
-    first explanation where there is no SHAP (Tempel et al. 2024, figures 6 and 7). A box spans the
-    quartiles, its line is the median, whiskers reach 1.5 interquartile ranges, circles lie outside;
-    colours are body parts.
+    One panel per explanation, each on its own scale, joints sorted by the median of the first
+    explanation that adds up, such as SHAP, or of the first (Tempel et al. 2024, figures 6 and 7).
+    A box spans the quartiles, its line is the median, whiskers reach 1.5 interquartile ranges,
+    circles lie outside; colours are body parts.
 
     Parameters
     ----------
@@ -58,7 +57,8 @@ def plot_ranking(
     """
     named = _named(explanations)
     rankings = {name: Ranking.of(each, by) for name, each in named.items()}
-    leader = next((n for n, each in named.items() if each.method in SHAP), next(iter(named)))
+    sums = [n for n, each in named.items() if "base_value" in each.dataset]
+    leader = next(iter(sums or named))
     joints = rankings[leader].joints[:top]
     for name, ranking in rankings.items():
         missing = set(joints) - set(ranking.scores["joint"].to_numpy())
@@ -67,12 +67,13 @@ def plot_ranking(
                 f"explanation {name!r}: expected the joints of {leader!r} too "
                 f"(missing {sorted(missing)})"
             )
+    shown = titles(named)
     colours = _part_colours(named[leader].skeleton, joints)
     size = (1.7 + 2.8 * len(named), 1.7 + 0.21 * len(joints))
     figure, axes = canvas(ax, size, len(named), sharey=True)
     for panel, (name, ranking) in zip(axes, rankings.items(), strict=True):
         _boxes(panel, ranking, joints, [colours[joint][1] for joint in joints])
-        panel.set_title(wrapped(method_name(name), 2.6))
+        panel.set_title(wrapped(shown[name], 2.6))
         count = ranking.scores.sizes["sample"]
         # Few ticks and a common power of ten: small attributions have long numbers.
         panel.locator_params(axis="x", nbins=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from hargcn.analysis.ranking import joint_names
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import frame_rate, joint_map, one_sample, title
-from hargcn.plots.style import SIGNED, STYLE, canvas, method_name, signed_bar, signed_norm, wrapped
+from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
 
@@ -164,7 +165,8 @@ def plot_agreement(
     chosen = table.sel({"class": label})
     values = chosen[measure].to_numpy()
     texts = _formatted(values, "{:.2f}")
-    names = [method_name(name) for name in chosen["method"].to_numpy().tolist()]
+    shown = json.loads(table.attrs.get("titles", "{}"))
+    names = [shown.get(name, name) for name in chosen["method"].to_numpy().tolist()]
     norm = Normalize(0, 1) if measure == "overlap" else signed_norm(values, 1.0)
     figure, (axis,) = canvas(ax, (2.6 + 0.62 * len(names), 1.6 + 0.55 * len(names)))
     colours = "Reds" if measure == "overlap" else SIGNED

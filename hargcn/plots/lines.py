@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, method_name
+from hargcn.plots.style import COLOURS, GREY, STYLE, canvas
 
 _MEASURES = {
     "accuracy": "accuracy",
@@ -106,6 +107,7 @@ def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
         low, high = (curves[f"{measure}_band_{end}"].to_numpy() for end in ("low", "high"))
         ax.fill_between(k, low, high, color="#d9d9d9", linewidth=0, label="95% of random orders")
     methods = curves["explanation"].to_numpy().tolist()
+    shown = json.loads(curves.attrs.get("titles", "{}"))
     if "random" in methods:
         mean = curves[measure].sel(explanation="random").to_numpy()
         ax.plot(k, mean, color=GREY, linestyle="--", linewidth=1.2, label="random")
@@ -121,7 +123,7 @@ def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
             marker=marker,
             markersize=3.5,
             linewidth=1.4,
-            label=method_name(method),
+            label=shown.get(method, method),
         )
     _tidy(ax)
 
@@ -147,7 +149,7 @@ def plot_convergence(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figu
     axis.minorticks_off()
     axis.set_xlabel("background windows")
     axis.set_ylabel(f"Spearman ρ with {sizes[-1]} windows")
-    axis.set_title(f"joint ranking of {method_name(table.attrs.get('name', ''))}")
+    axis.set_title(f"joint ranking of {table.attrs.get('name', '')}")
     axis.grid(color="#e5e5e5", linewidth=0.6)
     axis.legend(loc="lower right")
     return figure, axis

@@ -13,7 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 
 from hargcn.analysis.ranking import class_name
 from hargcn.explanation import Explanation
-from hargcn.plots.style import SIGNED, method_name, signed_norm
+from hargcn.plots.style import SIGNED, signed_norm
 from hargcn.skeleton import Skeleton
 
 View = str | tuple[float, float]
@@ -208,8 +208,7 @@ def title(one: Explanation) -> str:
     """Say what is explained: sample, method, class and score."""
     target = class_name(one, int(one.target[0]))
     score = f"{one.utility} {float(one.score[0]):.2f}"
-    method = f"{method_name(one.method)} {one.layer}".strip()
-    return f"{one.values['sample'].to_numpy()[0]}: {method} for {target} ({score})"
+    return f"{one.values['sample'].to_numpy()[0]}: {one.title} for {target} ({score})"
 
 
 def draw_body(

@@ -45,30 +45,6 @@ COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F
 
 GREY = "#8c8c8c"
 
-_NAMES = {
-    "shap": "SHAP",
-    "shap-library": "SHAP (library)",
-    "gradcam": "Grad-CAM",
-    "gradcam-negated": "negated Grad-CAM",
-    "gradcam-elementwise": "element-wise Grad-CAM",
-    "gradcam++": "Grad-CAM++",
-    "hirescam": "HiResCAM",
-    "layercam": "LayerCAM",
-    "xgradcam": "XGradCAM",
-    "shapleycam": "ShapleyCAM",
-    "scorecam": "Score-CAM",
-    "ablationcam": "Ablation-CAM",
-    "liftcam": "LIFT-CAM",
-    "shapcam": "Shap-CAM",
-    "cam": "CAM",
-}
-
-
-def method_name(name: str) -> str:
-    """Return a method's name, or that of a method and a layer, as papers print it."""
-    method, space, layer = name.partition(" ")
-    return _NAMES.get(method, method) + space + layer
-
 
 def wrapped(text: str, width: float) -> str:
     """Break a title into lines that fit into so many inches."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
-from hargcn.pipeline.explain import Parts
+from hargcn.pipeline.shards import Shards
 
 
 @pytest.mark.parametrize(
@@ -16,24 +18,25 @@ from hargcn.pipeline.explain import Parts
     [
         (["--class", "clas1"], "got 'clas1'; did you mean 'class1'?"),
         (["--layer", "main.0.tcm"], "Expected --layer of J.init"),
-        (["--method", "gradcan"], "Expected --method of shap, cam, gradcam"),
+        (["--method", "gradcan"], "got 'gradcan'; did you mean 'gradcam'?"),
         (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
-        (["--utility", "odds"], "odds"),
+        (["--set", "utility=odds"], "method gradcam: utility: Input should be 'logit'"),
         (["--device", "cuda:99"], "--device: expected cpu, cuda or cuda:N"),
         (["--device", "tpu"], "--device: expected cpu"),
         (["--limit", "0"], "--limit"),
         (["--shard", "0"], "--shard"),
         (["--convergence", "c.png"], "--convergence: expected --method shap"),
+        (["--method", "shap", "--layer", "main.0.tcn"], "--layer: expected a method of layers"),
+        (["--method", "truth"], "truth: expected a mask (got none)"),
         (["--method", "shap", "--background", "0"], "background sample"),
         (["--method", "shap", "--background", "no.h5"], "no.h5: no such windows file"),
         (["--method", "shap", "--background-by", "age"], "Expected --background-by of random"),
-        (["--method", "shap", "--engine", "own"], "Expected --engine of hargcn"),
         (["--method", "shap", "--on", "joints"], "Expected --on of branches"),
-        (["--method", "shap", "--chunk", "0"], "chunk"),
-        (["--method", "shap", "--relu"], "--relu: expected --method a class activation map"),
-        (["--players", "joints"], "--players: expected --method shapcam (got gradcam)"),
-        (["--method", "shapcam", "--players", "toes"], "players of cells, joints"),
-        (["--method", "shapcam", "--permutations", "2"], "at least 4 permutations"),
+        (["--method", "shap", "--set", "chunk=0"], "method shap: chunk: "),
+        (["--method", "shap", "--set", "relu=true"], "method shap: unknown key 'relu'"),
+        (["--set", "players=joints"], "method gradcam: unknown key 'players'"),
+        (["--method", "shapcam", "--set", "player=toes"], "did you mean 'players'?"),
+        (["--method", "shapcam", "--set", "permutations=2"], "permutations: "),
     ],
 )
 def test_broken_options_of_explain(checkpoint, waving, earlier, options, said):
@@ -88,8 +91,10 @@ def test_shap_adds_up_and_says_how_its_background_was_chosen(shap, waving):
     total = found.values.sum(axes) + found.base_value
     np.testing.assert_allclose(total, found.score, atol=1e-4)
     np.testing.assert_array_equal(found.target, Windows.open(waving).subset("test").label[:4])
-    told = {"background": 6, "chunk": 4, "seed": 1234, "background_by": "random"}
-    assert told.items() <= {**found.settings, "background": 6}.items()
+    assert found.settings["chunk"] == 4
+    assert found.settings["background"]["shape"][0] == 6
+    told = {"background": "6", "seed": 1234, "background_by": "random", "settings": {"chunk": 4}}
+    assert told.items() <= json.loads(found.dataset.attrs["request"]).items()
 
 
 def test_without_a_layer_the_last_one_is_explained(checkpoint, waving, tmp_path):
@@ -102,11 +107,11 @@ def test_without_a_layer_the_last_one_is_explained(checkpoint, waving, tmp_path)
 def test_positive_parts_and_the_players_of_shapcam(checkpoint, waving, tmp_path):
     common = ("explain", checkpoint, waving, "--limit", 2)
     done(*common, "--method", "gradcam", "--out", tmp_path / "signed.h5")
-    done(*common, "--method", "gradcam", "--relu", "--out", tmp_path / "relu.h5")
+    done(*common, "--method", "gradcam", "--set", "relu=true", "--out", tmp_path / "relu.h5")
     signed, relu = (Explanation.open(tmp_path / f"{name}.h5") for name in ("signed", "relu"))
     assert float(signed.values.min()) < 0
     np.testing.assert_array_equal(relu.values, signed.values.clip(min=0))
-    given = ("--players", "joints", "--permutations", 8, "--seed", 5)
+    given = ("--set", "players=joints", "--set", "permutations=8", "--seed", 5)
     done(*common, "--method", "shapcam", *given, "--out", tmp_path / "shapcam.h5")
     found = Explanation.open(tmp_path / "shapcam.h5")
     assert (found.settings["players"], found.settings["seed"]) == ("joints", 5)
@@ -119,7 +124,7 @@ def test_the_score_is_the_methods_own(checkpoint, waving, tmp_path, method, util
     common = ("explain", checkpoint, waving, "--limit", 1, "--method", method)
     done(*common, "--out", tmp_path / "own.h5")
     assert Explanation.open(tmp_path / "own.h5").utility == utility
-    done(*common, "--utility", "logit", "--out", tmp_path / "logit.h5")
+    done(*common, "--set", "utility=logit", "--out", tmp_path / "logit.h5")
     assert Explanation.open(tmp_path / "logit.h5").utility == "logit"
 
 
@@ -132,14 +137,10 @@ def test_negated_gradcam_of_a_named_class(checkpoint, waving, tmp_path):
     np.testing.assert_allclose(other.values, -one.values)
 
 
-def test_all_layers_of_one_call(checkpoint, waving, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        "hargcn.explainers.cam_explainer", lambda _, layers, **__: asked.extend(layers)
-    )
-    monkeypatch.setattr("hargcn.pipeline.explain.explain_windows", lambda *_, **__: [])
-    done("explain", checkpoint, waving, "--layer", "all", "--out", tmp_path / "x.h5")
-    assert asked == list(load_model(checkpoint).layer_names())
+def test_all_layers_of_one_call(checkpoint, waving, tmp_path):
+    done("explain", checkpoint, waving, "--layer", "all", "--limit", 1, "--out", tmp_path / "x.h5")
+    made = {Explanation.open(path).layer for path in tmp_path.glob("x.*.h5")}
+    assert made == set(load_model(checkpoint).layer_names())
 
 
 def test_convergence_against_the_size_of_the_background(checkpoint, waving, tmp_path):
@@ -195,13 +196,13 @@ def test_a_killed_run_goes_on_only_with_the_same_background(
 ):
     """Same command, but the background file holds other windows now: no shard of before is used."""
     marks = []
-    original = Parts.__init__
+    original = Shards.__init__
 
-    def noting(self, folder, job):
-        original(self, folder, job)
+    def noting(self, folder, job, count):
+        original(self, folder, job, count)
         marks.append(self.mark)
 
-    monkeypatch.setattr(Parts, "__init__", noting)
+    monkeypatch.setattr(Shards, "__init__", noting)
     given = tmp_path / "background.h5"
     common = ("explain", checkpoint, waving, "--limit", 1, "--out", tmp_path / "x.h5")
     given.write_bytes(waving.read_bytes())
@@ -210,7 +211,7 @@ def test_a_killed_run_goes_on_only_with_the_same_background(
     with h5py.File(given, "r+") as file:
         file["positions"][0] += 1
     done(*common, "--method", "shap", "--background", given)
-    done(*common, "--method", "shapcam", "--players", "parts", "--seed", 1)
-    done(*common, "--method", "shapcam", "--players", "parts", "--seed", 2)
+    done(*common, "--method", "shapcam", "--set", "players=parts", "--seed", 1)
+    done(*common, "--method", "shapcam", "--set", "players=parts", "--seed", 2)
     assert marks[0] == marks[1]
     assert len(set(marks)) == 4

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from fixtures.foreign_cnn import branches, image
-from fixtures.small_model import ours
+from fixtures.small_model import ours, small_model
 from torch import nn
 
-from hargcn.explainers.adapter import Adapter, adapted, map_axes
+from hargcn.explainers.adapter import Adapter, adapted, input_axes, labels, map_axes
 from hargcn.explanation import DIMS
 
 
@@ -40,7 +40,7 @@ def test_an_adapter_unfolds_rows_into_persons_and_back(shape, unfolded):
 
 def test_what_an_adapter_cannot_know_it_says():
     adapter = Adapter(nn.Sequential(nn.ReLU()))
-    with pytest.raises(ValueError, match=r"Expected a layer of 0 \(got 'nothing'\)"):
+    with pytest.raises(ValueError, match=r"Expected layer of 0 \(got 'nothing'\)"):
         adapter.get_layer("nothing")
     with pytest.raises(ValueError, match="or an Adapter with `unfold`"):
         adapter.unfold("x", torch.zeros(4, 5), 4)
@@ -58,3 +58,21 @@ def test_maps_follow_named_axes_or_the_last_ones():
     table = torch.zeros(2, 3)
     with pytest.raises(ValueError, match="whose input_dims name 'time'"):
         map_axes(adapted(nn.ReLU(), table), table)
+
+
+def test_labels_are_what_the_model_knows():
+    model = small_model("coco17")
+    found = labels(model, dict(zip(DIMS, (2, 4, 4, 9, 17, 1), strict=True)))
+    assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
+    assert len(found["coords"]["joint"]) == 17
+    assert found["skeleton"].name == "coco17"
+    assert labels(nn.Identity(), {"sample": 2, "axis1": 3}) == {"coords": {}, "skeleton": None}
+
+
+def test_input_axes():
+    assert input_axes(nn.Identity(), torch.zeros(1, 2), None) == ("sample", "axis1")
+    assert input_axes(nn.Identity(), torch.zeros(1, 1, 1, 1, 1, 1), None) == DIMS
+    assert input_axes(small_model("coco17"), torch.zeros(1, 1, 1, 1, 1, 1), None) == DIMS
+    assert input_axes(nn.Identity(), torch.zeros(1, 2), ["sample", "a"]) == ("sample", "a")
+    with pytest.raises(ValueError, match="Expected 2 dims"):
+        input_axes(nn.Identity(), torch.zeros(1, 2), ["a", "sample"])

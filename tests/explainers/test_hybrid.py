@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.foreign_cnn import branches
+from fixtures.small_model import ours
 from scipy.stats import rankdata, spearmanr
 
-from hargcn.explainers.hybrid import Hybrid, product, rank_average
+from hargcn.explainers import Constant, GradCAM
+from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_average
 from hargcn.explanation import DIMS, Explanation
 
 RNG = np.random.default_rng(0)
@@ -67,8 +70,8 @@ def test_a_dead_map_leaves_nothing():
 
 
 def test_it_is_an_explanation_like_any_other(tmp_path):
-    for form in ("rank", "product"):
-        each = Hybrid(lambda *_: shap(), lambda *_: cam(), form)(None, None, None)
+    for form, combine in (("rank", rank_average), ("product", product)):
+        each = combine(shap(), cam())
         assert each.method == f"hybrid-{form}"
         assert each.settings == {"shap": "shap", "cam": "gradcam main.0.tcn"}
         assert each.target.to_numpy().tolist() == [0, 1]
@@ -97,5 +100,15 @@ def test_different_questions_are_not_combined():
         product(shap(), cam().isel(joint=[2, 1, 0]))
     with pytest.raises(ValueError, match="as many joints"):
         product(shap(), cam().isel(joint=[0, 1]))
-    with pytest.raises(ValueError, match="form 'rank' or 'product'"):
-        Hybrid(lambda *_: shap(), lambda *_: cam(), "sum")
+
+
+@pytest.mark.parametrize(("cls", "combine"), [(HybridRank, rank_average), (HybridProduct, product)])
+def test_both_explainers_run_and_are_combined(cls, combine):
+    model, x = ours(), branches(frames=8)
+    parts = Constant(2.0), GradCAM("main.1.tcn")
+    each = cls(*parts)(model, x, 1)
+    np.testing.assert_array_equal(
+        each.values, combine(*(part(model, x, 1) for part in parts)).values
+    )
+    with pytest.raises(ValueError, match="^hybrid-.*Expected layer of J.init"):
+        cls(Constant(), GradCAM("nowhere"))(model, x, 1)

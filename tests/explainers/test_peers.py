@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, image
+from fixtures.methods import cam
 from fixtures.peer_packages import grad_cam, raw_map
 
 from hargcn import explainers
@@ -35,20 +36,20 @@ def torchcam():
 def theirs_torchcam(cls, layer, relu=False, **settings):
     """Return torch-cam's map before its ReLU and scaling."""
     net = adapted_cnn().model
-    with cls(net, layer, **settings) as cam:
-        cam._relu = relu
+    with cls(net, layer, **settings) as theirs:
+        theirs._relu = relu
         scores = net(image().requires_grad_())
-        (found,) = cam(TARGET, scores, normalized=False)
+        (found,) = theirs(TARGET, scores, normalized=False)
     return found.detach().numpy()
 
 
 def theirs_grad_cam(name, layer, **settings):
     package = grad_cam()
     net = adapted_cnn().model
-    with getattr(package, name)(net, [net.get_submodule(layer)]) as cam:
+    with getattr(package, name)(net, [net.get_submodule(layer)]) as theirs:
         for key, value in settings.items():
-            setattr(cam, key, value)
-        return raw_map(cam, image(), TARGET)
+            setattr(theirs, key, value)
+        return raw_map(theirs, image(), TARGET)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -63,7 +64,7 @@ def theirs_grad_cam(name, layer, **settings):
 )
 def test_equal_to_torch_cam(torchcam, mine, theirs, layer):
     expected = theirs_torchcam(getattr(torchcam, theirs), layer)
-    same(ours(explainers.cam_explainer(mine, [layer])), expected)
+    same(ours(cam(mine, layer)), expected)
 
 
 def test_cam_is_torch_cams(torchcam):
@@ -101,7 +102,7 @@ def test_torch_cams_gradcam_plus_plus_has_no_denominator(torchcam):
     ],
 )
 def test_equal_to_grad_cam(mine, theirs, layer):
-    same(ours(explainers.cam_explainer(mine, [layer])), theirs_grad_cam(theirs, layer))
+    same(ours(cam(mine, layer)), theirs_grad_cam(theirs, layer))
 
 
 def test_ablationcam_is_grad_cams_where_zero_is_nothing():

@@ -5,11 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 from fixtures.foreign_networks import Expression
-from fixtures.small_model import small_model
 from torch import nn
 
-from hargcn.explainers.scores import Score, axis_names, frozen, labels
-from hargcn.explanation import DIMS
+from hargcn.explainers.scores import Score, class_scores, frozen, scores_of
+
+
+def test_scores_of_logits():
+    logits = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
+    p = logits.softmax(1)
+    table = {"logit": logits, "prob": p, "logprob": p.log(), "rest": logits + p.log()}
+    target = torch.tensor([1, 0])
+    for utility, expected in table.items():
+        torch.testing.assert_close(class_scores(logits, utility), expected)
+        own = expected[torch.arange(2), target]
+        torch.testing.assert_close(scores_of(logits, target, utility), own)
+    with pytest.raises(ValueError, match=r"Expected utility of logit, prob.* \(got 'loss'\)"):
+        class_scores(logits, "loss")
 
 
 def test_utilities():
@@ -37,23 +48,3 @@ def test_another_precision_is_a_copy():
         assert some.dtype == others.dtype == torch.float32
     assert model.training
     assert model.weight.requires_grad
-
-
-def test_labels_are_what_the_model_knows():
-    model, dims = small_model("coco17"), ("sample", "branch", "channel", "time", "joint", "person")
-    found = labels(model, torch.zeros(2, 4, 4, 9, 17, 1), dims)
-    assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
-    assert len(found["coords"]["joint"]) == 17
-    assert (found["skeleton"].name, found["frames"]) == ("coco17", 9)
-    assert labels(nn.Identity(), torch.zeros(2, 3), ("sample", "axis1")) == {
-        "coords": {}, "skeleton": None, "frames": None,
-    }  # fmt: skip
-
-
-def test_axis_names():
-    assert axis_names(nn.Identity(), torch.zeros(1, 2), None) == ("sample", "axis1")
-    assert axis_names(nn.Identity(), torch.zeros(1, 1, 1, 1, 1, 1), None) == DIMS
-    assert axis_names(small_model("coco17"), torch.zeros(1, 1, 1, 1, 1, 1), None) == DIMS
-    assert axis_names(nn.Identity(), torch.zeros(1, 2), ["sample", "a"]) == ("sample", "a")
-    with pytest.raises(ValueError, match="Expected 2 dims"):
-        axis_names(nn.Identity(), torch.zeros(1, 2), ["a", "sample"])

@@ -65,7 +65,7 @@ def test_golden_networks_agree_in_logits_layers_and_gradcam(tmp_path, golden_roo
     for theirs, activation in seen.items():
         expected = tensors[f"activation.{theirs}"]
         torch.testing.assert_close(activation, expected, rtol=1e-4, atol=1e-4)
-    maps = hargcn.explainers.GradCAM([f"{last}.attention"])(
+    maps = hargcn.explainers.GradCAM(f"{last}.attention")(
         model, tensors["input"], tensors["target"]
     )
     cam = maps.values.transpose("sample", "person", "time", "joint").to_numpy()

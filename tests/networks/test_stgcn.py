@@ -41,7 +41,7 @@ def test_layer_names_are_stable():
     expected = [f"{b}.{layer}" for b in "JV" for layer in branch]
     expected += [f"main.{i}.{kind}" for i in (0, 1) for kind in ("gcn", "tcn", "attention")]
     assert list(model.layer_names()) == expected
-    with pytest.raises(ValueError, match=r"Expected a layer of J\.init"):
+    with pytest.raises(ValueError, match=r"Expected layer of J\.init"):
         model.get_layer("J.5.tcn")
 
 

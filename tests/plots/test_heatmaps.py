@@ -99,7 +99,7 @@ def test_several_layers_of_one_kind_get_their_own_columns():
 
 
 def test_the_agreement_matrix_shows_the_chosen_measure_and_class():
-    made = {"shap": shap_like(4), "gradcam": cam_like(4), "random": cam_like(4, seed=9)}
+    made = {"shap": shap_like(4), "gradcam": cam_like(4, layer=""), "random": cam_like(4, seed=9)}
     table = agreement(made, n=20)
     _, axis = plot_agreement(table)
     assert labels(axis) == ["SHAP", "Grad-CAM", "random"]

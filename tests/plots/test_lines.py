@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -23,7 +25,8 @@ def curves():
     }
     area = {f"area{end}": (dims[:2], values[..., 0]) for end in ("", "_low", "_high")}
     coords = {"explanation": METHODS, "set": SETS, "k": np.arange(6)}
-    return xr.Dataset({**data, **band, **area}, coords)
+    titles = {"shap": "SHAP", "gradcam main.1.tcn": "Grad-CAM main.1.tcn"}
+    return xr.Dataset({**data, **band, **area}, coords, {"titles": json.dumps(titles)})
 
 
 def line(axis, label):

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel
-from hargcn.explainers.cam.base import class_scores
-from hargcn.explainers.cam.gradient_free import WeightedCAM, scores_of
+from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.scores import class_scores, scores_of
 from hargcn.explainers.tail import Tail, tail
 
 _EPSILON = 1e-6
@@ -26,7 +24,10 @@ class AblationCAM(WeightedCAM):
     what lies behind the layer runs, a batch of ablations at a time.
     """
 
-    name: ClassVar[str] = "ablationcam"
+    name = "ablationcam"
+    label = "Ablation-CAM"
+    source = "Cai 2025, section 2.1"
+    cost = "F + tail F per feature map"
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor
@@ -58,7 +59,10 @@ class LiftCAM(WeightedCAM):
     of `hargcn.explainers.DeepSHAP`, which hold for gates and smooth activations too.
     """
 
-    name: ClassVar[str] = "liftcam"
+    name = "liftcam"
+    label = "LIFT-CAM"
+    source = "Cai 2025, section 2.1"
+    cost = "F + tail (F + B)"
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

@@ -1,4 +1,4 @@
-"""What all class activation maps share: scores, targets, and one pass for all layers.
+"""What all class activation maps share, and one pass for all layers of all gradient methods.
 
 All layers of all gradient methods of one call come from one forward and one backward pass, plus
 one Hessian-vector product per layer for the ShapleyCAM trio. Maps are signed and unscaled; persons
@@ -9,59 +9,26 @@ have maps of their own.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, adapted
+from hargcn.explainers.adapter import ExplainableModel, adapted, labels
+from hargcn.explainers.base import Explainer, Need
 from hargcn.explainers.hooks import record
+from hargcn.explainers.scores import Utility, scores_of
+from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
+from hargcn.registry import settings
 
-Utility = Literal["logit", "prob", "logprob", "rest"]
-UTILITIES: tuple[Utility, ...] = ("logit", "prob", "logprob", "rest")
 CAM_DIMS = ("sample", "time", "joint", "person")
-
-
-def class_scores(logits: Tensor, utility: str) -> Tensor:
-    """Return every class's score (N, classes): z, p, log p, or z + log p ("rest", [C] 17)."""
-    if utility == "logit":
-        return logits
-    log_p = torch.log_softmax(logits, dim=1)
-    if utility == "prob":
-        return log_p.exp()
-    if utility == "logprob":
-        return log_p
-    if utility == "rest":
-        return logits + log_p
-    raise ValueError(f"Expected a utility of {', '.join(UTILITIES)} (got {utility!r})")
-
-
-def utility_score(logits: Tensor, target: Tensor, utility: str) -> Tensor:
-    """Return the score (N,) that is explained."""
-    low, high = int(target.min()), int(target.max())
-    if logits.ndim != 2 or low < 0 or high >= logits.shape[1]:
-        raise ValueError(
-            f"Expected logits (sample, class) and targets of those classes "
-            f"(got logits {tuple(logits.shape)}, targets {low} to {high})"
-        )
-    return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
-
-
-def targets_of(target: Any, x: Tensor) -> Tensor:
-    """Return class numbers (N,) for one class or one per sample."""
-    wanted = torch.as_tensor(target, device=x.device)
-    if wanted.is_floating_point() or wanted.is_complex():
-        raise TypeError(f"Expected class numbers as targets (got {wanted.dtype})")
-    if wanted.ndim == 0:
-        wanted = wanted.expand(len(x))
-    if wanted.shape != (len(x),):
-        raise ValueError(f"Expected one target, or {len(x)} (got shape {tuple(wanted.shape)})")
-    return wanted.long()
 
 
 class Maps:
@@ -112,112 +79,91 @@ class Maps:
         return self.gradient - self._unfolded(product) / 2
 
 
-class ActivationMap(ABC):
+@settings
+class ActivationMap(Explainer):
     """What all class activation maps share.
+
+    The explanation has the axes (sample, time, joint, person); `time` holds the centre input frame
+    of each cell.
 
     Parameters
     ----------
-    layers
-        A layer's name, or several.
+    layer
+        The layer whose activation is weighed.
     utility
-        The score: logit z_c, prob p_c, logprob log p_c, or rest z_c + log p_c ([C] 17).
+        The score: logit z_c, prob p_c, logprob log p_c, or rest z_c + log p_c ([C] 16).
     relu
         Keep the positive part only, as the papers do when they plot or measure a map.
     """
 
-    name: ClassVar[str]
-    default_utility: ClassVar[Utility] = "logit"
+    needs: ClassVar[tuple[Need, ...]] = ("layer",)
 
-    def __init__(
-        self, layers: str | Sequence[str], utility: str | None = None, relu: bool = False
-    ) -> None:
-        self.layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
-        self.utility = utility or self.default_utility
-        self.relu = relu
-        if not self.layers:
-            raise ValueError("Expected at least one layer (got none)")
-        if self.utility not in UTILITIES:
-            raise ValueError(f"Expected a utility of {', '.join(UTILITIES)} (got {utility!r})")
+    layer: Annotated[str, Field(exclude=True)]
+    utility: Utility = "logit"
+    relu: bool = False
 
-    @property
-    def label(self) -> str:
-        """The method's name in files and tables."""
-        return self.name
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why not: no such layer."""
+        try:
+            adapted(model, x).get_layer(self.layer)
+        except ValueError as error:
+            return str(error)
+        return ""
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What shapes the map besides layer and utility, as stored with it."""
-        plain = (bool, int, float, str, type(None))
-        kept = {k: v for k, v in vars(self).items() if isinstance(v, plain)}
-        return {k: v for k, v in kept.items() if k != "utility" and not k.startswith("_")}
-
-    @abstractmethod
-    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
-        """Return the Explanation of every layer."""
-
-    def __call__(
-        self, model: nn.Module, x: Tensor, target: Any
-    ) -> Explanation | dict[str, Explanation]:
-        """Explain the score of `target` for every sample.
-
-        Parameters
-        ----------
-        model
-            Any network (see `hargcn.explainers.adapter`).
-        x
-            Its input, samples first.
-        target
-            One class number, or one per sample.
-
-        Returns
-        -------
-        Explanation or dict
-            (sample, time, joint, person) for one layer, else one by layer name. `time` holds the
-            centre input frame of each cell.
-        """
-        made = self.explain(model, x, target)
-        return made[self.layers[0]] if len(self.layers) == 1 else made
+    def at_layers(
+        self, model: nn.Module, x: Tensor, target: Any, layers: Sequence[str]
+    ) -> dict[str, Explanation]:
+        """Explain at several layers; return the explanations by layer."""
+        return {layer: replace(self, layer=layer)(model, x, target) for layer in layers}
 
 
+@settings
 class GradientCAM(ActivationMap):
     """A method that follows gradients: its `rule`."""
 
     second_order: ClassVar[bool] = False
+    cost: ClassVar[str] = "F + B, all layers together"
 
     @abstractmethod
     def rule(self, maps: Maps) -> Tensor:
         """Return the signed map (sample, person, time, joint)."""
 
-    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
-        """Return the Explanation of every layer, from one forward and one backward pass."""
-        return explain_all([self], model, x, target)[self.label]
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Return the explanation, from one forward and one backward pass."""
+        return explain_all([self], model, x, target)[0]
+
+    def at_layers(
+        self, model: nn.Module, x: Tensor, target: Any, layers: Sequence[str]
+    ) -> dict[str, Explanation]:
+        """Explain at several layers from one forward and one backward pass."""
+        each = [replace(self, layer=layer) for layer in layers]
+        return dict(zip(layers, explain_all(each, model, x, target), strict=True))
 
 
 def explain_all(
-    methods: Sequence[GradientCAM], model: nn.Module, x: Tensor, target: Any
-) -> dict[str, dict[str, Explanation]]:
-    """Compute several methods at all their layers from one forward and one backward pass.
+    explainers: Sequence[GradientCAM], model: nn.Module, x: Tensor, target: Any
+) -> list[Explanation]:
+    """Compute several maps, of any gradient methods at any layers, from one forward pass.
 
-    Methods that explain another utility need a backward pass of their own.
+    They share the backward pass as well, one for each utility.
 
     Returns
     -------
-    dict
-        Method label -> layer -> Explanation.
+    list of Explanation
+        One per explainer, in their order.
     """
     at, x = adapted(model, x), x.detach()
-    wanted = targets_of(target, x)
-    if len({method.label for method in methods}) < len(methods):
-        raise ValueError(f"Expected each method once (got {[m.label for m in methods]})")
-    layers = list(dict.fromkeys(layer for method in methods for layer in method.layers))
-    made: dict[str, dict[str, Explanation]] = {}
+    layers = list(dict.fromkeys(each.layer for each in explainers))
+    made: dict[GradientCAM, Explanation] = {}
     with record(model, at, layers) as seen:
         logits = model(x)
         _check_ran(layers, seen)
-        utilities = list(dict.fromkeys(method.utility for method in methods))
+        wanted = class_numbers(target, logits)
+        utilities = list(dict.fromkeys(each.utility for each in explainers))
         for utility in utilities:
-            score = utility_score(logits, wanted, utility)
-            second = any(m.second_order for m in methods if m.utility == utility)
+            now = [each for each in explainers if each.utility == utility]
+            score = scores_of(logits, wanted, utility)
+            second = any(each.second_order for each in now)
             gradients = torch.autograd.grad(
                 score.sum(),
                 [seen[layer] for layer in layers],
@@ -229,13 +175,10 @@ def explain_all(
                 layer: Maps(at, layer, seen[layer], gradient, wanted)
                 for layer, gradient in zip(layers, gradients, strict=True)
             }
-            for method in methods:
-                if method.utility == utility:
-                    made[method.label] = {
-                        layer: _explanation(method, by_layer[layer], at, x, logits, score)
-                        for layer in method.layers
-                    }
-    return made
+            for each in now:
+                values = each.rule(by_layer[each.layer]).detach()
+                made[each] = cam_explanation(each, values, at, x, wanted, score, logits)
+    return [made[each] for each in explainers]
 
 
 def _check_ran(layers: Sequence[str], seen: Mapping[str, Tensor]) -> None:
@@ -244,19 +187,11 @@ def _check_ran(layers: Sequence[str], seen: Mapping[str, Tensor]) -> None:
         raise ValueError(f"Expected layers that run (the network never called {silent})")
 
 
-def _explanation(
-    method: GradientCAM, maps: Maps, at: ExplainableModel, x: Tensor, logits: Tensor, score: Tensor
-) -> Explanation:
-    values = method.rule(maps).detach()
-    return cam_explanation(method, values, at, x, maps.layer, maps.target, score, logits)
-
-
 def cam_explanation(
-    method: ActivationMap,
+    explainer: ActivationMap,
     values: Tensor,
     at: ExplainableModel,
     x: Tensor,
-    layer: str,
     target: Tensor,
     score: Tensor,
     logits: Tensor,
@@ -266,24 +201,21 @@ def cam_explanation(
     values = values.permute(0, 2, 3, 1)
     dims = at.input_dims
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
-    coords: dict[str, Any] = {
-        "time": np.asarray(at.cell_frames(layer, values.shape[1], frames), float)
-    }
-    joints = at.axis_names.get("joint", ())
-    if len(joints) == values.shape[2]:
-        coords["joint"] = list(joints)
+    known = labels(at, {"joint": values.shape[2]} if "joint" in dims else {})
+    cells = at.cell_frames(explainer.layer, values.shape[1], frames)
     return Explanation.build(
-        values.clamp(min=0) if method.relu else values,
+        values.clamp(min=0) if explainer.relu else values,
         CAM_DIMS,
-        method=method.label,
-        layer=layer,
-        utility=method.utility,
+        method=explainer.name,
+        label=explainer.label,
+        layer=explainer.layer,
+        utility=explainer.utility,
         target=target,
         score=score,
         predicted=logits.argmax(dim=1),
-        settings=method.settings,
-        coords=coords,
+        settings=explainer.settings,
+        coords={"time": np.asarray(cells, float), **known["coords"]},
         frames=frames,
-        skeleton=getattr(at, "skeleton", None) if "joint" in dims else None,
+        skeleton=known["skeleton"],
         variables=variables,
     )

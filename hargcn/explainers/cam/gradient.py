@@ -6,13 +6,15 @@ as Shapley Value-based Explainers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hargcn.explainers.cam.base import GradientCAM, Maps, Utility
+from hargcn.explainers.adapter import adapted
+from hargcn.explainers.cam.base import GradientCAM, Maps
+from hargcn.explainers.scores import Utility
+from hargcn.registry import settings
 
 _CELLS = (-2, -1)
 _EPSILON = 1e-6
@@ -27,48 +29,59 @@ class CAM(GradientCAM):
     """sum_k w_ck A_k, w the linear head behind a global average ([C] 1); refuses other heads."""
 
     name = "cam"
+    label = "CAM"
+    source = "Cai 2025, equation 1"
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why not: no such layer, or another head behind it."""
+        reason = super().supports(model, x)
+        if reason or adapted(model, x).linear_head(self.layer) is not None:
+            return reason
+        return (
+            "expected a layer followed by a global average and a linear head only "
+            f"(got {self.layer!r}); use gradcam"
+        )
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features by the head's row of the target."""
-        if maps.head is None:
-            raise ValueError(
-                f"cam: expected a layer followed by a global average and a linear head only "
-                f"(got {maps.layer!r}); use gradcam"
-            )
+        assert maps.head is not None
         weights = maps.head[maps.target][:, None, :, None, None]
         return _weighted(weights, maps.activation)
 
 
 class GradCAM(GradientCAM):
-    """sum_k mean(G_k) A_k ([T] 1-2, [C] 2), or with -G the counterfactual map ([T] 3)."""
+    """sum_k mean(G_k) A_k ([T] 1-2, [C] 2)."""
 
     name = "gradcam"
-
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        negated: bool = False,
-        utility: str | None = None,
-        relu: bool = False,
-    ) -> None:
-        super().__init__(layers, utility, relu)
-        self.negated = negated
-
-    @property
-    def label(self) -> str:
-        """The method's name, with its sign."""
-        return "gradcam-negated" if self.negated else "gradcam"
+    label = "Grad-CAM"
+    source = "Tempel et al. 2024, equations 1-2; Cai 2025, equation 2"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features by their mean gradient over the cells."""
-        weights = maps.gradient.mean(dim=_CELLS, keepdim=True)
-        return _weighted(-weights if self.negated else weights, maps.activation)
+        return _weighted(maps.gradient.mean(dim=_CELLS, keepdim=True), maps.activation)
+
+
+class NegatedGradCAM(GradCAM):
+    """sum_k mean(-G_k) A_k, the counterfactual map ([T] 3).
+
+    Of signed maps it is the reverse order by construction; the paper shows its positive part.
+    """
+
+    name = "gradcam-negated"
+    label = "negated Grad-CAM"
+    source = "Tempel et al. 2024, equation 3"
+
+    def rule(self, maps: Maps) -> Tensor:
+        """Weigh the features by their negative mean gradient over the cells."""
+        return -super().rule(maps)
 
 
 class HiResCAM(GradientCAM):
     """sum_k G_k A_k ([C] 3)."""
 
     name = "hirescam"
+    label = "HiResCAM"
+    source = "Cai 2025, equation 3"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh every cell by its own gradient."""
@@ -79,6 +92,8 @@ class GradCAMElementwise(GradientCAM):
     """sum_k ReLU(G_k A_k) ([C] 4)."""
 
     name = "gradcam-elementwise"
+    label = "element-wise Grad-CAM"
+    source = "Cai 2025, equation 4"
 
     def rule(self, maps: Maps) -> Tensor:
         """Keep the positive products only."""
@@ -89,6 +104,8 @@ class LayerCAM(GradientCAM):
     """sum_k ReLU(G_k) A_k ([C] 5)."""
 
     name = "layercam"
+    label = "LayerCAM"
+    source = "Cai 2025, equation 5"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh every cell by its own positive gradient."""
@@ -103,6 +120,8 @@ class XGradCAM(GradientCAM):
     """
 
     name = "xgradcam"
+    label = "XGradCAM"
+    source = "Cai 2025, equation 6"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features by their gradients, averaged under the activation."""
@@ -114,6 +133,7 @@ class XGradCAM(GradientCAM):
         return _weighted(torch.where(cancels, g.mean(dim=_CELLS, keepdim=True), quotient), a)
 
 
+@settings
 class GradCAMPlusPlus(GradientCAM):
     """w_k = sum(alpha ReLU(G_k)), alpha = G^2 / (2 G^2 + D) ([C] 2.1).
 
@@ -124,16 +144,10 @@ class GradCAMPlusPlus(GradientCAM):
     """
 
     name = "gradcam++"
+    label = "Grad-CAM++"
+    source = "Cai 2025, section 2.1"
 
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        utility: str | None = None,
-        relu: bool = False,
-        denominator: Literal["paper", "library"] = "paper",
-    ) -> None:
-        super().__init__(layers, utility, relu)
-        self.denominator = denominator
+    denominator: Literal["paper", "library"] = "paper"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features by their positive gradients under alpha."""
@@ -150,12 +164,17 @@ class GradCAMPlusPlus(GradientCAM):
         return _weighted((alpha * g.clamp(min=0)).sum(dim=_CELLS, keepdim=True), a)
 
 
+@settings
 class ShapleyCAM(GradientCAM):
     """sum_k mean(W_k) A_k, W = G - 1/2 H A ([C] algorithm 1); its own score is "rest"."""
 
     name = "shapleycam"
-    second_order = True
-    default_utility: ClassVar[Utility] = "rest"
+    label = "ShapleyCAM"
+    source = "Cai 2025, algorithm 1"
+    second_order: ClassVar[bool] = True
+    cost = "F + B + a Hessian product per layer"
+
+    utility: Utility = "rest"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features by their mean second-order weight."""
@@ -166,6 +185,8 @@ class ShapleyCAMH(ShapleyCAM):
     """sum_k W_k A_k ([C] algorithm 1)."""
 
     name = "shapleycam-h"
+    label = "ShapleyCAM-H"
+    source = "Cai 2025, algorithm 1"
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh every cell by its own second-order weight."""
@@ -176,12 +197,15 @@ class ShapleyCAME(ShapleyCAM):
     """sum_k ReLU(W_k A_k) ([C] algorithm 1)."""
 
     name = "shapleycam-e"
+    label = "ShapleyCAM-E"
+    source = "Cai 2025, algorithm 1"
 
     def rule(self, maps: Maps) -> Tensor:
         """Keep the positive products only."""
         return (maps.taylor * maps.activation).clamp(min=0).sum(dim=2)
 
 
+@settings
 class RandomCAM(GradientCAM):
     """sum_k u_k A_k, u uniform in [-1, 1] ([C] 4.1.3): the floor any method must beat.
 
@@ -194,16 +218,10 @@ class RandomCAM(GradientCAM):
     """
 
     name = "randomcam"
+    label = "RandomCAM"
+    source = "Cai 2025, section 4.1.3"
 
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        utility: str | None = None,
-        relu: bool = False,
-        seed: int = 1234,
-    ) -> None:
-        super().__init__(layers, utility, relu)
-        self.seed = seed
+    seed: int = 1234
 
     def rule(self, maps: Maps) -> Tensor:
         """Weigh the features at random."""

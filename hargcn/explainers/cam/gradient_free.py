@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted
-from hargcn.explainers.cam.base import (
-    ActivationMap,
-    cam_explanation,
-    class_scores,
-    targets_of,
-    utility_score,
-)
+from hargcn.explainers.cam.base import ActivationMap, cam_explanation
 from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.scores import scores_of
+from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
+from hargcn.registry import settings
 
 
-def scores_of(logits: Tensor, target: Tensor, utility: str) -> Tensor:
-    """Return the score (B,) of one class per row."""
-    return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
-
-
+@settings
 class GradientFreeCAM(ActivationMap):
     """A map found by running the network again; a method is its `maps`."""
 
@@ -35,22 +28,18 @@ class GradientFreeCAM(ActivationMap):
     ) -> tuple[Tensor, dict[str, Any]]:
         """Return the map (sample, person, time, joint) of a layer, and variables to keep."""
 
-    def explain(self, model: nn.Module, x: Tensor, target: Any) -> dict[str, Explanation]:
-        """Return the Explanation of every layer."""
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Return the explanation."""
         at, x = adapted(model, x), x.detach()
-        wanted = targets_of(target, x)
-        made = {}
         with undisturbed(model), torch.no_grad():
             logits = model(x)
-            score = utility_score(logits, wanted, self.utility)
-            for layer in self.layers:
-                values, kept = self.maps(model, at, layer, x, wanted)
-                made[layer] = cam_explanation(
-                    self, values, at, x, layer, wanted, score, logits, kept
-                )
-        return made
+            wanted = class_numbers(target, logits)
+            score = scores_of(logits, wanted, self.utility)
+            values, kept = self.maps(model, at, self.layer, x, wanted)
+        return cam_explanation(self, values, at, x, wanted, score, logits, kept)
 
 
+@settings
 class WeightedCAM(GradientFreeCAM):
     """sum_k w_k A_k without gradients; a method is its `weights`.
 
@@ -58,23 +47,11 @@ class WeightedCAM(GradientFreeCAM):
 
     Parameters
     ----------
-    layers, utility, relu
-        See `hargcn.explainers.cam.base.ActivationMap`.
     batch
         Rows per forward pass.
     """
 
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        utility: str | None = None,
-        relu: bool = False,
-        batch: int = 64,
-    ) -> None:
-        super().__init__(layers, utility, relu)
-        if batch < 1:
-            raise ValueError(f"Expected a positive batch (got {batch})")
-        self.batch = batch
+    batch: Annotated[int, Field(ge=1)] = 64
 
     @abstractmethod
     def weights(

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, map_axes
-from hargcn.explainers.cam.gradient_free import WeightedCAM, scores_of
+from hargcn.explainers.adapter import ExplainableModel, adapted, map_axes
+from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.hooks import record
+from hargcn.explainers.scores import scores_of
+from hargcn.registry import settings
 
 
+@settings
 class ScoreCAM(WeightedCAM):
     """sum_k w_k A_k, w = softmax over k of s(x * mask_k) - s(baseline) ([C] 2.1).
 
@@ -26,26 +29,30 @@ class ScoreCAM(WeightedCAM):
 
     Parameters
     ----------
-    layers, utility, relu
-        See `hargcn.explainers.cam.base.ActivationMap`.
     baseline
         Input without evidence, broadcast against `x`; zero by default.
     batch
         Masked inputs per forward pass.
     """
 
-    name: ClassVar[str] = "scorecam"
+    name = "scorecam"
+    label = "Score-CAM"
+    source = "Cai 2025, section 2.1"
+    cost = "F per feature map and person"
 
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        utility: str | None = None,
-        relu: bool = False,
-        baseline: Tensor | None = None,
-        batch: int = 16,
-    ) -> None:
-        super().__init__(layers, utility, relu, batch)
-        self.baseline = baseline
+    baseline: Tensor | None = None
+    batch: Annotated[int, Field(ge=1)] = 16
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why not: no such layer, or an input whose axes have no names."""
+        reason = super().supports(model, x)
+        if reason:
+            return reason
+        try:
+            map_axes(adapted(model, x), x)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

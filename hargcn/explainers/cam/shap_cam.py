@@ -5,28 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel
-from hargcn.explainers.cam.base import (
-    CAM_DIMS,
-    Utility,
-    class_scores,
-)
+from hargcn.explainers.cam.base import CAM_DIMS
 from hargcn.explainers.cam.gradient_free import GradientFreeCAM
+from hargcn.explainers.scores import Utility, class_scores
 from hargcn.explainers.shapley import EXACT, ShapleyValues, exact, sampled
 from hargcn.explainers.tail import tail
+from hargcn.registry import settings
 
 Players = Literal["cells", "joints", "joints-time", "parts"]
 _NUMBERS = 8_000_000  # per chunk of orders
 
 
+@settings
 class ShapCAM(GradientFreeCAM):
     """Shapley values of cells: absent ones take their feature map's mean ([Z] 4-7).
 
@@ -38,8 +38,8 @@ class ShapCAM(GradientFreeCAM):
 
     Parameters
     ----------
-    layers, utility, relu
-        See `hargcn.explainers.cam.base.ActivationMap`; the paper's score is "prob".
+    utility
+        The score; the paper's is "prob".
     players
         "cells" (time x joint), "joints", "joints-time" (joints in `bins` stretches of time) or
         "parts" (of the skeleton's body).
@@ -57,39 +57,26 @@ class ShapCAM(GradientFreeCAM):
         Coalitions per run of the tail.
     """
 
-    name: ClassVar[str] = "shapcam"
-    default_utility: ClassVar[Utility] = "prob"
+    name = "shapcam"
+    label = "Shap-CAM"
+    source = "Zheng et al. 2022, equations 4-7"
+    cost = "F + tail F per coalition"
 
-    def __init__(
-        self,
-        layers: str | Sequence[str],
-        players: Players = "cells",
-        permutations: int = 10_000,
-        tolerance: float | None = None,
-        antithetic: bool = True,
-        utility: str | None = None,
-        relu: bool = False,
-        bins: int = 4,
-        seed: int = 1234,
-        batch: int = 64,
-    ) -> None:
-        super().__init__(layers, utility, relu)
-        if players not in get_args(Players):
-            raise ValueError(
-                f"Expected players of {', '.join(get_args(Players))} (got {players!r})"
-            )
-        if permutations < 4 or bins < 1 or batch < 1:
-            raise ValueError(
-                f"Expected at least 4 permutations, 1 bin and a batch of 1 "
-                f"(got {permutations}, {bins}, {batch})"
-            )
-        self.players = players
-        self.permutations = permutations
-        self.tolerance = tolerance
-        self.antithetic = antithetic
-        self.bins = bins
-        self.seed = seed
-        self.batch = batch
+    utility: Utility = "prob"
+    players: Players = "cells"
+    permutations: Annotated[int, Field(ge=4)] = 10_000
+    tolerance: float | None = None
+    antithetic: bool = True
+    bins: Annotated[int, Field(ge=1)] = 4
+    seed: int = 1234
+    batch: Annotated[int, Field(ge=1)] = 64
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why not: no such layer, or no body parts where these play."""
+        reason = super().supports(model, x)
+        if not reason and self.players == "parts" and getattr(model, "skeleton", None) is None:
+            return "expected a model with a skeleton for the players 'parts' (got none)"
+        return reason
 
     def maps(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

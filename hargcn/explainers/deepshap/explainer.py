@@ -8,27 +8,29 @@ backward pass over the background, whose graph is built once.
 
 from __future__ import annotations
 
-import itertools
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from hargcn.checks import one_of
+from hargcn.explainers.adapter import input_axes, labels
+from hargcn.explainers.base import Explainer, Promise
 from hargcn.explainers.deepshap.audit import audit
-from hargcn.explainers.deepshap.library import library_attributions
 from hargcn.explainers.deepshap.plan import Plan, make_plan
 from hargcn.explainers.deepshap.propagation import Background
 from hargcn.explainers.deepshap.resources import Forecast, available_memory
 from hargcn.explainers.deepshap.tally import Tally
-from hargcn.explainers.scores import Score, axis_names, frozen, labels
+from hargcn.explainers.scores import Score, Utility, frozen
+from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
 from hargcn.files import track
+from hargcn.registry import settings
 
 GAP = 1e-3
 """Largest relative additivity gap that is no error."""
@@ -40,8 +42,23 @@ SAMPLES = 64
 """Samples per pass over the background, whose graph is rebuilt for the next ones."""
 
 
-class DeepSHAP:
+def _dtype(value: Any) -> Any:
+    return getattr(torch, value) if value in ("float32", "float64") else value
+
+
+@settings
+class DeepSHAP(Explainer):
     """SHAP values of the input by backpropagated multipliers.
+
+    The explanation holds besides `values`: `score`, `base_value`, `predicted`, `additivity_gap`
+    (sum + base value - score), `relative_gap` (its size relative to |score - base value|, at least
+    1% of the background's standard deviation), `standard_error` over the background, and where
+    there is a joint axis `joint_standard_error` (sample, joint) of the joint scores and
+    `joint_by_background` (sample, background, joint), the joint scores against each background row.
+    Score and base value come from plain forward passes: the gap is an independent witness.
+
+    Samples of single precision whose relative gap exceeds 1e-4, where score and base value nearly
+    coincide, are explained again in double precision; `double_precision` (sample) says which.
 
     Parameters
     ----------
@@ -49,99 +66,64 @@ class DeepSHAP:
         Background samples, as the model takes them; usually 100 (see `background`).
     chunk : int
         Background rows per graph. Does not change the result.
-    memory_limit : int, optional
-        Bytes for the graph, from which smaller chunks follow; by default half of what is free.
+    memory_limit : float, optional
+        GiB for the graph, from which smaller chunks follow; by default half of what is free.
     weights : (n,) array, optional
         Weights of the background samples; equal by default.
-    dtype : torch.dtype, optional
-        Precision of the computation, such as ``torch.float64``; by default the model's. Another
-        one works on a copy of the model.
+    dtype : {"float32", "float64"} or torch.dtype, optional
+        Precision of the computation; by default the model's. Another one works on a copy of the
+        model.
     allow_gap : bool
         Accept whatever gap the first run has: nothing is repeated in double precision or refused.
     progress : bool
         Show a bar with the remaining time.
-    engine : {"hargcn", "library"}
-        "library" is shap.DeepExplainer, for comparison: no standard errors, and gaps wherever it
-        lacks a rule, which are stored but no error.
-    utility : {"logit", "prob", "logprob"}
+    utility : {"logit", "prob", "logprob", "rest"}
         The score to explain.
     dims : sequence of str, optional
         Names of the input's axes. By default the model's ``input_dims``, else the six of
         `explanation.DIMS` for an input of six axes, else "sample", "axis1", ...
-    settings : mapping, optional
-        More settings to store with the result, such as how the background was chosen.
-
-    Notes
-    -----
-    The explanation holds besides `values`: `score`, `base_value`, `predicted`, `additivity_gap`
-    (sum + base value - score), `relative_gap` (its size relative to |score - base value|, at least
-    1% of the background's standard deviation), `standard_error` over the background, and where
-    there is a joint axis `joint_standard_error` (sample, joint) of the joint scores and
-    `joint_by_background` (sample, background, joint), the joint scores against each background row.
-
-    Samples of single precision whose relative gap exceeds 1e-4, where score and base value nearly
-    coincide, are explained again in double precision; `double_precision` (sample) says which.
     """
 
-    def __init__(
-        self,
-        background: Tensor | np.ndarray,
-        chunk: int = 20,
-        memory_limit: int | None = None,
-        weights: Any = None,
-        dtype: torch.dtype | None = None,
-        allow_gap: bool = False,
-        progress: bool = False,
-        engine: Literal["hargcn", "library"] = "hargcn",
-        utility: Literal["logit", "prob", "logprob"] = "logit",
-        dims: Sequence[str] | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.background = torch.as_tensor(background).detach()
-        n = len(self.background)
-        self.weights = np.full(n, 1 / n) if weights is None else np.asarray(weights, float)
-        if n == 0 or self.weights.shape != (n,) or not self.weights.sum() > 0:
+    name = "shap"
+    label = "SHAP"
+    source = "Lundberg and Lee 2017; Tempel et al. 2024, equations 4-5"
+    promise: ClassVar[Promise] = "adds up"
+    needs = ("background",)
+    cost = "(F + B) x background"
+
+    exact: ClassVar[bool] = True
+    """Whether values that do not add up are an error."""
+
+    background: Any
+    chunk: Annotated[int, Field(ge=1)] = 20
+    memory_limit: Annotated[float | None, Field(gt=0, exclude=True)] = None
+    weights: Any = None
+    dtype: Annotated[torch.dtype | None, BeforeValidator(_dtype)] = None
+    allow_gap: bool = False
+    progress: Annotated[bool, Field(exclude=True)] = False
+    utility: Utility = "logit"
+    dims: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        background = torch.as_tensor(self.background).detach()
+        n = len(background)
+        weights = np.full(n, 1 / n) if self.weights is None else np.asarray(self.weights, float)
+        if n == 0 or weights.shape != (n,) or not weights.sum() > 0:
             raise ValueError(f"Expected a background and a weight for each of its {n} samples")
-        self.weights = self.weights / self.weights.sum()
-        if chunk < 1 or (memory_limit is not None and memory_limit < 1):
-            raise ValueError(
-                f"Expected positive chunk and memory limit (got {chunk}, {memory_limit})"
-            )
-        one_of("engine", engine, ("hargcn", "library"))
-        one_of("utility", utility, ("logit", "prob", "logprob"))
-        if engine == "library" and np.ptp(self.weights) > 1e-12:
-            raise ValueError("Expected equal weights with engine 'library'")
-        self.chunk = chunk
-        self.memory_limit = memory_limit
-        self.dtype = dtype
-        self.allow_gap = allow_gap
-        self.progress = progress
-        self.engine = engine
-        self.utility = utility
-        self.dims = dims
-        self.settings = {
-            "engine": engine,
-            "background": n,
-            "weighted": bool(np.ptp(self.weights) > 1e-12),
-            "chunk": chunk,
-            "float64": dtype == torch.float64,
-            "allow_gap": allow_gap,
-            **(settings or {}),
-        }
+        object.__setattr__(self, "background", background)
+        object.__setattr__(self, "weights", weights / weights.sum())
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, target: int | Tensor | Sequence[int]
-    ) -> Explanation:
+    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- the base's signature
+        """Return why not: samples of another shape than the background's."""
+        if x.ndim and len(x) and x.shape[1:] == self.background.shape[1:]:
+            return ""
+        return (
+            f"expected samples shaped like the background {tuple(self.background.shape[1:])} "
+            f"(got {tuple(x.shape)})"
+        )
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample.
-
-        Parameters
-        ----------
-        model : nn.Module
-            Maps (n, ...) to (n, classes) or (n,).
-        x : Tensor of shape (N, ...)
-            Samples.
-        target : int or (N,) ints
-            The class of every sample, or of each.
 
         Raises
         ------
@@ -149,14 +131,16 @@ class DeepSHAP:
             For an operation without a rule, a model that mixes samples or branches on their values,
             or attributions that do not add up.
         """
-        targets = np.broadcast_to(np.asarray(torch.as_tensor(target).cpu(), int), (len(x),))
-        return self._explain(model, x, targets[:, None])[0]
+        return self._explain(model, x, lambda logits: class_numbers(target, logits)[:, None])[0]
 
     def explain_classes(
         self, model: nn.Module, x: Tensor, classes: Sequence[int]
     ) -> dict[int, Explanation]:
         """Explain several classes of every sample; they share the forward passes."""
-        columns = np.tile(np.asarray(list(classes), int), (len(x), 1))
+
+        def columns(logits: Tensor) -> Tensor:
+            return torch.stack([class_numbers(one, logits) for one in classes], dim=1)
+
         return dict(zip(map(int, classes), self._explain(model, x, columns), strict=True))
 
     def forecast(
@@ -199,40 +183,47 @@ class DeepSHAP:
         return make_plan(score, score.model, torch.stack([rows[0].to(x.device), x[0]]))
 
     def _sub_chunk(self, plan: Plan, x: Tensor) -> int:
-        limit = self.memory_limit or available_memory(x.device) // 2
+        given = None if self.memory_limit is None else int(self.memory_limit * 2**30)
+        limit = given or available_memory(x.device) // 2
         return max(1, min(self.chunk, limit // max(plan.bytes, 1), len(self.background)))
 
-    def _explain(self, model: nn.Module, x: Tensor, columns: np.ndarray) -> list[Explanation]:
-        """One explanation per column of ``columns`` (N, classes)."""
+    def _explain(
+        self, model: nn.Module, x: Tensor, asked: Callable[[Tensor], Tensor]
+    ) -> list[Explanation]:
+        """One explanation per column of the classes (N, k) that are asked for, given the logits."""
         with self._ready(model, x) as (score, samples, rows):
-            outputs, tallies = self._tallies(score, samples, rows, columns)
+            logits = self._outputs(score, samples)
+            columns = asked(logits).cpu().numpy()
+            tallies = self._tallies(score, samples, rows, columns, logits)
             for column, tally in zip(columns.T, tallies, strict=True):
-                if self.engine == "hargcn" and not self.allow_gap:
+                if self.exact and not self.allow_gap:
                     if samples.dtype != torch.float64:
                         self._again(model, x, column, tally)
                     self._refuse_gap(tally, score, samples, rows, column)
+            dtype = samples.dtype
+        predicted = logits.argmax(dim=1).cpu().numpy()
         found = zip(columns.T, tallies, strict=True)
-        return [self._wrap(model, x, column, outputs, tally) for column, tally in found]
+        return [self._wrap(model, dtype, column, predicted, tally) for column, tally in found]
+
+    def _outputs(self, score: Score, x: Tensor) -> Tensor:
+        """Return the scores (n, classes) by plain forward passes."""
+        device = next((p.device for p in score.parameters()), x.device)
+        with torch.no_grad():
+            return torch.cat([score(part.to(device)) for part in x.split(self.chunk)])
 
     def _tallies(
-        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
-    ) -> tuple[np.ndarray, list[Tally]]:
-        """Return the outputs (N, classes) and one closed tally per column."""
-        with torch.no_grad():
-            logits = torch.cat([score(part) for part in x.split(self.chunk)])
-        outputs = logits.double().cpu().numpy()
-        if columns.min() < 0 or columns.max() >= outputs.shape[1]:
-            raise ValueError(
-                f"Expected targets below {outputs.shape[1]} classes "
-                f"(got {columns.min()} to {columns.max()})"
-            )
-        dims = axis_names(score.model, x, self.dims)
-        tallies = [Tally(x.shape, dims, self.weights) for _ in range(columns.shape[1])]
-        fill = self._library if self.engine == "library" else self._multipliers
-        fill(tallies, score, x, rows, columns)
-        for k, tally in enumerate(tallies):
-            tally.close(np.take_along_axis(outputs, columns[:, k : k + 1], 1)[:, 0])
-        return outputs, tallies
+        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray, outputs: Tensor
+    ) -> list[Tally]:
+        """Return one closed tally per column, of samples with these outputs (N, classes)."""
+        dims = input_axes(score.model, x, self.dims)
+        scores, levels = (
+            each.double().cpu().numpy() for each in (outputs, self._outputs(score, rows))
+        )
+        tallies = [Tally(x.shape, dims, self.weights, levels[:, column].T) for column in columns.T]
+        self._fill(tallies, score, x, rows, columns)
+        for tally, column in zip(tallies, columns.T, strict=True):
+            tally.close(np.take_along_axis(scores, column[:, None], 1)[:, 0])
+        return tallies
 
     def _again(self, model: nn.Module, x: Tensor, column: np.ndarray, tally: Tally) -> None:
         """Explain again in double precision what single precision cannot add up."""
@@ -241,7 +232,8 @@ class DeepSHAP:
             return
         try:
             with self._ready(model, x[doubtful], torch.float64) as (score, samples, rows):
-                _, (better,) = self._tallies(score, samples, rows, column[doubtful, None])
+                outputs = self._outputs(score, samples)
+                (better,) = self._tallies(score, samples, rows, column[doubtful, None], outputs)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError) as error:
@@ -250,7 +242,7 @@ class DeepSHAP:
             return
         tally.replace(doubtful, better)
 
-    def _multipliers(
+    def _fill(
         self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
     ) -> None:
         """Sum over the background by hargcn's own multipliers."""
@@ -268,23 +260,10 @@ class DeepSHAP:
                 graph, built = Background(score, plan, part), (block, start)
             assert graph is not None
             found = graph.multipliers(x[i : i + 1], columns[i].tolist())
-            for tally, column, m in zip(tallies, columns[i], found, strict=True):
+            for tally, m in zip(tallies, found, strict=True):
                 # Into the difference: a multiplier may be a view of few numbers.
                 phi = (x[i : i + 1] - part).mul_(m)
-                tally.add(i, start, phi, graph.outputs[:, column])
-
-    def _library(
-        self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
-    ) -> None:
-        """Sum over the background by shap.DeepExplainer in chunks."""
-        parts = rows.to(x.device).split(self.chunk)
-        with torch.no_grad():
-            outputs = [score(part) for part in parts]
-        jobs = list(itertools.product(range(len(parts)), range(len(x)), range(len(tallies))))
-        for p, i, k in track(jobs, "SHAP (library)", progress=self.progress):
-            column = int(columns[i, k])
-            mean = library_attributions(score, parts[p], x[i : i + 1], column)
-            tallies[k].add_mean(i, p * self.chunk, mean, outputs[p][:, column])
+                tally.add(i, start, phi)
 
     def _refuse_gap(
         self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
@@ -303,17 +282,25 @@ class DeepSHAP:
         )
 
     def _wrap(
-        self, model: nn.Module, x: Tensor, columns: np.ndarray, outputs: np.ndarray, tally: Tally
+        self,
+        model: nn.Module,
+        dtype: torch.dtype,
+        column: np.ndarray,
+        predicted: np.ndarray,
+        tally: Tally,
     ) -> Explanation:
+        sizes = dict(zip(tally.dims, tally.values.shape, strict=True))
         return Explanation.build(
-            tally.values.astype(np.float64 if self.dtype == torch.float64 else np.float32),
+            tally.values.astype(np.float64 if dtype == torch.float64 else np.float32),
             tally.dims,
-            method="shap" if self.engine == "hargcn" else "shap-library",
-            target=columns,
+            method=self.name,
+            label=self.label,
+            target=column,
             score=tally.scores,
-            predicted=outputs.argmax(1),
+            predicted=predicted,
             utility=self.utility,
             settings=self.settings,
             variables=tally.variables(),
-            **labels(model, x, tally.dims),
+            frames=sizes.get("time"),
+            **labels(model, sizes),
         )

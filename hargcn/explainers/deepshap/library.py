@@ -7,12 +7,19 @@ much.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.deepshap.tally import Tally
+from hargcn.explainers.scores import Score
+from hargcn.files import track
 
 ELEMENTWISE = (
     "SiLU", "Hardswish", "Hardsigmoid", "Hardtanh", "ReLU6", "GELU", "Mish", "SELU", "CELU",
@@ -84,3 +91,31 @@ def library_attributions(network: nn.Module, rows: Tensor, sample: Tensor, colum
         explainer = shap.DeepExplainer(_Column(network, column), rows)
         values = explainer.shap_values(sample.clone(), check_additivity=False)
     return torch.as_tensor(values).reshape(sample.shape[1:])
+
+
+class LibrarySHAP(DeepSHAP):
+    """SHAP values by shap.DeepExplainer in chunks: no standard errors, one weight for all rows.
+
+    Gaps wherever the library lacks a rule are stored, but no error.
+    """
+
+    name = "shap-library"
+    label = "SHAP (library)"
+    promise = "none"
+    source = "Lundberg and Lee 2017, the package shap"
+    cost = "(F + B) x background x 10"
+    exact = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if np.ptp(self.weights) > 1e-12:
+            raise ValueError(f"Expected equal weights with {self.name}")
+
+    def _fill(
+        self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> None:
+        parts = rows.to(x.device).split(self.chunk)
+        jobs = list(itertools.product(parts, range(len(x)), range(len(tallies))))
+        for part, i, k in track(jobs, self.label, progress=self.progress):
+            mean = library_attributions(score, part, x[i : i + 1], int(columns[i, k]))
+            tallies[k].add_mean(i, mean, len(part) / len(rows))

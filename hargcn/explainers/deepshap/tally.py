@@ -21,6 +21,8 @@ class Tally:
         Names of those axes.
     weights : (n,) array
         Weights of the background rows; they sum to 1.
+    outputs : (N, n) array
+        The background's scores of the class of each sample.
 
     Attributes
     ----------
@@ -32,7 +34,9 @@ class Tally:
         Which samples are of double precision.
     """
 
-    def __init__(self, shape: Sequence[int], dims: Sequence[str], weights: np.ndarray) -> None:
+    def __init__(
+        self, shape: Sequence[int], dims: Sequence[str], weights: np.ndarray, outputs: np.ndarray
+    ) -> None:
         self.dims = tuple(dims)
         self.weights = weights
         self.values = np.zeros(tuple(shape))
@@ -42,13 +46,14 @@ class Tally:
         self.squares: np.ndarray | None = None
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
-        self.outputs = np.zeros((shape[0], len(weights)))
+        self.base_value = outputs @ weights
+        self.spread = np.sqrt((outputs - self.base_value[:, None]) ** 2 @ weights)
         self.double = np.zeros(shape[0], bool)
         self.joints: np.ndarray | None = None
         if "joint" in self.dims:
             self.joints = np.zeros((shape[0], len(weights), shape[self.dims.index("joint")]))
 
-    def add(self, i: int, start: int, phi: Tensor, outputs: Tensor) -> None:
+    def add(self, i: int, start: int, phi: Tensor) -> None:
         """Add one sample's attributions against consecutive background rows.
 
         Parameters
@@ -59,8 +64,6 @@ class Tally:
             First of the background rows.
         phi : Tensor of shape (n, ...)
             m(x, r) * (x - r).
-        outputs : Tensor of shape (n,)
-            f(r).
         """
         if self.squares is None:
             self.squares, self.shift = np.zeros_like(self.values), np.zeros_like(self.values)
@@ -69,7 +72,6 @@ class Tally:
         self.double[i] = phi.dtype == torch.float64
         w = torch.from_numpy(self.weights[rows]).to(phi)
         self.values[i] += _weighted(w, phi)
-        self.outputs[i, rows] = outputs.double().cpu().numpy()
         if self.joints is not None:
             joint = self.dims.index("joint")
             others = [d for d in range(1, phi.ndim) if d != joint]
@@ -82,28 +84,25 @@ class Tally:
             self.firsts[i] += _weighted(w * w, away)
         self.squares[i] += _weighted(w * w, away.square_())
 
-    def add_mean(self, i: int, start: int, mean: Tensor, outputs: Tensor) -> None:
-        """Add one sample's mean attributions over consecutive, equally weighted background rows."""
-        rows = slice(start, start + len(outputs))
-        self.values[i] += mean.double().cpu().numpy() * self.weights[rows].sum()
-        self.outputs[i, rows] = outputs.double().cpu().numpy()
+    def add_mean(self, i: int, mean: Tensor, weight: float) -> None:
+        """Add one sample's mean attributions over rows of this weight together."""
+        self.values[i] += mean.double().cpu().numpy() * weight
         self.joints = None
 
     def close(self, scores: np.ndarray) -> None:
         """Compare the sums with the scores (N,)."""
         self.scores = scores
-        self.base_value = self.outputs @ self.weights
         axes = tuple(range(1, self.values.ndim))
         with np.errstate(invalid="ignore"):  # an overflow makes the gap NaN, which is refused
             self.additivity_gap = self.values.sum(axes) + self.base_value - scores
-        spread = np.sqrt(((self.outputs - self.base_value[:, None]) ** 2) @ self.weights)
-        size = np.maximum(np.abs(scores - self.base_value), 0.01 * spread)
+        size = np.maximum(np.abs(scores - self.base_value), 0.01 * self.spread)
         size = np.where(size > 0, size, 1.0)
         self.relative_gap = np.abs(self.additivity_gap) / size
 
     def replace(self, samples: np.ndarray, other: Tally) -> None:
         """Take other sums for some samples, those of a closed tally of just these."""
-        for name in ("values", "shift", "squares", "firsts", "outputs", "joints", "double"):
+        kept = ("values", "shift", "squares", "firsts", "joints", "double", "base_value", "spread")
+        for name in kept:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine[samples] = theirs

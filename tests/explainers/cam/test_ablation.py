@@ -55,7 +55,7 @@ def test_a_score_of_zero_leaves_the_drop():
 @pytest.mark.parametrize("utility", ["logit", "prob", "rest"])
 @pytest.mark.parametrize(("build", "inputs", "layer"), CASES)
 def test_lift_weights_add_up_to_the_score_over_that_of_nothing(build, inputs, layer, utility):
-    from hargcn.explainers.cam.base import class_scores
+    from hargcn.explainers.scores import class_scores
 
     model, x = build(), inputs()
     made = LiftCAM(layer, utility=utility)(model, x, 1)

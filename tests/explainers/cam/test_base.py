@@ -7,61 +7,33 @@ import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
+from fixtures.methods import CAMS, HEADLESS, cam
 from fixtures.small_model import half_trained, ours, small_model, traces
 from torch import nn
 
 from hargcn.explainers import (
-    METHODS,
     GradCAM,
     GradCAMPlusPlus,
     HiResCAM,
     ShapleyCAM,
     ShapleyCAMH,
-    cam_explainer,
     explain_all,
 )
 from hargcn.explainers.adapter import Adapter
-from hargcn.explainers.cam.base import class_scores, targets_of, utility_score
+from hargcn.explainers.base import make
+from hargcn.explainers.scores import scores_of
 
 LAYERS = ["J.0.attention", "main.0.tcn", "main.1.attention"]
-HEADLESS = sorted(set(METHODS) - {"cam"})
-
-
-def method(name, layers):
-    return cam_explainer(name, layers, permutations=8, players="joints")
-
-
-def test_scores():
-    logits = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
-    p = logits.softmax(1)
-    table = {"logit": logits, "prob": p, "logprob": p.log(), "rest": logits + p.log()}
-    target = torch.tensor([1, 0])
-    for utility, expected in table.items():
-        torch.testing.assert_close(class_scores(logits, utility), expected)
-        own = expected[torch.arange(2), target]
-        torch.testing.assert_close(utility_score(logits, target, utility), own)
-    with pytest.raises(ValueError, match=r"Expected a utility of .* \(got 'loss'\)"):
-        class_scores(logits, "loss")
-
-
-def test_targets():
-    x = torch.zeros(2, 3)
-    assert targets_of(1, x).tolist() == [1, 1]
-    assert targets_of(np.array([1, 0]), x).tolist() == [1, 0]
-    with pytest.raises(ValueError, match=r"Expected one target, or 2 \(got shape \(3,\)\)"):
-        targets_of([0, 1, 2], x)
-    with pytest.raises(TypeError, match="Expected class numbers"):
-        targets_of([0.5, 1.0], x)
 
 
 @pytest.mark.parametrize("target", [-1, 4])
 def test_a_class_the_network_does_not_have_is_refused(target):
-    with pytest.raises(ValueError, match="targets of those classes"):
+    with pytest.raises(ValueError, match=r"Expected targets 0 to 3 \(got"):
         GradCAM("features")(adapted_cnn(), image(), target)
 
 
 def test_a_map_has_the_layers_own_grid_with_names():
-    made = GradCAM(LAYERS)(ours(), branches(frames=12), 0)
+    made = GradCAM("J.0.attention").at_layers(ours(), branches(frames=12), 0, LAYERS)
     assert list(made) == LAYERS
     first = made["J.0.attention"]
     assert first.dims == ("sample", "time", "joint", "person")
@@ -92,16 +64,16 @@ def test_series_have_maps_too():
         nn.Linear(3, 2),
     ).eval()
     x = torch.randn(2, 2, 7, generator=torch.Generator().manual_seed(0))
-    for name in sorted(set(METHODS) - {"cam"}):
-        assert cam_explainer(name, ["1"])(net, x, 1).values.shape == (2, 7, 1, 1)
+    for name in HEADLESS:
+        assert make(name, {}, {"layer": "1"})(net, x, 1).values.shape == (2, 7, 1, 1)
 
 
 @pytest.mark.parametrize("name", HEADLESS)
 def test_a_batch_is_its_samples_one_by_one(name):
     model, x, target = ours(), branches(n=2), [2, 0]
-    together = method(name, ["main.1.tcn"])(model, x, target)
+    together = cam(name, "main.1.tcn")(model, x, target)
     for i in range(2):
-        alone = method(name, ["main.1.tcn"])(model, x[i : i + 1], target[i])
+        alone = cam(name, "main.1.tcn")(model, x[i : i + 1], target[i])
         np.testing.assert_allclose(
             together.values[i],
             alone.values[0],
@@ -114,8 +86,8 @@ def test_a_batch_is_its_samples_one_by_one(name):
 @pytest.mark.parametrize("name", sorted(set(HEADLESS) - {"shapcam"}))
 def test_swapping_the_persons_swaps_their_maps(name):
     model, x = ours(), branches()
-    straight = method(name, ["main.1.tcn"])(model, x, 1).values
-    swapped = method(name, ["main.1.tcn"])(model, x.flip(-1), 1).values
+    straight = cam(name, "main.1.tcn")(model, x, 1).values
+    swapped = cam(name, "main.1.tcn")(model, x.flip(-1), 1).values
     assert float(abs(straight[..., 0] - straight[..., 1]).max()) > 0
     np.testing.assert_allclose(
         swapped.to_numpy()[..., ::-1], straight, rtol=1e-3, atol=1e-5 * float(abs(straight).max())
@@ -127,9 +99,9 @@ def test_swapping_the_persons_swaps_their_maps(name):
 )
 def test_several_layers_from_one_pass_are_each_alone(name):
     model, x = ours(), branches()
-    together = method(name, LAYERS)(model, x, 1)
+    together = cam(name, LAYERS[0]).at_layers(model, x, 1, LAYERS)
     for layer in LAYERS:
-        alone = method(name, [layer])(model, x, 1)
+        alone = cam(name, layer)(model, x, 1)
         np.testing.assert_allclose(
             together[layer].values,
             alone.values,
@@ -146,11 +118,9 @@ def test_several_methods_and_utilities_share_a_pass():
     made = explain_all(methods, model, x, 1)
     assert len(passes) == 1
     handle.remove()
-    for one in methods:
-        for found in made[one.label].values():
-            np.testing.assert_allclose(found.values, one(model, x, 1).values, rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="Expected each method once"):
-        explain_all([GradCAM("features"), GradCAM("features.3")], model, x, 1)
+    for one, found in zip(methods, made, strict=True):
+        assert (found.method, found.layer, found.utility) == (one.name, one.layer, one.utility)
+        np.testing.assert_allclose(found.values, one(model, x, 1).values, rtol=1e-4, atol=1e-6)
 
 
 class Smooth(nn.Module):
@@ -177,7 +147,7 @@ def test_second_order_weights_are_those_of_the_dense_hessian(utility):
         activation = net.first(x[i : i + 1]).detach()
 
         def score(a, target=target):
-            return utility_score(net.behind(a), torch.tensor([target]), utility)[0]
+            return scores_of(net.behind(a), torch.tensor([target]), utility)[0]
 
         gradient = torch.autograd.functional.jacobian(score, activation)
         hessian = torch.autograd.functional.hessian(score, activation).view(18, 18)
@@ -187,12 +157,12 @@ def test_second_order_weights_are_those_of_the_dense_hessian(utility):
         np.testing.assert_allclose(made[i, :, :, 0], expected, rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", CAMS)
 def test_no_trace_of_an_explanation_is_left(name):
     model, x = half_trained(adapted_stgcn()), clips().requires_grad_()
     state, kept, before = copy.deepcopy(model.state_dict()), x.detach().clone(), traces(model)
     randomness = torch.get_rng_state()
-    method(name, ["blocks.1"])(model, x, [0, 2])
+    cam(name, "blocks.1")(model, x, [0, 2])
     assert traces(model) == before
     assert all(value.equal(state[key]) for key, value in model.state_dict().items())
     assert x.detach().equal(kept)
@@ -200,17 +170,17 @@ def test_no_trace_of_an_explanation_is_left(name):
     assert torch.get_rng_state().equal(randomness)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", CAMS)
 def test_nor_is_one_after_an_exception(name):
-    class Fails(nn.Module):
+    class Fails(nn.Conv2d):
         def forward(self, _x):
             raise RuntimeError("no head")
 
     model = half_trained(adapted_stgcn())
-    model.model.fcn = Fails()
+    model.model.fcn = Fails(1, 1, 1)
     before = traces(model)
     with pytest.raises(RuntimeError, match="no head"):
-        method(name, ["blocks.1"])(model, clips(), 0)
+        cam(name, "blocks.1")(model, clips(), 0)
     assert traces(model) == before
 
 
@@ -229,15 +199,15 @@ def test_no_graph_outlives_its_explanation():
 
 def test_settings_are_stored():
     made = GradCAMPlusPlus("features", relu=True, denominator="library")(adapted_cnn(), image(), 0)
-    assert made.settings == {"relu": True, "denominator": "library"}
+    assert made.settings == {"utility": "logit", "relu": True, "denominator": "library"}
 
 
 def test_what_cannot_be_explained_is_refused():
-    with pytest.raises(ValueError, match="Expected at least one layer"):
-        GradCAM([])
-    with pytest.raises(ValueError, match=r"Expected a utility of .* \(got 'loss'\)"):
+    with pytest.raises(ValueError, match="^GradCAM: expected a value for 'layer'"):
+        GradCAM()
+    with pytest.raises(ValueError, match="^GradCAM: utility: .*'prob'.* \\(got 'loss'\\)"):
         GradCAM("features", utility="loss")
-    with pytest.raises(ValueError, match="Expected a layer of J"):
+    with pytest.raises(ValueError, match="^gradcam: Expected layer of J"):
         GradCAM("nowhere")(small_model(), branches(), 0)
     silent = Adapter(nn.Sequential(nn.Flatten(), nn.Linear(144, 2)))
     silent.model.unused = nn.Identity()

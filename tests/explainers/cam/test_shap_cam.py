@@ -129,11 +129,13 @@ def test_joints_and_bins_are_players():
 
 
 def test_what_cannot_be_played_is_refused():
-    with pytest.raises(ValueError, match=r"Expected players of cells, .* \(got 'bones'\)"):
+    with pytest.raises(ValueError, match=r"ShapCAM: players: .*'cells', .* \(got 'bones'\)"):
         ShapCAM("features", players="bones")
-    with pytest.raises(ValueError, match="Expected at least 4 permutations"):
+    with pytest.raises(ValueError, match=r"permutations: .*greater than or equal to 4 \(got 1\)"):
         ShapCAM("features", permutations=1)
-    with pytest.raises(ValueError, match="a skeleton of 3 joints for the players 'parts'"):
+    with pytest.raises(
+        ValueError, match="shapcam: expected a model with a skeleton for the players 'parts'"
+    ):
         ShapCAM("features", players="parts")(adapted_cnn(), image(), 0)
 
 

@@ -9,6 +9,7 @@ from fixtures.foreign_networks import Expression, foreign
 from torch import Tensor, nn
 
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.deepshap.library import LibrarySHAP
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -26,7 +27,7 @@ def test_agrees_where_it_has_or_gets_rules(activation):
     rows, x = draw(7, 3, 9), draw(2, 3, 9, seed=2)
     target = torch.tensor([2, 0])
     own = DeepSHAP(rows)(model, x, target)
-    library = DeepSHAP(rows, engine="library", chunk=3)(model, x, target)
+    library = LibrarySHAP(rows, chunk=3)(model, x, target)
     np.testing.assert_allclose(library.values, own.values, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(library.base_value, own.base_value, rtol=1e-5)
     assert library.method == "shap-library"
@@ -38,7 +39,12 @@ def test_its_gap_is_measured_not_hidden():
     model = nn.Sequential(nn.Linear(4, 4), Expression(lambda x: x * torch.sigmoid(x[:, :1])))
     rows, x = draw(5, 4), 2 * draw(2, 4, seed=2)
     assert float(DeepSHAP(rows)(model, x, 0).relative_gap.max()) < 1e-4
-    assert float(DeepSHAP(rows, engine="library")(model, x, 0).relative_gap.max()) > 1e-2
+    assert float(LibrarySHAP(rows)(model, x, 0).relative_gap.max()) > 1e-2
+
+
+def test_weights_are_not_the_librarys():
+    with pytest.raises(ValueError, match="Expected equal weights with shap-library"):
+        LibrarySHAP(draw(3, 4), weights=[1, 2, 3])
 
 
 def test_leaves_no_trace():
@@ -47,7 +53,7 @@ def test_leaves_no_trace():
     known = dict(deep_pytorch.op_handler)
     model, shape = foreign("folded")
     state = {k: v.clone() for k, v in model.state_dict().items()}
-    DeepSHAP(draw(3, *shape), engine="library")(model, draw(1, *shape), 0)
+    LibrarySHAP(draw(3, *shape))(model, draw(1, *shape), 0)
     assert deep_pytorch.op_handler == known
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
     assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())

@@ -13,9 +13,9 @@ from hargcn.explainers.deepshap.tally import Tally
 def test_sums_are_weighted_whatever_the_chunks(weights):
     generator = np.random.default_rng(0)
     phi, outputs, w = generator.normal(size=(4, 3, 5)), generator.normal(size=4), np.array(weights)
-    tally = Tally((1, 3, 5), ("sample", "time", "joint"), w)
+    tally = Tally((1, 3, 5), ("sample", "time", "joint"), w, outputs[None])
     for start, stop in ((0, 1), (1, 4)):
-        tally.add(0, start, torch.tensor(phi[start:stop]), torch.tensor(outputs[start:stop]))
+        tally.add(0, start, torch.tensor(phi[start:stop]))
     mean = np.einsum("r,rtv->tv", w, phi)
     base = w @ outputs
     tally.close(np.array([base + mean.sum() + 0.5]))
@@ -35,36 +35,36 @@ def test_sums_are_weighted_whatever_the_chunks(weights):
 @pytest.mark.parametrize("weights", [[0.25] * 4, [0.1, 0.2, 0.3, 0.4]])
 def test_small_spread_of_large_values_is_not_lost(weights):
     phi, w = np.array([[1000.0], [1000.01], [1000.02], [1000.03]]), np.array(weights)
-    tally = Tally((1, 1), ("sample", "axis1"), w)
+    tally = Tally((1, 1), ("sample", "axis1"), w, np.zeros((1, 4)))
     for start, stop in ((0, 3), (3, 4)):
-        tally.add(0, start, torch.tensor(phi[start:stop], dtype=torch.float32), torch.zeros(1))
+        tally.add(0, start, torch.tensor(phi[start:stop], dtype=torch.float32))
     tally.close(np.zeros(1))
     spread = np.sqrt((w**2 @ (phi[:, 0] - w @ phi[:, 0]) ** 2) * 4 / 3)
     np.testing.assert_allclose(tally.variables()["standard_error"][1][0], spread, rtol=0.02)
 
 
 def test_gap_of_a_flat_score_is_relative_to_the_spread():
-    tally = Tally((1, 2), ("sample", "axis1"), np.array([0.5, 0.5]))
-    tally.add(0, 0, torch.zeros(2, 2), torch.tensor([-1.0, 1.0]))
+    tally = Tally((1, 2), ("sample", "axis1"), np.array([0.5, 0.5]), np.array([[-1.0, 1.0]]))
+    tally.add(0, 0, torch.zeros(2, 2))
     tally.close(np.array([0.001]))
     np.testing.assert_allclose(tally.relative_gap, [0.1])
 
 
 def test_means_add_up_to_the_mean():
-    tally = Tally((1, 2), ("sample", "joint"), np.full(4, 0.25))
-    tally.add_mean(0, 0, torch.tensor([1.0, 3.0]), torch.tensor([1.0]))
-    tally.add_mean(0, 1, torch.tensor([5.0, 7.0]), torch.tensor([2.0, 2.0, 2.0]))
+    tally = Tally((1, 2), ("sample", "joint"), np.full(4, 0.25), np.zeros((1, 4)))
+    tally.add_mean(0, torch.tensor([1.0, 3.0]), 0.25)
+    tally.add_mean(0, torch.tensor([5.0, 7.0]), 0.75)
     tally.close(np.array([0.0]))
     np.testing.assert_allclose(tally.values, [[4.0, 6.0]])
     assert set(tally.variables()) == {"base_value", "additivity_gap", "relative_gap"}
 
 
 def test_some_samples_are_replaced_by_better_ones():
-    whole = Tally((3, 2), ("sample", "joint"), np.full(2, 0.5))
-    better = Tally((1, 2), ("sample", "joint"), np.full(2, 0.5))
+    whole = Tally((3, 2), ("sample", "joint"), np.full(2, 0.5), np.array([[0.0, 1.0]] * 3))
+    better = Tally((1, 2), ("sample", "joint"), np.full(2, 0.5), np.array([[0.0, 2.0]]))
     for i in range(3):
-        whole.add(i, 0, torch.full((2, 2), float(i)), torch.tensor([0.0, 1.0]))
-    better.add(0, 0, torch.full((2, 2), 9.0).double(), torch.tensor([0.0, 2.0]))
+        whole.add(i, 0, torch.full((2, 2), float(i)))
+    better.add(0, 0, torch.full((2, 2), 9.0).double())
     whole.close(np.array([0.5, 2.0, 4.0]))
     better.close(np.array([19.0]))
     assert not whole.variables()["double_precision"].any()

@@ -1,0 +1,160 @@
+"""What every explainer is: one call, one result, and what it says about itself.
+
+A method is a class in a module of this package (or an entry point `hargcn.methods` outside): its
+fields are its settings, its class attributes say what it is. Nothing else lists it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hargcn.explanation import Explanation
+from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
+
+Promise = Literal["adds up", "none"]
+Need = Literal["layer", "background", "explainers", "mask"]
+
+
+@settings
+class Explainer(ABC):
+    """A method of explaining the score of one class per sample.
+
+    A subclass with a `name` is a method: the command line, tables and pictures know it.
+
+    Attributes
+    ----------
+    name, label
+        As commands and files write it, and as papers print it.
+    source
+        Where it is defined.
+    promise
+        "adds up": the values and a base value sum to the score, and the gap is stored.
+    needs
+        Fields that are no settings, because whoever asks has to give them: "layer", "background".
+    cost
+        In passes through the network: F forward, B backward.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    source: ClassVar[str]
+    promise: ClassVar[Promise] = "none"
+    needs: ClassVar[tuple[Need, ...]] = ()
+    cost: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        METHODS.add(cls)
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- subclasses use both
+        """Return why this network or input cannot be explained, "" where it can."""
+        return ""
+
+    @abstractmethod
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Return the explanation; called for what is supported."""
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Explain the score of one class per sample.
+
+        Parameters
+        ----------
+        model
+            Any network (see `hargcn.explainers.Adapter`); evaluated, and left as it was.
+        x
+            Its input, samples first.
+        target
+            One class number, or one per sample.
+
+        Raises
+        ------
+        ValueError
+            For a network that the method does not support, and targets that are no classes.
+        """
+        reason = self.supports(model, x)
+        if reason:
+            raise ValueError(f"{self.name}: {reason}")
+        return self.explain(model, x, target)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The fields that shape the result, plain enough for JSON; arrays by their digest."""
+        kept = {k: info for k, info in fields_of(type(self)).items() if not info.exclude}
+        return {name: _plain(getattr(self, name)) for name in kept}
+
+
+METHODS: Registry[Explainer] = Registry("method", "hargcn.explainers", "hargcn.methods")
+"""Every method by its name."""
+
+
+def methods() -> dict[str, type[Explainer]]:
+    """Return every method by its name."""
+    return METHODS.all()
+
+
+def make(name: str, given: Mapping[str, Any], needed: Mapping[str, Any] | None = None) -> Explainer:
+    """Build a method by its name.
+
+    Parameters
+    ----------
+    name
+        One of `methods`.
+    given
+        Its settings.
+    needed
+        What it needs: `layer`, `background`; others are ignored.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or setting (offers the nearest), a wrong value, a missing need.
+    """
+    cls = METHODS.find(name)
+    needed = {key: value for key, value in (needed or {}).items() if value is not None}
+    missing = [need for need in cls.needs if need not in needed]
+    if missing:
+        raise ValueError(f"{name}: expected a {' and a '.join(missing)} (got none)")
+    own = {key: value for key, value in needed.items() if key in fields_of(cls)}
+    return build(cls, {**given, **own}, f"method {name}")
+
+
+def about(cls: type[Explainer]) -> dict[str, Any]:
+    """Return everything a method says about itself, plain enough for JSON."""
+    told = meanings(cls)
+    rows = [
+        {
+            "name": name,
+            "type": written_type(info.annotation),
+            "default": "" if info.is_required() else str(info.get_default()),
+            "meaning": told.get(name, ""),
+        }
+        for name, info in fields_of(cls).items()
+        if name not in cls.needs
+    ]
+    return {
+        "label": cls.label,
+        "summary": (cls.__doc__ or "").split("\n\n")[0].replace("\n    ", " "),
+        "source": cls.source,
+        "needs": list(cls.needs),
+        "promise": cls.promise,
+        "cost": cls.cost,
+        "settings": rows,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Explainer):
+        return {"method": value.name, **value.settings}
+    if isinstance(value, Tensor | np.ndarray):
+        array = np.ascontiguousarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
+        return {"shape": list(array.shape), "digest": digest}
+    return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
