@@ -6,6 +6,7 @@ hargcn lists them.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
@@ -112,6 +113,21 @@ def build(cls: type[Kind], given: Mapping[str, Any], source: str) -> Kind:
         return TypeAdapter(cls).validate_python(dict(given))
     except ValidationError as error:
         raise ValueError(f"{source}: {defects(error, lambda _: fields_of(cls))}") from error
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Return what the section Parameters of a class's docstring (numpydoc) says, by name."""
+    section = (inspect.getdoc(cls) or "").partition("Parameters\n----------\n")[2]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.splitlines():
+        if line.startswith("---"):  # the next section, whose title was taken for a name
+            break
+        if line[:1].strip():
+            names = line.split(", ")
+        for name in names if line.startswith(" ") else ():
+            found[name] = f"{found.get(name, '')} {line.strip()}".strip()
+    return found
 
 
 def fields_of(cls: type) -> dict[str, FieldInfo]:

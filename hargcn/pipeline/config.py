@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from hargcn.checks import checked, nearest
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
+from hargcn.data.readers import READERS
 from hargcn.data.splits import SplitConfig
 from hargcn.networks.stgcn import ModelConfig
+from hargcn.registry import build
 from hargcn.training.fit import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -24,16 +26,47 @@ Settings = TypeVar("Settings", bound=BaseModel)
 class PrepareConfig(BaseModel):
     """How recordings become windows.
 
-    `preprocess` is the name of a published chain (see `PRESETS`) or settings of one's own.
+    Parameters
+    ----------
+    format
+        The reader's name; None to find it by a look at the files.
+    reader
+        Its options.
+    preprocess
+        The name of a published chain (see `PRESETS`) or settings of one's own.
+    windows, split
+        How windows are cut and assigned to sets. The name of a published split is short for
+        `{published: NAME}`.
+    synthetic, plant
+        What is generated, and what is planted, where that is asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    format: str | None = None
+    reader: Mapping[str, Any] = {}
     preprocess: PreprocessConfig = PRESETS["none"]
     windows: WindowConfig = WindowConfig()
     split: SplitConfig | None = None
     synthetic: SyntheticConfig = SyntheticConfig()
     plant: PlantConfig = PlantConfig()
+
+    @field_validator("reader")
+    @classmethod
+    def _fits(cls, given: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        if info.data.get("format"):
+            build(READERS.find(info.data["format"]), given, info.data["format"])
+        return given
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else READERS.find(name).name
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _published(cls, value: Any) -> Any:
+        return {"published": value} if isinstance(value, str) else value
 
     @field_validator("preprocess", mode="before")
     @classmethod
@@ -96,7 +129,7 @@ def read_config(
         _put(content, change)
     sources = ([] if path is None else [str(path)]) + (["--set"] if changes else [])
     return checked(
-        ExperimentConfig, _over(defaults or {}, content), " with ".join(sources) or "settings"
+        ExperimentConfig, overlaid(defaults or {}, content), " with ".join(sources) or "settings"
     )
 
 
@@ -128,16 +161,18 @@ def _put(content: dict[str, Any], change: str) -> None:
     for key in outer:
         if content.get(key) is None:
             content[key] = {}
+        elif key == "split" and isinstance(content[key], str):
+            content[key] = {"published": content[key]}
         content = content[key]
         if not isinstance(content, dict):
             raise ValueError(f"--set {change}: {key} holds a value, not further keys")
     content[last] = value
 
 
-def _over(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+def overlaid(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """Lay settings over defaults, key by key at every depth."""
     merged = {**defaults, **content}
     for key in defaults.keys() & content.keys():
         if isinstance(defaults[key], Mapping) and isinstance(content[key], Mapping):
-            merged[key] = _over(defaults[key], content[key])
+            merged[key] = overlaid(defaults[key], content[key])
     return merged
