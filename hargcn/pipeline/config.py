@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,7 +102,7 @@ class ExperimentConfig(BaseModel):
 
 
 def read_config(
-    path: str | Path | None,
+    path: str | Path | Mapping[str, Any] | None,
     changes: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
 ) -> ExperimentConfig:
@@ -110,7 +111,7 @@ def read_config(
     Parameters
     ----------
     path
-        The file; None for an empty one.
+        The file, or its content; None for an empty one.
     changes
         They win over the file.
     defaults
@@ -124,13 +125,21 @@ def read_config(
         In one line: the file, every key that is unknown (with the nearest valid one) or holds a
         wrong value.
     """
-    content = {} if path is None else _load(Path(path))
+    content = read_content(path, changes)
+    sources = ([str(path)] if isinstance(path, str | Path) else []) + (["--set"] if changes else [])
+    return checked(
+        ExperimentConfig, _over(defaults or {}, content), " with ".join(sources) or "settings"
+    )
+
+
+def read_content(
+    path: str | Path | Mapping[str, Any] | None, changes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what an experiment file and changes say, as `read_config` does before its checks."""
+    content = _load(Path(path)) if isinstance(path, str | Path) else deepcopy(dict(path or {}))
     for change in changes:
         _put(content, change)
-    sources = ([] if path is None else [str(path)]) + (["--set"] if changes else [])
-    return checked(
-        ExperimentConfig, overlaid(defaults or {}, content), " with ".join(sources) or "settings"
-    )
+    return content
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -169,10 +178,10 @@ def _put(content: dict[str, Any], change: str) -> None:
     content[last] = value
 
 
-def overlaid(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+def _over(defaults: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """Lay settings over defaults, key by key at every depth."""
     merged = {**defaults, **content}
     for key in defaults.keys() & content.keys():
         if isinstance(defaults[key], Mapping) and isinstance(content[key], Mapping):
-            merged[key] = overlaid(defaults[key], content[key])
+            merged[key] = _over(defaults[key], content[key])
     return merged

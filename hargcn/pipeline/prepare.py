@@ -13,8 +13,11 @@ from hargcn.data.readers import READERS, Reader, find_reader
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import Windows, write_windows
 from hargcn.files import track
-from hargcn.pipeline.config import PrepareConfig, overlaid, read_config
+from hargcn.pipeline.config import PrepareConfig, read_config, read_content
 from hargcn.registry import build, fields_of
+
+Config = str | Path | Mapping[str, Any] | None
+"""An experiment file, or the content of its section `prepare`."""
 
 _SYNTHETIC = {"preprocess": "utd-mhad", "windows": {"mode": "whole", "length": 90}}
 
@@ -22,7 +25,7 @@ _SYNTHETIC = {"preprocess": "utd-mhad", "windows": {"mode": "whole", "length": 9
 def prepare(
     path: str | Path,
     out: str | Path,
-    config: str | Path | Mapping[str, Any] | None = None,
+    config: Config = None,
     changes: Sequence[str] = (),
     *,
     format: str | None = None,
@@ -72,7 +75,7 @@ def prepare(
         do not fit the settings, or an output that is there or is an input. An earlier file stays.
     """
     path, out = Path(path), Path(out)
-    name = format or _settings(config, changes, {}).format
+    name = format or _named_format(config, changes)
     kind = READERS.find(name) if name else find_reader(path)
     settings = _settings(config, changes, kind.defaults)
     reader = build(kind, settings.reader, f"reader {kind.name}")
@@ -93,7 +96,7 @@ def prepare(
 
 def synthesise(
     out: str | Path,
-    config: str | Path | Mapping[str, Any] | None = None,
+    config: Config = None,
     changes: Sequence[str] = (),
     *,
     force: bool = False,
@@ -129,15 +132,20 @@ def synthesise(
     return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
 
 
-def _settings(
-    config: str | Path | Mapping[str, Any] | None,
-    changes: Sequence[str],
-    defaults: Mapping[str, Any],
-) -> PrepareConfig:
-    given = config if isinstance(config, Mapping) else {}
-    file = None if isinstance(config, Mapping) else config
-    own = {"prepare": overlaid(defaults, given)}
-    return read_config(file, [f"prepare.{change}" for change in changes], own).prepare
+def _experiment(config: Config, changes: Sequence[str]) -> tuple[Config, list[str]]:
+    """Return a whole experiment, and changes of its keys."""
+    whole = {"prepare": config} if isinstance(config, Mapping) else config
+    return whole, [f"prepare.{change}" for change in changes]
+
+
+def _named_format(config: Config, changes: Sequence[str]) -> Any:
+    """Return the format that the settings name: it decides what the other defaults are."""
+    section = read_content(*_experiment(config, changes)).get("prepare")
+    return section.get("format") if isinstance(section, Mapping) else None
+
+
+def _settings(config: Config, changes: Sequence[str], defaults: Mapping[str, Any]) -> PrepareConfig:
+    return read_config(*_experiment(config, changes), {"prepare": defaults}).prepare
 
 
 def _write(
@@ -159,7 +167,7 @@ def _write(
     )
 
 
-def _file(config: str | Path | Mapping[str, Any] | None) -> list[Path]:
+def _file(config: Config) -> list[Path]:
     return [Path(config)] if isinstance(config, str | Path) else []
 
 
