@@ -10,7 +10,7 @@ import torch
 
 from hargcn.allocator import keep_freed_memory
 
-pytest_plugins = ("fixtures.journey",)
+pytest_plugins = ("fixtures.journey", "fixtures.toy_format")
 
 keep_freed_memory()
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))

@@ -143,7 +143,7 @@ def test_settings_named_in_commands_exist():
     for line in examples():
         words = shlex.split(line, comments=True)
         changes = [b for a, b in zip(words, words[1:], strict=False) if a in ("-s", "--set")]
-        prefix = "prepare." if words[1] == "prepare" else ""
+        prefix = "prepare." if words[1] in ("prepare", "synthesise") else ""
         read_config(None, [prefix + change for change in changes])
 
 

@@ -27,8 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(prepare.app, name="prepare")
-for module in (demo, train, explain, plot, evaluate):
+for module in (demo, prepare, train, explain, plot, evaluate):
     for command in module.COMMANDS:
         app.command()(command)
 

@@ -68,14 +68,14 @@ def explain(
     --set chunk=20 --class label --out shap.h5
     """
     from hargcn.pipeline import explain as pipeline
-    from hargcn.pipeline.config import settings_of
+    from hargcn.pipeline.config import read_content
 
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
     others = [] if background.isdigit() else [Path(background)]
     writable(out, checkpoint, windows, *others)
     written = pipeline.explain(
-        checkpoint, windows, out, method=method, settings=settings_of(set_ or ()),
+        checkpoint, windows, out, method=method, settings=read_content(None, set_ or ()),
         layer=layer or (), target=class_, split=split, limit=limit, background=background,
         background_by=background_by, on=on, seed=seed, device=device, shard=shard, progress=True,
         say=lambda text: typer.echo(text, err=True),

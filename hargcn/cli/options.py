@@ -57,14 +57,16 @@ def writable(out: Path, *inputs: Path, suffix: str = "") -> None:
             raise ValueError(f"--out: expected another file than the input (got {out})")
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is left-aligned, numbers to the right."""
+def table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], text: bool = False
+) -> None:
+    """Print a table; the first column is left-aligned, the rest to the right (text to the left)."""
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(title=title, title_justify="left")
     for i, name in enumerate(header):
-        grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        grid.add_column(name, justify="left" if text or i == 0 else "right", no_wrap=i == 0)
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)

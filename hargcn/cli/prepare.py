@@ -1,25 +1,18 @@
-"""`hargcn prepare`: recordings become windows."""
+"""`prepare`, `synthesise`: recordings become windows. `formats`, `layouts`: what can be read."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hargcn.cli.options import table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hargcn.data.recording import Recording
+    from hargcn.data.readers import Reader
     from hargcn.data.windows import Windows
-    from hargcn.pipeline.config import PrepareConfig
-
-app = typer.Typer(
-    help="Turn recordings into a windows file (HDF5).",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+    from hargcn.skeleton import Skeleton
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", dir_okay=False, help="The windows file to write (.h5).")
@@ -28,269 +21,169 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Experiment file whose section `prepare` is used."),
 ]
-Layout = Annotated[str, typer.Option(help="Key points: a layout's name or a skeleton.yaml.")]
-Fps = Annotated[str, typer.Option(help="Key points: column with the frame rate, or a number.")]
-Outcomes = Annotated[
-    Path | None,
-    typer.Option(help="Key points: table (CSV), a row per video with its outcome, subject, fps."),
-]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="Change a setting, e.g. -s windows.overlap=50."),
 ]
-Folder = Annotated[Path, typer.Argument(help="Folder with the recordings.")]
-SkipBroken = Annotated[
-    bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Replace a finished file.")]
 
 
-def _settings(config: Path | None, changes: list[str] | None, **defaults: Any) -> PrepareConfig:
-    """Read the section `prepare`; what it does not set falls back to the source's defaults.
-
-    A split is one rule: it is replaced as a whole.
-    """
-    from hargcn.pipeline.config import read_config
-
-    split = defaults.pop("split", None)
-    own = read_config(
-        config, [f"prepare.{change}" for change in changes or ()], {"prepare": defaults}
-    ).prepare
-    return own if own.split is not None else own.model_copy(update={"split": split})
-
-
-def _write(
-    recordings: Iterable[Recording],
-    classes: tuple[str, ...],
-    settings: PrepareConfig,
-    out: Path,
-    source: str,
-    raw: bool = True,
-) -> Windows:
-    from hargcn.data.preprocess import preprocess
-    from hargcn.data.quality import Quality
-    from hargcn.data.recording import Recordings
-    from hargcn.data.windows import write_windows
-
-    chain = settings.preprocess
-    if raw:
-        change = partial(preprocess, config=chain)
-        recordings = (
-            recordings.map(change)
-            if isinstance(recordings, Recordings)
-            else map(change, recordings)
-        )
-    windows = write_windows(
-        out,
-        recordings,
-        classes,
-        settings.windows,
-        source=source,
-        preprocessing=chain.model_dump(mode="json"),
-        split=settings.split,
-    )
-    for line in Quality.from_dict(windows.attrs["quality"]).lines():
-        typer.echo(line)
-    typer.echo(f"{out}: {len(windows)} windows of {windows.frames} frames")
-    return windows
-
-
-@app.command()
-def ntu(
-    folder: Folder,
+def prepare(
+    path: Annotated[Path, typer.Argument(help="Folder with the recordings, or a single one.")],
     out: Out,
-    protocol: Annotated[
+    format_: Annotated[
         str | None,
-        typer.Option(help="Split: xsub (the default), xview (NTU 60), xsub120 or xset (NTU 120)."),
-    ] = None,
-    missing: Annotated[
-        Path | None, typer.Option(help="The official list of samples without skeletons.")
+        typer.Option("--format", "-f", help="See `hargcn formats`; by default found by a look."),
     ] = None,
     config: Config = None,
     set_: Set = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """NTU RGB+D `.skeleton` files.
-
-    Example: hargcn prepare ntu nturgb+d_skeletons --protocol xview --missing missing.txt
-    --out data/ntu60_xview.h5
-    """
-    from hargcn.checks import checked
-    from hargcn.data.readers import reader
-    from hargcn.data.splits import SplitConfig
-
-    split = checked(SplitConfig, {"protocol": protocol or "xsub"}, "--protocol")
-    whole = {"mode": "whole", "length": 150, "fit": "pad"}
-    settings = _settings(config, set_, preprocess="ntu", windows=whole, split=split)
-    used = settings.split.protocol if settings.split else None
-    if protocol not in (None, used):
-        wanted = used or "none"
-        raise ValueError(f"--protocol: expected {wanted}, as the config says (got {protocol})")
-    recordings = reader("ntu").read_folder(
-        folder, missing=missing, protocol=used, on_error=_policy(skip_broken), progress=True
-    )
-    _write(recordings, recordings.classes, settings, out, "NTU RGB+D")
-
-
-@app.command()
-def keypoints(
-    folder: Folder,
-    out: Out,
-    outcomes: Outcomes = None,
-    skeleton: Layout = "inmotion29",
-    video: Annotated[str, typer.Option(help="Column with the CSV's name.")] = "video",
-    outcome: Annotated[str, typer.Option(help="Column with the class.")] = "outcome",
-    subject: Annotated[str, typer.Option(help="Column with the subject.")] = "subject",
-    fps: Fps = "fps",
-    classes: Annotated[
-        str | None,
-        typer.Option(help="Outcomes in order, the positive one last; default sorted by name."),
-    ] = None,
-    likelihood: Annotated[
-        float, typer.Option(help="Key points below this likelihood count as not observed.")
-    ] = 0.0,
-    config: Config = None,
-    set_: Set = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """Key points of single videos: a folder of CSVs with columns `<joint>_x,<joint>_y`.
-
-    Example: hargcn prepare keypoints videos/ --outcomes outcomes.csv --skeleton inmotion29
-    --set preprocess=cp --set split.val_share=0.2 --out data/cp.h5
-    """
-    from hargcn.data.readers import reader
-
-    settings = _settings(config, set_, preprocess="cp")
-    recordings = reader("keypoints").read_folder(
-        folder,
-        outcomes,
-        skeleton,
-        video=video,
-        outcome=outcome,
-        subject=subject,
-        fps=fps,
-        likelihood=likelihood,
-        classes=None if classes is None else [name.strip() for name in classes.split(",")],
-        on_error=_policy(skip_broken),
-        progress=True,
-    )
-    _write(recordings, recordings.classes, settings, out, "key points")
-
-
-@app.command("utd-mhad")
-def utd_mhad(
-    folder: Folder,
-    out: Out,
-    config: Config = None,
-    set_: Set = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """UTD-MHAD skeletons (`aA_sS_tT_skeleton.mat`), split across subjects.
-
-    Example: hargcn prepare utd-mhad UTD-MHAD/Skeleton --out data/utd_mhad.h5
-    """
-    from hargcn.data.readers import reader
-    from hargcn.data.splits import SplitConfig
-
-    settings = _settings(
-        config,
-        set_,
-        preprocess="utd-mhad",
-        windows={"mode": "whole", "length": 64},
-        split=SplitConfig(train=("s1", "s3", "s5", "s7")),
-    )
-    recordings = reader("utd-mhad").read_folder(
-        folder, on_error=_policy(skip_broken), progress=True
-    )
-    _write(recordings, recordings.classes, settings, out, "UTD-MHAD")
-
-
-@app.command("mini-rgbd")
-def mini_rgbd(
-    folder: Folder,
-    out: Out,
-    config: Config = None,
-    set_: Set = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """MINI-RGBD infants in 2D; without labels, so usually the start of `prepare plant`.
-
-    Example: hargcn prepare mini-rgbd MINI-RGBD/raw --out data/mini_rgbd.h5
-    """
-    from hargcn.data.readers import reader
-
-    settings = _settings(config, set_, preprocess="mini-rgbd")
-    recordings = reader("mini-rgbd").read_folder(
-        folder, on_error=_policy(skip_broken), progress=True
-    )
-    _write(recordings, recordings.classes, settings, out, "MINI-RGBD")
-
-
-@app.command()
-def synthetic(
-    out: Out,
-    config: Config = None,
-    set_: Set = None,
-) -> None:
-    """Articulated bodies whose class evidence is known: which joints, which frames.
-
-    Example: hargcn prepare synthetic -s synthetic.skeleton=inmotion29 -s synthetic.recordings=400
-    --out data/synthetic.h5
-    """
-    from hargcn.data.planted.synthetic import synthesise
-    from hargcn.data.splits import SplitConfig
-
-    settings = _settings(
-        config, set_, preprocess="utd-mhad", windows={"mode": "whole", "length": 90}
-    )
-    made = settings.synthetic
-    if settings.split is None:
-        people = min(made.subjects, made.recordings)
-        test = tuple(f"subject{i:02d}" for i in range(people) if i % 5 >= 3)
-        settings = settings.model_copy(update={"split": SplitConfig(test=test)})
-    _write(synthesise(made), tuple(made.plant.classes), settings, out, "synthetic")
-
-
-@app.command()
-def plant(
-    source: Annotated[str, typer.Argument(help="Reader: ntu, keypoints, utd-mhad, mini-rgbd.")],
-    folder: Folder,
-    out: Out,
-    skeleton: Layout = "inmotion29",
-    outcomes: Outcomes = None,
-    fps: Fps = "fps",
-    config: Config = None,
-    set_: Set = None,
+    plant: Annotated[
+        bool, typer.Option("--plant", help="Plant a known sign, and decoys of it: new classes.")
+    ] = False,
     shuffle: Annotated[
         bool,
         typer.Option("--shuffle-labels", help="Exchange the labels within subjects (a control)."),
     ] = False,
-    skip_broken: SkipBroken = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
+    ] = False,
+    force: Force = False,
 ) -> None:
-    """Plant a known sign, and decoys of it, in real recordings.
+    """Turn recordings into a windows file (HDF5).
 
-    Half of the recordings get the sign; all get decoys of its kind and size elsewhere.
+    Each format brings its options (`--set reader.KEY=...`), defaults and published splits: see
+    `hargcn formats NAME`.
 
-    Example: hargcn prepare plant utd-mhad UTD-MHAD/Skeleton --out data/utd_tremor.h5
+    Example: hargcn prepare UTD-MHAD/Skeleton --out data/utd_mhad.h5
 
-    Example: hargcn prepare plant mini-rgbd MINI-RGBD --config configs/mini_rgbd_planted.yaml
+    Example: hargcn prepare nturgb+d_skeletons --set split=xview --set reader.missing=missing.txt
+    --out data/ntu60_xview.h5
+
+    Example: hargcn prepare videos --set reader.outcomes=outcomes.csv --set
+    reader.layout=inmotion19 --set split.val_share=0.2 --out data/cp.h5
+
+    Example: hargcn prepare MINI-RGBD --plant --config configs/mini_rgbd_planted.yaml
     --out data/mini_rgbd_planted.h5
     """
-    from hargcn.data.planted.planting import plant as planted
-    from hargcn.data.planted.planting import shuffle_labels
-    from hargcn.data.preprocess import preprocess
-    from hargcn.data.readers import reader
+    from hargcn.pipeline import prepare as pipeline
 
-    chain = source if source in ("ntu", "utd-mhad", "mini-rgbd") else "cp"
-    settings = _settings(config, set_, preprocess=chain)
-    own = {"layout": skeleton, "outcomes": outcomes, "fps": fps} if source == "keypoints" else {}
-    read = reader(source).read_folder(folder, on_error=_policy(skip_broken), progress=True, **own)
-    ready = read.map(lambda recording: preprocess(recording, settings.preprocess))
-    marked: Iterable[Recording] = planted(ready, settings.plant)
-    if shuffle:
-        marked = shuffle_labels(marked, settings.plant.seed)
-    about = f"{source}, planted{', labels shuffled' if shuffle else ''}"
-    _write(marked, tuple(settings.plant.classes), settings, out, about, raw=False)
+    made = pipeline.prepare(
+        path, out, config, set_ or (), format=format_, plant=plant, shuffle_labels=shuffle,
+        skip_broken=skip_broken, force=force, progress=True,
+    )  # fmt: skip
+    _report(made)
 
 
-def _policy(skip: bool) -> str:
-    return "skip" if skip else "raise"
+def synthesise(out: Out, config: Config = None, set_: Set = None, force: Force = False) -> None:
+    """Generate articulated bodies whose class evidence is known: which joints, which frames.
+
+    Example: hargcn synthesise -s synthetic.skeleton=inmotion29 -s synthetic.recordings=400
+    --out data/synthetic.h5
+    """
+    from hargcn.pipeline import prepare as pipeline
+
+    _report(pipeline.synthesise(out, config, set_ or (), force=force, progress=True))
+
+
+def formats(
+    name: Annotated[str | None, typer.Argument(help="Show one format's options.")] = None,
+) -> None:
+    """List the formats that `prepare` reads, or the options, defaults and splits of one.
+
+    Example: hargcn formats ntu
+    """
+    from hargcn.data.readers import READERS
+
+    if name is not None:
+        _describe(READERS.find(name))
+        return
+    rows = [
+        [each, reader.label, " ".join(reader.suffixes), reader.unknown]
+        for each, reader in READERS.all().items()
+    ]
+    table("formats", ["name", "label", "suffixes", "what it cannot know"], rows, text=True)
+
+
+def layouts(
+    name: Annotated[
+        str | None, typer.Argument(help="Show the joints of one, or of a skeleton.yaml.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", dir_okay=False, help="Draw it (.png, .svg, .pdf)."),
+    ] = None,
+) -> None:
+    """List the key-point layouts that come with hargcn, or the joints, edges and parts of one.
+
+    Example: hargcn layouts ntu25 --out ntu25.png
+    """
+    from hargcn.skeleton import names, skeleton
+
+    if name is None and out is not None:
+        raise ValueError("--out: expected the name of a layout to draw (got none)")
+    if name is None:
+        known = [skeleton(each) for each in names()]
+        rows = [[s.name, str(s.n_joints), f"{s.ndim}D", ", ".join(s.parts)] for s in known]
+        table("layouts", ["name", "joints", "space", "parts"], rows, text=True)
+        return
+    layout = skeleton(name)
+    if out is None:
+        _joints(layout)
+        return
+    from hargcn.plots import plot_layout, save_figure
+
+    save_figure(plot_layout(layout)[0], out)
+    typer.echo(str(out))
+
+
+def _report(windows: Windows) -> None:
+    from hargcn.data.quality import Quality
+
+    for line in Quality.from_dict(windows.attrs["quality"]).lines():
+        typer.echo(line)
+    typer.echo(f"{windows.path}: {len(windows)} windows of {windows.frames} frames")
+
+
+def _describe(reader: type[Reader]) -> None:
+    """Print what a reader declares."""
+    import yaml
+
+    from hargcn.registry import fields_of, meanings
+
+    typer.echo(f"{reader.name}: {reader.label} ({', '.join(reader.suffixes)})")
+    typer.echo(f"source: {reader.source}")
+    typer.echo(f"unknown: {reader.unknown}")
+    defaults = yaml.safe_dump(dict(reader.defaults), default_flow_style=True, width=1000)
+    typer.echo(f"defaults: {defaults.strip()}")
+    for key, split in reader.splits.items():
+        ids = split.model_dump(include={"by", "train", "val", "test"}, exclude_defaults=True)
+        listed = "; ".join(f"{k} {v if k == 'by' else ', '.join(v)}" for k, v in ids.items())
+        typer.echo(f"split: {key} ({listed})")
+    said = meanings(reader)
+    rows = [
+        [
+            f"reader.{key}",
+            "null" if field.default is None else str(field.default),
+            said.get(key, ""),
+        ]
+        for key, field in fields_of(reader).items()
+    ]
+    if rows:
+        table("options (--set)", ["key", "default", "meaning"], rows, text=True)
+
+
+def _joints(layout: Skeleton) -> None:
+    """Print the joints of a layout with their parts, and its edges."""
+    part = {joint: name for name, joints in layout.parts.items() for joint in joints}
+    rows = [[str(i), joint, part[i]] for i, joint in enumerate(layout.joints)]
+    table(
+        f"{layout.name}: {layout.n_joints} joints in {layout.ndim}D",
+        ["", "joint", "part"],
+        rows,
+        True,
+    )
+    edges = ", ".join(f"{layout.joints[a]} - {layout.joints[b]}" for a, b in layout.edges)
+    typer.echo(f"edges: {edges}")
+
+
+COMMANDS = (prepare, synthesise, formats, layouts)

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hargcn.checks import nearest
-from hargcn.data.readers import ntu_protocols as ntu
 
 SETS = ("train", "val", "test")
 
@@ -32,8 +31,12 @@ class SplitConfig(BaseModel):
     train, val, test
         Ids. Where only one of `train` and `test` is given, the other is the rest; where neither is,
         everything trains that is not drawn.
-    protocol
-        A rule of NTU RGB+D instead of ids: "xsub", "xview", "xsub120" or "xset".
+    published
+        The name of a split that the data set's authors published, instead of ids: its reader knows
+        them (`Reader.split`).
+    partial
+        Whether ids may be absent from the recordings, as those of a published split are from a part
+        of its data set.
     val_share, test_share
         Share of the groups to draw for validation and for testing: whole groups, every class in
         proportion. Validation is drawn from what would train.
@@ -47,7 +50,8 @@ class SplitConfig(BaseModel):
     train: Ids | None = None
     val: Ids = ()
     test: Ids | None = None
-    protocol: ntu.Protocol | None = None
+    published: str | None = None
+    partial: bool = False
     val_share: float = Field(default=0, ge=0, lt=1)
     test_share: float = Field(default=0, ge=0, lt=1)
     seed: int = 1234
@@ -55,19 +59,21 @@ class SplitConfig(BaseModel):
     @model_validator(mode="after")
     def _one_rule(self) -> SplitConfig:
         listed = self.train is not None or self.test is not None
-        rules = [self.protocol is not None, listed, self.test_share > 0]
+        rules = [self.published is not None, listed, self.test_share > 0]
         if sum(rules) > 1:
-            raise ValueError("Expected one of a protocol, ids for train or test, and a test_share")
+            raise ValueError(
+                "Expected one of a published split, ids for train or test, and a test_share"
+            )
         if not (any(rules) or self.val or self.val_share):
-            raise ValueError("Expected a protocol, ids, or a share to draw (got none)")
-        if self.val and (self.val_share or self.protocol):
-            raise ValueError("Expected ids for val or a val_share to draw, not both")
+            raise ValueError("Expected a published split, ids, or a share to draw (got none)")
+        if self.val and (self.val_share or self.published):
+            raise ValueError(
+                "Expected ids for val, or a val_share to draw or a published split, not both"
+            )
         return self
 
 
-def assign(
-    columns: Mapping[str, Sequence[Any]], config: SplitConfig, complete: bool = True
-) -> np.ndarray:
+def assign(columns: Mapping[str, Sequence[Any]], config: SplitConfig) -> np.ndarray:
     """Return the set of each recording (or window).
 
     Parameters
@@ -77,9 +83,6 @@ def assign(
         recording.
     config
         The settings.
-    complete
-        Whether to hold a whole NTU RGB+D to its published counts; not where some recordings were
-        knowingly left out.
 
     Returns
     -------
@@ -90,17 +93,15 @@ def assign(
     ------
     ValueError
         For ids that do not occur, ids in two lists, a group on both sides of a split by group or
-        sample, a view the recordings do not state, or a whole NTU RGB+D whose counts are wrong.
+        sample, a view the recordings do not state, or a published split without its ids.
     """
+    if config.published is not None:
+        raise ValueError(
+            f"Expected the ids of the published split {config.published!r}, which a reader knows "
+            "(got none)"
+        )
     group = np.array(columns["group"], dtype=object)
-    if config.protocol is not None:
-        samples = [str(sample) for sample in columns["sample"]]
-        if complete:
-            ntu.check_counts(samples, config.protocol)
-        trains = [ntu.trains(sample, config.protocol) for sample in samples]
-        split = np.where(trains, "train", "test").astype(object)
-    else:
-        split = _listed(np.array(columns[config.by], dtype=object), config)
+    split = _listed(np.array(columns[config.by], dtype=object), config)
     rng = np.random.default_rng(config.seed)
     for name, share in (("test", config.test_share), ("val", config.val_share)):
         if share:
@@ -108,7 +109,7 @@ def assign(
             label = np.array(columns.get("label", [None] * len(group)), dtype=object)
             drawn = _draw(dict(zip(group[train], label[train], strict=True)), share, rng)
             split[train & np.isin(group, drawn)] = name
-    if config.by in ("group", "sample") and config.protocol is None:
+    if config.by in ("group", "sample"):
         _check_apart(group, split)
     return split
 
@@ -121,7 +122,8 @@ def _listed(ids: np.ndarray, config: SplitConfig) -> np.ndarray:
     split = np.full(len(ids), "", dtype=object)
     named: dict[str, str] = {}
     for name, listed in lists.items():
-        _check_known(listed or (), sorted(set(ids)), config.by, name)
+        if not config.partial:
+            _check_known(listed or (), sorted(set(ids)), config.by, name)
         for i in listed or ():
             if named.setdefault(i, name) != name:
                 raise ValueError(f"Expected {config.by} {i} in one set (got {named[i]} and {name})")

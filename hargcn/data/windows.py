@@ -271,7 +271,7 @@ def write_windows(
         skipped: list[str] = []
         if isinstance(recordings, Recordings):
             notes, skipped = dict(recordings.notes), list(recordings.skipped)
-        quality = replace(writer.finish(split, not skipped), notes=notes, skipped=skipped)
+        quality = replace(writer.finish(split), notes=notes, skipped=skipped)
         file.attrs.update(
             format=FORMAT,
             format_version=VERSION,

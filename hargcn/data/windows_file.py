@@ -73,7 +73,7 @@ class WindowWriter:
             stored.resize(len(self.starts), axis=0)
             stored[-len(windows) :] = block
 
-    def finish(self, split: SplitConfig | None, complete: bool = True) -> Quality:
+    def finish(self, split: SplitConfig | None) -> Quality:
         """Assign the sets (see `assign`), write the columns and return the quality report.
 
         Raises
@@ -85,7 +85,7 @@ class WindowWriter:
             raise ValueError(f"Expected at least one window (got {len(self.entries)} recordings)")
         sets = [""] * len(self.entries)
         if split is not None:
-            sets = [str(name) for name in assign(self.columns, split, complete)]
+            sets = [str(name) for name in assign(self.columns, split)]
         repeats = [entry.windows for entry in self.entries]
         text = h5py.string_dtype()
         for name, column in {**self.columns, "split": sets}.items():

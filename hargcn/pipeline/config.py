@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from hargcn.checks import checked, nearest
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
+from hargcn.data.readers import READERS
 from hargcn.data.splits import SplitConfig
 from hargcn.networks.stgcn import ModelConfig
+from hargcn.registry import build
 from hargcn.training.fit import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -24,16 +27,47 @@ Settings = TypeVar("Settings", bound=BaseModel)
 class PrepareConfig(BaseModel):
     """How recordings become windows.
 
-    `preprocess` is the name of a published chain (see `PRESETS`) or settings of one's own.
+    Parameters
+    ----------
+    format
+        The reader's name; None to find it by a look at the files.
+    reader
+        Its options.
+    preprocess
+        The name of a published chain (see `PRESETS`) or settings of one's own.
+    windows, split
+        How windows are cut and assigned to sets. The name of a published split is short for
+        `{published: NAME}`.
+    synthetic, plant
+        What is generated, and what is planted, where that is asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    format: str | None = None
+    reader: Mapping[str, Any] = {}
     preprocess: PreprocessConfig = PRESETS["none"]
     windows: WindowConfig = WindowConfig()
     split: SplitConfig | None = None
     synthetic: SyntheticConfig = SyntheticConfig()
     plant: PlantConfig = PlantConfig()
+
+    @field_validator("reader")
+    @classmethod
+    def _fits(cls, given: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        if info.data.get("format"):
+            build(READERS.find(info.data["format"]), given, info.data["format"])
+        return given
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else READERS.find(name).name
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _published(cls, value: Any) -> Any:
+        return {"published": value} if isinstance(value, str) else value
 
     @field_validator("preprocess", mode="before")
     @classmethod
@@ -68,7 +102,7 @@ class ExperimentConfig(BaseModel):
 
 
 def read_config(
-    path: str | Path | None,
+    path: str | Path | Mapping[str, Any] | None,
     changes: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
 ) -> ExperimentConfig:
@@ -77,7 +111,7 @@ def read_config(
     Parameters
     ----------
     path
-        The file; None for an empty one.
+        The file, or its content; None for an empty one.
     changes
         They win over the file.
     defaults
@@ -91,24 +125,18 @@ def read_config(
         In one line: the file, every key that is unknown (with the nearest valid one) or holds a
         wrong value.
     """
-    content = {} if path is None else _load(Path(path))
-    for change in changes:
-        _put(content, change)
-    sources = ([] if path is None else [str(path)]) + (["--set"] if changes else [])
+    content = read_content(path, changes)
+    sources = ([str(path)] if isinstance(path, str | Path) else []) + (["--set"] if changes else [])
     return checked(
         ExperimentConfig, _over(defaults or {}, content), " with ".join(sources) or "settings"
     )
 
 
-def settings_of(changes: Sequence[str]) -> dict[str, Any]:
-    """Return `key.sub=value` changes as nested settings; values are YAML.
-
-    Raises
-    ------
-    ValueError
-        For a change without a key or with a value that is no YAML.
-    """
-    content: dict[str, Any] = {}
+def read_content(
+    path: str | Path | Mapping[str, Any] | None, changes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what an experiment file and changes say, as `read_config` does before its checks."""
+    content = _load(Path(path)) if isinstance(path, str | Path) else deepcopy(dict(path or {}))
     for change in changes:
         _put(content, change)
     return content
@@ -142,6 +170,8 @@ def _put(content: dict[str, Any], change: str) -> None:
     for key in outer:
         if content.get(key) is None:
             content[key] = {}
+        elif key == "split" and isinstance(content[key], str):
+            content[key] = {"published": content[key]}
         content = content[key]
         if not isinstance(content, dict):
             raise ValueError(f"--set {change}: {key} holds a value, not further keys")

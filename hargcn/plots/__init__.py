@@ -3,6 +3,7 @@
 from hargcn.plots.boxes import plot_ranking
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
+from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, save_gif
 from hargcn.plots.style import save_figure
 
@@ -14,6 +15,7 @@ __all__ = [
     "plot_curves",
     "plot_heatmap",
     "plot_history",
+    "plot_layout",
     "plot_ranking",
     "plot_strip",
     "save_figure",

@@ -1,8 +1,9 @@
-"""Bodies on paper: projecting key points and drawing one body's bones and coloured joints."""
+"""Bodies on paper: projecting key points, drawing a body's bones and joints, or a whole layout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -10,16 +11,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from hargcn.analysis.ranking import class_name
+from hargcn.data.planted.synthetic import rest_pose
 from hargcn.explanation import Explanation
-from hargcn.plots.style import SIGNED, signed_norm
-from hargcn.skeleton import Skeleton
+from hargcn.plots.style import COLOURS, SIGNED, STYLE, canvas, signed_norm
+from hargcn.skeleton import Skeleton, hop_distance
 
 View = str | tuple[float, float]
 """front, side or top, or (azimuth, elevation) in degrees."""
 
 VIEWS = {"front": (0.0, 0.0), "side": (90.0, 0.0), "top": (0.0, 90.0)}
+
+_WIDER = 2.0  # a layout's body is stretched sideways, so that its joints lie apart
 
 SMALL, LARGE = 9.0, 130.0
 """Marker areas in square points, of a joint without attribution and of the largest one."""
@@ -245,3 +251,94 @@ def draw_body(
         linewidths=0.6,
         zorder=2,
     )
+
+
+def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw a layout: its joints by name and number, its edges, its parts in colour.
+
+    A body is seen from the front, the person's left on the right, wider than people are. A layout
+    whose joints bear names of their own is drawn as a tree around its root.
+
+    Parameters
+    ----------
+    skeleton
+        The layout.
+    ax
+        Axes to draw on; a new figure without.
+    """
+    try:
+        points = rest_pose(skeleton)[:, :2] * (_WIDER, 1)
+    except ValueError:  # names that no body's place is known for
+        points = _tree(skeleton)
+    points = (points - points.min(axis=0)) / np.ptp(points, axis=0).max()
+    sides = _sides(points)
+    rows = max(len(side) for side in sides)
+    with mpl.rc_context(STYLE):
+        figure, (axes,) = canvas(ax, (6.5, max(3.5, 0.22 * rows + 1.0)))
+        bones = points[np.array(skeleton.edges)]
+        axes.add_collection(LineCollection(bones, colors="#9a9a9a", linewidths=2, zorder=1))
+        for colour, (part, members) in zip(cycle(COLOURS), skeleton.parts.items(), strict=False):
+            x, y = points[list(members)].T
+            axes.scatter(x, y, 26, color=colour, ec="#333333", lw=0.6, label=part, zorder=3)
+        for side, joints in zip((-1, 1), sides, strict=True):
+            _name_joints(axes, points, skeleton, joints, side, 1.0 / max(rows - 1, 1))
+        axes.set(aspect="equal", title=f"{skeleton.name}: {skeleton.n_joints} joints")
+        axes.set_ylim(points[:, 1].min() - 0.12, points[:, 1].max() + 0.12)
+        axes.set_axis_off()
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(skeleton.parts), handletextpad=0
+        )
+    return figure, axes
+
+
+def _name_joints(
+    axes: Axes, points: np.ndarray, skeleton: Skeleton, joints: list[int], side: int, gap: float
+) -> None:
+    """Write names in a column beside the body, as near to the height of their joints as fits."""
+    order = gap * np.arange(len(joints))
+    heights = isotonic_regression(points[joints, 1] - order).x + order
+    x = points[:, 0].mean() + side * (np.ptp(points[:, 0]) / 2 + 0.12)
+    for joint, height in zip(joints, heights, strict=True):
+        axes.annotate(
+            f"{joint} {skeleton.joints[joint]}",
+            points[joint],
+            (x, height),
+            va="center",
+            ha="left" if side > 0 else "right",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "#b5b5b5", "linewidth": 0.6},
+        )
+
+
+def _sides(points: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the joints to name on the left and on the right, from below; the middle ones share."""
+    middle = (points[:, 0].min() + points[:, 0].max()) / 2
+    sides: tuple[list[int], list[int]] = ([], [])
+    for joint in np.lexsort((points[:, 0], points[:, 1])).tolist():
+        across = points[joint, 0] - middle
+        fewer = len(sides[1]) < len(sides[0])
+        sides[int(fewer if abs(across) < 1e-6 else across > 0)].append(joint)
+    return sides
+
+
+def _tree(skeleton: Skeleton) -> np.ndarray:
+    """Return (V, 2) places around the root: one ring per edge away, leaves evenly spread."""
+    depth = hop_distance(skeleton)[skeleton.root]
+    neighbours: list[list[int]] = [[] for _ in skeleton.joints]
+    for a, b in skeleton.edges:
+        neighbours[a].append(b)
+        neighbours[b].append(a)
+    angle = np.zeros(skeleton.n_joints)
+    leaves = 0
+
+    def place(joint: int) -> None:
+        nonlocal leaves
+        below = [other for other in neighbours[joint] if depth[other] > depth[joint]]
+        for other in below:
+            place(other)
+        angle[joint] = np.mean(angle[below]) if below else leaves
+        leaves += not below
+
+    place(skeleton.root)
+    angle *= 2 * np.pi / leaves
+    return np.stack([depth * np.sin(angle), depth * np.cos(angle)], axis=1)

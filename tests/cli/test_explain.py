@@ -46,7 +46,7 @@ def test_broken_options_of_explain(checkpoint, waving, earlier, options, said):
 
 def test_windows_that_do_not_fit_the_network(checkpoint, skeletons, tmp_path, earlier):
     other = tmp_path / "ntu.h5"
-    done("prepare", "ntu", skeletons, "-s", "windows.length=16", "--out", other)
+    done("prepare", skeletons, "-s", "windows.length=16", "--out", other)
     for method in ("gradcam", "shap"):
         line = refused("explain", checkpoint, other, "--method", method, "--out", earlier)
         assert line.startswith(f"{other}: expected windows of the network's skeleton inmotion19")

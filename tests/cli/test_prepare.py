@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
+from fixtures import toy_format
 from fixtures.command_line import done, refused
 from fixtures.key_points import videos
 
@@ -15,33 +15,36 @@ def test_signs_planted_in_a_folder_of_key_points(tmp_path):
     joints = hargcn.skeleton("inmotion19").joints
     outcomes = videos(tmp_path / "videos", joints, frames=60, count=4)
     windows = tmp_path / "planted.h5"
-    said = done(
-        "prepare", "plant", "keypoints", tmp_path / "videos", "--skeleton", "inmotion19", "--fps",
-        30, "--outcomes", outcomes, "-s", "windows={mode: whole, length: 60}", "--out", windows,
+    common = (
+        "prepare", tmp_path / "videos", "--plant", "-s", "reader.layout=inmotion19", "-s",
+        "reader.fps=30", "-s", "windows={mode: whole, length: 60}", "--out", windows,
     )  # fmt: skip
+    said = done(*common, "-s", f"reader.outcomes={outcomes}")
     assert "4 windows of 60 frames" in said
     data = Windows.open(windows)
     assert data.classes == ("without", "with")
     assert (data.truth().any(axis=(1, 2)) == data.label).all()
     assert data.distractor().any(axis=(1, 2)).all()
     assert set(data.group) == {"child0", "child1"}
-    done(
-        "prepare", "plant", "keypoints", tmp_path / "videos", "--skeleton", "inmotion19", "--fps",
-        30, "-s", "windows={mode: whole, length: 60}", "--shuffle-labels", "--out", windows,
-    )  # fmt: skip
+    assert data.attrs["source"] == "key points, planted"
+    done(*common, "--shuffle-labels", "--force")
     assert "shuffled" in Windows.open(windows).attrs["source"]
 
 
 def test_synthetic_bodies_become_windows_with_a_split(tmp_path):
     windows = tmp_path / "synthetic.h5"
-    done(
-        "prepare", "synthetic", "-s", "synthetic.recordings=8", "-s", "synthetic.subjects=4",
+    common = (
+        "synthesise", "-s", "synthetic.recordings=8", "-s", "synthetic.subjects=4",
         "-s", "windows.length=45", "--out", windows,
     )  # fmt: skip
+    done(*common)
     data = Windows.open(windows)
     assert data.frames == 45
     assert set(data.group[data.split == "test"]) == {"subject03"}
     assert data.truth().any()
+    assert f"{windows}: expected a new file" in refused(*common)
+    done(*common, "--force", "-s", "split=null")
+    assert set(Windows.open(windows).split) == {""}
 
 
 @pytest.mark.parametrize(
@@ -57,20 +60,23 @@ def test_broken_skeleton_files(skeletons, tmp_path, earlier, change, said):
     folder.mkdir()
     whole = next(iter(sorted(skeletons.iterdir())))
     (folder / whole.name).write_text(change(whole.read_text("ascii")), "ascii")
-    line = refused("prepare", "ntu", folder, "--out", earlier)
+    line = refused("prepare", folder, "--force", "--out", earlier)
     assert str(folder / whole.name) in line
     assert said in line
 
 
-def test_a_protocol_other_than_the_configs_is_refused(skeletons, tmp_path, earlier):
-    common = ("prepare", "ntu", skeletons, "--set", "split.protocol=xview", "--protocol")
-    line = refused(*common, "xsub", "--out", earlier)
-    assert line == "--protocol: expected xview, as the config says (got xsub)"
-    out = tmp_path / "x.h5"
-    done(*common, "xview", "--out", out)
-    done(*common[:-1], "--out", tmp_path / "y.h5")
-    views = [Windows.open(path).split for path in (out, tmp_path / "y.h5")]
-    np.testing.assert_array_equal(*views)
+def test_published_splits_by_name(skeletons, tmp_path, earlier):
+    for split, tested in (("xsub", {"P003"}), ("xview", {"P001", "P002", "P003"})):
+        out = tmp_path / f"{split}.h5"
+        done("prepare", skeletons, "--set", f"split={split}", "--out", out)
+        data = Windows.open(out)
+        assert set(data.group[data.split == "test"]) == tested
+        assert data.attrs["source"] == f"NTU RGB+D, {split}"
+        assert len(data.classes) == 60
+    common = ("prepare", skeletons, "--force", "--out", earlier, "--set")
+    assert "did you mean 'xview'?" in refused(*common, "split=xviews")
+    assert "ids of group for test among" in refused(*common, "split.test=[P003, P099]")
+    assert "one of a published split" in refused(*common, "split={published: xsub, test: [P003]}")
 
 
 def test_skip_broken_leaves_broken_files_out_and_lists_them(skeletons, tmp_path):
@@ -80,34 +86,70 @@ def test_skip_broken_leaves_broken_files_out_and_lists_them(skeletons, tmp_path)
         (folder / file.name).write_text(file.read_text("ascii"), "ascii")
     broken = sorted(folder.iterdir())[0]
     broken.write_text("3\n", "ascii")
-    out = tmp_path / "x.h5"
-    said = done("prepare", "ntu", folder, "--skip-broken", "--out", out)
-    assert "5 windows" in said
-    assert broken.name in " ".join(Windows.open(out).attrs["quality"]["skipped"])
+    common = ("prepare", folder, "--skip-broken", "-s", "windows.length=30", "--out")
+    for more in ((), ("--plant",)):
+        out = tmp_path / f"x{len(more)}.h5"
+        said = done(*common, out, *more)
+        assert "5 windows" in said
+        assert broken.name in " ".join(Windows.open(out).attrs["quality"]["skipped"])
+    for file in folder.iterdir():
+        file.write_text("3\n", "ascii")
+    assert "got none of 6" in refused(*common, tmp_path / "y.h5")
 
 
 def test_broken_key_points(tmp_path, earlier):
     joints = hargcn.skeleton("inmotion19").joints
     outcomes = videos(tmp_path / "videos", joints, frames=8, count=2)
-    common = ("prepare", "keypoints", tmp_path / "videos", "--skeleton", "inmotion19")
+    common = ("prepare", tmp_path / "videos", "-s", "reader.layout=inmotion19", "--force")
     common += ("--out", earlier)
+    named = ("-s", f"reader.outcomes={outcomes}")
     file = tmp_path / "videos" / "v1.csv"
     content = file.read_text("utf-8")
     header, first, *rest = content.splitlines()
     file.write_text("\n".join([header, "x" + first, *rest]), "utf-8")
-    line = refused(*common, "--outcomes", outcomes)
+    line = refused(*common, *named)
     assert "v1.csv: line 2: expected a number" in line
     never = [header, *("," + row.split(",", 1)[1] for row in [first, *rest])]
     file.write_text("\n".join(never), "utf-8")
-    line = refused(*common, "--outcomes", outcomes)
+    line = refused(*common, *named)
     assert re.match(f"{re.escape(str(file))}: v1: joint .* is never observed", line)
     file.write_text(content.replace("nose_x", "nos_x"), "utf-8")
-    assert "v1.csv: expected the columns" in refused(*common, "--outcomes", outcomes)
+    assert "v1.csv: expected the columns" in refused(*common, *named)
     file.write_text(content, "utf-8")
     assert "frames per second" in refused(*common)
     outcomes.write_text("video,outcome,subject,fps\nv0,low,a,30\n", "utf-8")
-    assert "v1" in refused(*common, "--outcomes", outcomes)
-    assert "no such file" in refused(*common, "--outcomes", tmp_path / "none.csv")
-    assert "no such folder" in refused("prepare", "ntu", tmp_path / "none", "--out", earlier)
-    assert "inmotion29" in refused(*common, "--skeleton", "inmotion28")
-    assert "reader of ntu" in refused("prepare", "plant", "kinect", tmp_path, "--out", earlier)
+    assert "v1" in refused(*common, *named)
+    assert "no such file" in refused(*common, "-s", f"reader.outcomes={tmp_path / 'none.csv'}")
+    assert "no such file or folder" in refused("prepare", tmp_path / "none", "--out", earlier)
+    assert "inmotion29" in refused(*common, "-s", "reader.layout=inmotion28")
+    assert "format of keypoints, mini-rgbd, ntu" in refused(*common, "--format", "kinect")
+    line = refused(*common, "-s", "reader.outcome_s=x")
+    assert line == "reader keypoints: unknown key 'outcome_s'; did you mean 'outcomes'?"
+
+
+def test_a_reader_in_a_file_of_its_own_is_known_everywhere(toy, tmp_path):
+    assert re.search("toy.*Toy sequences.*[.]toy.*They know nothing", done("formats"))
+    said = " ".join(done("formats", "toy").split())
+    for part in ("source: nobody", "split: halves", "reader.height", "1.0", "How tall the body is"):
+        assert part in said
+    folder, out = toy_format.files(tmp_path, 4), tmp_path / "toy.h5"
+    said = done("prepare", folder, "-s", "reader.height=3", "--out", out)
+    assert "12 windows of 4 frames" in said  # the toy's own defaults: starts 0, 2, 4
+    data = Windows.open(out)
+    assert set(data.sample[data.split == "train"]) == {"v1", "v3"}
+    assert data.attrs["source"] == "Toy sequences, halves"
+    assert toy.name == "toy"
+    line = refused("prepare", folder, "-s", "reader.hight=3", "--out", tmp_path / "x.h5")
+    assert "unknown key 'hight'; did you mean 'height'?" in line
+
+
+def test_layouts_are_listed_shown_and_drawn(tmp_path):
+    assert re.search("ntu25_alt.* 25 .*3D", done("layouts"))
+    said = done("layouts", "minirgbd14")
+    assert re.search("7 .*left_hand .*left_arm", said)
+    assert "edges: head - neck, " in said
+    picture = tmp_path / "ntu25.png"
+    assert done("layouts", "ntu25", "--out", picture) == f"{picture}\n"
+    assert picture.stat().st_size > 10_000
+    assert "name of a layout" in refused("layouts", "--out", picture)
+    assert "did you mean 'ntu25'" in refused("layouts", "ntu2")

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from hargcn.data.readers.ntu import NTU
 from hargcn.data.splits import SplitConfig, assign
 
 
@@ -95,12 +96,12 @@ def test_too_few_groups_to_draw_from() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "a protocol, ids, or a share"),
-        ({"train": ["a"], "protocol": "xsub"}, "one of a protocol"),
-        ({"train": ["a"], "test_share": 0.1}, "one of a protocol"),
+        ({}, "a published split, ids, or a share"),
+        ({"train": ["a"], "published": "xsub"}, "one of a published split"),
+        ({"train": ["a"], "test_share": 0.1}, "one of a published split"),
         ({"val": ["a"], "val_share": 0.1}, "not both"),
-        ({"val": ["a"], "protocol": "xsub"}, "not both"),
-        ({"protocol": "xsubject"}, "xsub"),
+        ({"val": ["a"], "published": "xsub"}, "not both"),
+        ({"protocol": "xsub"}, "protocol"),
         ({"subjects": [1]}, "subjects"),
     ],
 )
@@ -109,21 +110,29 @@ def test_contradictions(config, message) -> None:
         SplitConfig(**config)
 
 
-def test_protocols_of_ntu() -> None:
+def test_ids_of_a_split_of_which_only_a_part_is_there() -> None:
+    rule = {"train": ["c1", "c99"], "test": ["c2"]}
+    with pytest.raises(ValueError, match=r"ids of group for train .*\(got c99"):
+        split(rule)
+    assert groups(split({**rule, "partial": True}), "train") == {"c1"}
+    with pytest.raises(ValueError, match="Expected group c1 in one set"):
+        split({"train": ["c1"], "test": ["c1"], "partial": True})
+
+
+def test_a_published_split_is_nothing_without_its_ids() -> None:
+    with pytest.raises(ValueError, match="the ids of the published split 'xview'"):
+        split({"published": "xview"})
+
+
+def test_published_splits_of_ntu() -> None:
     names = [f"S001C{c:03d}P{p:03d}R001A001" for p in (1, 2, 3, 4) for c in (1, 2, 3)]
-    found = {"sample": names, "group": [name[8:12] for name in names], "label": [0] * 12}
-    assert Counter(assign(found, SplitConfig(protocol="xsub"))) == {"train": 9, "test": 3}
-    views = assign(found, SplitConfig(protocol="xview", val_share=0.25))
+    found = {
+        "sample": names,
+        "group": [name[8:12] for name in names],
+        "camera": [int(name[5:8]) for name in names],
+        "label": [0] * 12,
+    }
+    assert Counter(assign(found, NTU.split("xsub"))) == {"train": 9, "test": 3}
+    views = assign(found, NTU.split(SplitConfig(published="xview", val_share=0.25)))
     assert Counter(views) == {"test": 4, "train": 6, "val": 2}
     assert np.unique(np.array(found["group"])[views == "val"]).size == 1
-
-
-def test_counts_of_a_whole_set_are_held_unless_some_were_left_out() -> None:
-    names = [
-        f"S{1 + i % 17:03d}C001P{1 + i % 40:03d}R001A{1 + i % 60:03d}" for i in range(17 * 40 * 60)
-    ]
-    found = {"sample": names, "group": [name[8:12] for name in names]}
-    config = SplitConfig(protocol="xsub")
-    with pytest.raises(ValueError, match="xsub: expected 40091 recordings to train"):
-        assign(found, config)
-    assert Counter(assign(found, config, complete=False))["train"] == 20400

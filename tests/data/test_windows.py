@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import hargcn
 from hargcn.data.preprocess import PRESETS, preprocess
 from hargcn.data.quality import Quality
-from hargcn.data.readers import mini_rgbd, utd_mhad
+from hargcn.data.readers.mini_rgbd import MiniRGBD
+from hargcn.data.readers.utd_mhad import UTDMHAD
 from hargcn.data.recording import Recordings
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import WindowConfig, Windows, write_windows
@@ -266,7 +267,7 @@ def test_importing_windows_does_not_import_torch() -> None:
 
 @pytest.mark.data
 def test_utd_mhad_from_files_to_sets(data_root, tmp_path) -> None:
-    source = utd_mhad.read_folder(data_root / "utd_mhad")
+    source = UTDMHAD().recordings(data_root / "utd_mhad")
     windows = write_windows(
         tmp_path / "w.h5",
         source.map(lambda recording: preprocess(recording, PRESETS["utd-mhad"])),
@@ -283,7 +284,7 @@ def test_utd_mhad_from_files_to_sets(data_root, tmp_path) -> None:
 
 @pytest.mark.data
 def test_mini_rgbd_from_files_to_windows(data_root, tmp_path) -> None:
-    source = mini_rgbd.read_folder(data_root / "mini_rgbd_2d")
+    source = MiniRGBD().recordings(data_root / "mini_rgbd_2d")
     windows = write_windows(
         tmp_path / "w.h5",
         source.map(lambda recording: preprocess(recording, PRESETS["mini-rgbd"])),

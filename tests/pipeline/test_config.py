@@ -7,6 +7,7 @@ from fixtures.published import CP29, NTU60
 
 from hargcn.checks import checked
 from hargcn.data.preprocess import PRESETS
+from hargcn.data.splits import SplitConfig
 from hargcn.networks.convert import model_config
 from hargcn.pipeline.config import ExperimentConfig, PrepareConfig, read_config
 
@@ -85,11 +86,15 @@ def test_values_are_yaml(change, expected):
             "prepare.synthetic.plant.distractorz=3",
             "'prepare.synthetic.plant.distractorz'; did you mean 'distractors'?",
         ),
+        (
+            "prepare={format: ntu, reader: {persns: 1}}",
+            "prepare.reader: ntu: unknown key 'persns'; did you mean 'persons'?",
+        ),
         ("zzz=1", "unknown key 'zzz'; valid are windows, prepare, model, train"),
     ],
 )
 def test_unknown_keys_get_the_nearest_valid_one_at_every_depth(change, hint):
-    with pytest.raises(ValueError, match="--set: unknown key") as error:
+    with pytest.raises(ValueError, match="--set: .*unknown key") as error:
         read_config(None, [change])
     assert hint in str(error.value)
 
@@ -175,3 +180,15 @@ def test_preprocessing_by_name_or_by_its_settings(name):
     by_name = PrepareConfig(preprocess=name)
     assert by_name.preprocess == PRESETS[name]
     assert PrepareConfig(preprocess=PRESETS[name].model_dump()) == by_name
+
+
+def test_a_published_split_by_name_or_with_more():
+    named = read_config(None, ["prepare.split=xview"]).prepare.split
+    assert named == SplitConfig(published="xview")
+    more = read_config(None, ["prepare.split=xview", "prepare.split.val_share=0.1"]).prepare.split
+    assert more == SplitConfig(published="xview", val_share=0.1)
+
+
+def test_unknown_formats_are_refused_with_the_nearest():
+    with pytest.raises(ValueError, match=r"prepare.format: Expected format of .*mean 'ntu'\?"):
+        read_config(None, ["prepare.format=ntuu"])

@@ -9,56 +9,114 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from hargcn.data.recording import OnError, Recording, Recordings, list_files
+from hargcn.data.readers.base import Reader, existing, first_line
+from hargcn.data.recording import Recording, Recordings
+from hargcn.registry import settings
 from hargcn.skeleton import Skeleton, skeleton
 
 
-def read(
-    path: str | Path,
-    layout: Skeleton | str = "inmotion29",
-    fps: float = 30.0,
-    likelihood: float = 0.0,
-    group: str | None = None,
-    label: int | None = None,
-) -> Recording:
-    """Read the key points of one video.
+@settings
+class KeyPoints(Reader):
+    """Reads a CSV of key points per video, and the table of outcomes where there is one.
+
+    Empty cells mean "not observed"; so do frames that a column `frame` leaves out. Columns that
+    belong to no joint are ignored. Recordings are (C, T, V, 1), named as the file. Notes:
+    `frames_missing`, `low_likelihood` (joint positions); of a folder `outcomes_without_file`.
 
     Parameters
     ----------
-    path
-        The CSV file. Empty cells mean "not observed"; so do frames that a `frame` column leaves
-        out. Columns that belong to no joint are ignored.
     layout
-        A skeleton, or the name or YAML file of one.
+        A layout's name or a skeleton.yaml.
+    outcomes
+        The table of outcomes, a CSV with one row per video; without one nobody has a label. It may
+        lie in the folder.
+    video, outcome
+        Columns of the table with the video's name (with or without extension) and the outcome.
+    subject
+        Column with the child; null where every video shows another one.
     fps
-        Frames per second.
+        Column with the frames per second, or one number for all videos.
     likelihood
         Joints with a smaller likelihood count as not observed.
-    group
-        The subject; the video's name by default.
-    label
-        Index of the outcome.
-
-    Returns
-    -------
-    Recording
-        (C, T, V, 1); the sample is the name of the file. Notes: `frames_missing`, `low_likelihood`
-        (joint positions).
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For missing columns (all of them, with the nearest ones), cells that are no numbers, frames
-        out of order, or joints that are never observed.
+    classes
+        The outcomes in the order of their labels, the positive one last; by default all that occur,
+        sorted. A table that holds 0, 1, ... instead of names is read as indices of these.
     """
-    path = Path(path)
-    layout = layout if isinstance(layout, Skeleton) else skeleton(layout)
+
+    name = "keypoints"
+    label = "key points"
+    suffixes = (".csv",)
+    source = "hargcn's own: columns <joint>_x, <joint>_y (and _z), one row per frame"
+    unknown = (
+        "Without a table of outcomes it knows no class and no subject, and frames per second must "
+        "be given as one number."
+    )
+    defaults = {"preprocess": "cp"}
+
+    layout: str | Path = "inmotion29"
+    outcomes: Path | None = None
+    video: str = "video"
+    outcome: str = "outcome"
+    subject: str | None = "subject"
+    fps: str | Annotated[float, Field(gt=0)] = "fps"
+    likelihood: float = 0.0
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def recognises(cls, file: Path) -> bool:
+        """Go by the header: some joint has columns _x and _y."""
+        columns = {column.strip() for column in first_line(file).split(",")}
+        return any(c.endswith("_x") and f"{c[:-1]}y" in columns for c in columns)
+
+    def read(self, path: str | Path) -> Recording:
+        """Read one file."""
+        found = self.catalogue(existing(path))
+        return found.load(found.items[0])
+
+    def catalogue(self, path: Path) -> Recordings:
+        """Match the videos with the table of outcomes; a video without a row is refused."""
+        layout, files, rate = skeleton(self.layout), self.files(path), _number(self.fps)
+        names, notes = self.classes or (), {}
+        if self.outcomes is None:
+            rows = pd.DataFrame(index=[file.stem for file in files])
+        else:
+            files = [file for file in files if file.resolve() != self.outcomes.resolve()]
+            table = _outcome_table(self.outcomes, self._columns(rate))
+            rows = table.reindex([file.stem for file in files])
+            notes["outcomes_without_file"] = len(set(table.index) - set(rows.index))
+            names, rows["label"] = _labels(self.outcomes, rows, names)
+        if rate:
+            rows["fps"] = rate
+        bad = list(rows.index) if "fps" not in rows else list(rows.index[~(rows["fps"] > 0)])
+        if bad:
+            raise ValueError(
+                f"{self.outcomes or path}: expected frames per second for every video, from the "
+                f"table or as one number (none for {', '.join(bad[:8])})"
+            )
+
+        def load(file: Path) -> Recording:
+            return _recording(file, layout, self.likelihood, rows.loc[file.stem])
+
+        return Recordings(files, load, names, notes)
+
+    def _columns(self, rate: float | None) -> dict[str, str]:
+        """Return the columns that the table of outcomes must have, by what they hold."""
+        named = {"video": self.video, "outcome": self.outcome}
+        if self.subject is not None:
+            named["subject"] = self.subject
+        if rate is None:
+            named["fps"] = str(self.fps)
+        return named
+
+
+def _recording(path: Path, layout: Skeleton, likelihood: float, row: pd.Series) -> Recording:
+    """Read the key points of one video; `row` holds its fps and, where known, label and subject."""
     table = _table(path)
     axes = "xyz"[: layout.ndim]
     wanted = [f"{joint}_{axis}" for axis in axes for joint in layout.joints]
@@ -77,106 +135,19 @@ def read(
     return Recording(
         positions=positions,
         valid=np.ones((frames, 1)),
-        fps=fps,
+        fps=float(row["fps"]),
         skeleton=layout,
         sample=path.stem,
-        group=group or path.stem,
-        label=label,
+        group=str(row["subject"]) if "subject" in row else path.stem,
+        label=int(row["label"]) if "label" in row else None,
         notes={"frames_missing": frames - len(table), "low_likelihood": int(unlikely.sum())},
-    )
-
-
-def read_folder(
-    folder: str | Path,
-    outcomes: str | Path | None = None,
-    layout: Skeleton | str = "inmotion29",
-    video: str = "video",
-    outcome: str = "outcome",
-    subject: str | None = "subject",
-    fps: str | float = "fps",
-    likelihood: float = 0.0,
-    classes: Sequence[str] | None = None,
-    on_error: OnError = "raise",
-    progress: bool = False,
-) -> Recordings:
-    """Read every CSV of a folder.
-
-    Parameters
-    ----------
-    folder
-        The folder of the key points.
-    outcomes
-        The outcome table, a CSV with one row per video; without one nobody has a label. It may lie
-        in the folder. Rows without a file are counted in the notes.
-    layout
-        A skeleton, or the name or YAML file of one.
-    video, outcome
-        Columns of the table with the video's name (with or without extension) and the outcome.
-    subject
-        Column with the child; None where every video shows another one.
-    fps
-        Column with the frames per second, or one number for all videos.
-    likelihood
-        As in `read`.
-    classes
-        The outcomes in the order of their labels; by default all that occur, sorted. A table that
-        holds 0, 1, ... instead of names is read as indices of these.
-    on_error
-        "raise" or "skip".
-    progress
-        Whether to show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        For missing columns, videos without an outcome, child or frame rate (all of them), or an
-        outcome that is not among the classes.
-    """
-    layout = layout if isinstance(layout, Skeleton) else skeleton(layout)
-    files = list_files(folder, "*.csv")
-    names, notes, rate = tuple(classes or ()), {}, _number(fps)
-    if outcomes is None:
-        rows = pd.DataFrame(index=[file.stem for file in files])
-    else:
-        outcomes = Path(outcomes)
-        files = [file for file in files if file.resolve() != outcomes.resolve()]
-        columns = {"video": video, "outcome": outcome, "subject": subject}
-        columns["fps"] = None if rate else str(fps)
-        table = _outcome_table(outcomes, {k: v for k, v in columns.items() if v is not None})
-        rows = table.reindex([file.stem for file in files])
-        notes["outcomes_without_file"] = len(set(table.index) - set(rows.index))
-        names, rows["label"] = _labels(outcomes, rows, names)
-    if rate:
-        rows["fps"] = rate
-    bad = list(rows.index) if "fps" not in rows else list(rows.index[~(rows["fps"] > 0)])
-    if bad:
-        raise ValueError(
-            f"{outcomes or folder}: expected frames per second for every video, from the table or "
-            f"as one number (none for {', '.join(bad[:8])})"
-        )
-
-    def load(path: Path) -> Recording:
-        row = rows.loc[path.stem]
-        return read(
-            path,
-            layout,
-            fps=float(row["fps"]),
-            likelihood=likelihood,
-            group=str(row["subject"]) if "subject" in rows else None,
-            label=int(row["label"]) if "label" in rows else None,
-        )
-
-    return Recordings(
-        items=files, load=load, classes=names, notes=notes, on_error=on_error, progress=progress
     )
 
 
 def _table(path: Path) -> pd.DataFrame:
     """Read a CSV as text; numbers are made later, where it is known which cells are some."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
     try:
-        table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+        table = pd.read_csv(existing(path), dtype=str, skipinitialspace=True)
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected a CSV table ({str(error).strip()})") from error
     table.columns = [str(column).strip() for column in table.columns]

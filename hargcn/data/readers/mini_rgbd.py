@@ -1,124 +1,99 @@
 """MINI-RGBD: 12 sequences of moving infants as 2D key points in whole pixels.
 
-Source: Hesse et al., "Computer Vision for Medical Infant Motion Analysis: State of the Art and
-RGB-D Data Set", ECCV Workshops 2018; the 14 key points are those of the annotation files
-`result_pz1NN.csv`. Nothing clinical can be concluded from them.
+The 14 key points are those of the annotation files `result_pz1NN.csv`. Nothing clinical can be
+concluded from them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from hargcn.data.recording import OnError, Recording, Recordings, list_files
+from hargcn.data.readers.base import Reader, existing, first_line
+from hargcn.data.recording import Recording, Recordings
+from hargcn.registry import settings
 from hargcn.skeleton import skeleton
 
+_LAYOUT = skeleton("minirgbd14")
+_HEADER = ("image", *_LAYOUT.joints)
 
-def read(
-    path: str | Path, fps: float = 30.0, frames: int | None = 1000, label: int | None = None
-) -> Recording:
-    """Read one `result_pz1NN.csv`.
+
+@settings
+class MiniRGBD(Reader):
+    """Reads `result_pz1NN.csv`: `;` between cells, `x,y` in whole pixels in each.
+
+    Recordings are (2, T, 14, 1) in pixels (y down), sample and group "pz1NN". Without labels they
+    usually get a planted sign.
 
     Parameters
     ----------
-    path
-        The file: `;` between cells, `x,y` in whole pixels in each.
     fps
-        Frames per second: the sensor's 30, which the files do not state (some papers say 25).
+        Frames per second of the sensor (some papers say 25).
     frames
-        Expected number of frames; None for any.
-    label
-        The label to give it.
-
-    Returns
-    -------
-    Recording
-        (2, T, 14, 1) in pixels (y down), sample and group "pz1NN".
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is truncated or something else.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    layout = skeleton("minirgbd14")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    header = ["image", *layout.joints]
-    if not lines or lines[0].split(";") != header:
-        found = lines[0][:60] if lines else ""
-        raise ValueError(f"{path}: expected the header {';'.join(header)} (got {found!r})")
-    rows = [_row(path, number, line, len(header)) for number, line in enumerate(lines[1:])]
-    if not rows or frames not in (None, len(rows)):
-        raise ValueError(f"{path}: expected {frames or 'some'} frames (got {len(rows)})")
-    name = path.stem.removeprefix("result_")
-    positions = np.array(rows, dtype=np.float32).transpose(2, 0, 1)[..., None]
-    return Recording(
-        positions=positions,
-        valid=np.ones((len(rows), 1)),
-        fps=fps,
-        skeleton=layout,
-        sample=name,
-        group=name,
-        label=label,
-    )
-
-
-def read_folder(
-    folder: str | Path,
-    fps: float = 30.0,
-    frames: int | None = 1000,
-    labels: str | Path | None = None,
-    on_error: OnError = "raise",
-    progress: bool = False,
-) -> Recordings:
-    """Read every `result_pz*.csv` of a folder (`raw/` below it is found too).
-
-    Parameters
-    ----------
-    folder
-        The folder of the files.
-    fps, frames
-        As in `read`.
+        Expected number of frames; null for any.
     labels
         A CSV `sequence,label` with a row per sequence 1..12, 0 normal and 1 abnormal. The labels
         that accompany the data are in an unverified order: they serve for plumbing only.
-    on_error
-        "raise" or "skip".
-    progress
-        Whether to show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        If a sequence has no label, or a file cannot be read.
     """
-    folder = Path(folder)
-    if (folder / "raw").is_dir():
-        folder = folder / "raw"
-    files = list_files(folder, "result_pz*.csv")
-    known = _labels(Path(labels)) if labels is not None else {}
-    unknown = [file.name for file in files if labels is not None and _sequence(file) not in known]
-    if unknown:
-        raise ValueError(f"{labels}: expected a label for every file (none for {unknown})")
 
-    def load(path: Path) -> Recording:
-        return read(path, fps=fps, frames=frames, label=known.get(_sequence(path)))
-
-    return Recordings(
-        items=files,
-        load=load,
-        classes=("normal", "abnormal") if labels is not None else (),
-        on_error=on_error,
-        progress=progress,
+    name = "mini-rgbd"
+    label = "MINI-RGBD"
+    suffixes = (".csv",)
+    pattern = "result_pz*.csv"
+    source = (
+        'Hesse et al., "Computer Vision for Medical Infant Motion Analysis: State of the Art and '
+        'RGB-D Data Set", ECCV Workshops 2018'
     )
+    unknown = "The files state neither frames per second (the sensor's 30 are assumed) nor labels."
+    defaults = {"preprocess": "mini-rgbd"}
+
+    fps: Annotated[float, Field(gt=0)] = 30.0
+    frames: Annotated[int | None, Field(ge=1)] = 1000
+    labels: Path | None = None
+
+    @classmethod
+    def recognises(cls, file: Path) -> bool:
+        """Go by the header."""
+        return first_line(file).startswith(_HEADER[0] + ";")
+
+    def catalogue(self, path: Path) -> Recordings:
+        """Refuse a table that lacks a label."""
+        found = super().catalogue(path)
+        if self.labels is None:
+            return found
+        known = _labels(self.labels)
+        unknown = [file.name for file in found.items if _sequence(file) not in known]
+        if unknown:
+            raise ValueError(f"{self.labels}: expected a label for every file (none for {unknown})")
+        return Recordings(found.items, self.read, ("normal", "abnormal"))
+
+    def read(self, path: str | Path) -> Recording:
+        """Read one file."""
+        path = existing(path)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if not lines or tuple(lines[0].split(";")) != _HEADER:
+            found = lines[0][:60] if lines else ""
+            raise ValueError(f"{path}: expected the header {';'.join(_HEADER)} (got {found!r})")
+        rows = [_row(path, number, line) for number, line in enumerate(lines[1:])]
+        if not rows or self.frames not in (None, len(rows)):
+            raise ValueError(f"{path}: expected {self.frames or 'some'} frames (got {len(rows)})")
+        name = path.stem.removeprefix("result_")
+        positions = np.array(rows, dtype=np.float32).transpose(2, 0, 1)[..., None]
+        return Recording(
+            positions=positions,
+            valid=np.ones((len(rows), 1)),
+            fps=self.fps,
+            skeleton=_LAYOUT,
+            sample=name,
+            group=name,
+            label=None if self.labels is None else _labels(self.labels).get(_sequence(path)),
+        )
 
 
-def _row(path: Path, number: int, line: str, width: int) -> list[list[int]]:
+def _row(path: Path, number: int, line: str) -> list[list[int]]:
     """Return the (14, 2) pixels of a line; images count from 0."""
     image, *cells = line.split(";")
     try:
@@ -126,9 +101,10 @@ def _row(path: Path, number: int, line: str, width: int) -> list[list[int]]:
         right = int(image.split("_")[0]) == number
     except ValueError:
         pixels, right = [], False
-    if not right or len(pixels) != width - 1 or any(len(pixel) != 2 for pixel in pixels):
+    joints = len(_HEADER) - 1
+    if not right or len(pixels) != joints or any(len(pixel) != 2 for pixel in pixels):
         raise ValueError(
-            f"{path}: line {number + 2}: expected image {number:05d} and {width - 1} pairs x,y of "
+            f"{path}: line {number + 2}: expected image {number:05d} and {joints} pairs x,y of "
             f"whole pixels (got {line[:60]!r})"
         )
     return pixels

@@ -7,24 +7,26 @@ al., "Semantics-Guided Neural Networks", CVPR 2020, whose code later work shares
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
+from hargcn.data.readers.base import Found, Reader, existing
 from hargcn.data.readers.ntu_protocols import (
     CLASSES,
-    Protocol,
+    OF_60,
+    SPLITS,
     SampleName,
     check_counts,
     read_missing,
 )
-from hargcn.data.recording import OnError, Recording, Recordings, list_files
+from hargcn.data.recording import OnError, Recording, Recordings
+from hargcn.registry import settings
 from hargcn.skeleton import skeleton
-
-__all__ = ["CLASSES", "Protocol", "check_counts", "read", "read_folder", "read_missing"]
 
 FPS = 30.0
 _JOINTS = 25
@@ -57,22 +59,17 @@ class Body:
         return min(variance(self.joints), variance(upright) if len(upright) else np.inf)
 
 
-def read(
-    path: str | Path,
-    persons: int = 2,
-    clean: bool = True,
-    join: bool = False,
-    layout: str = "ntu25",
-) -> Recording:
-    """Read one `SsssCcccPpppRrrrAaaa.skeleton`.
+@settings
+class NTU(Reader):
+    """Reads `SsssCcccPpppRrrrAaaa.skeleton`.
 
     Bodies are followed by their identity through the slots of the file. Frames without a body stay:
-    nobody is there then.
+    nobody is there then. Recordings are (3, T, 25, M) in metres (y up), group "Pppp", label
+    action - 1, camera and setup. Notes: `frames_empty`, `bodies_dropped`; of a folder
+    `other_actions`, `missing_list`.
 
     Parameters
     ----------
-    path
-        The file.
     persons
         How many bodies to keep, those with the most motion first; fewer leave the rest empty.
     clean
@@ -82,117 +79,115 @@ def read(
         Whether bodies that never share a frame become one person: the sensor gives a new identity
         to a body it lost.
     layout
-        "ntu25" or "ntu25_alt", which differ in the bones of the hands.
-
-    Returns
-    -------
-    Recording
-        (3, T, 25, M) in metres (y up), group "Pppp", label action - 1, camera and setup. Notes:
-        `frames_empty`, `bodies_dropped`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For another name, a truncated file, a wrong number of joints, or no body at all.
-    """
-    path = Path(path)
-    try:
-        name = SampleName.parse(path.stem)
-    except ValueError as error:
-        raise ValueError(f"{path.parent}/{error}") from error
-    frames, bodies = _parse(path)
-    if not bodies:
-        raise ValueError(f"{path}: expected a body in some frame (got none in {frames} frames)")
-    tracks = _cleaned(bodies) if clean else bodies
-    tracks = sorted(tracks, key=lambda body: body.motion, reverse=True)
-    positions = np.zeros((3, frames, _JOINTS, persons), dtype=np.float32)
-    valid = np.zeros((frames, persons), dtype=bool)
-    dropped = len(bodies) - len(tracks)
-    for body in tracks:
-        taken = valid[body.frames].any(axis=0) if join else valid.any(axis=0)
-        if taken.all():
-            dropped += 1
-            continue
-        person = int(np.argmin(taken))
-        positions[..., person][:, body.frames] = body.joints.transpose(2, 0, 1)
-        valid[body.frames, person] = True
-    shown = {int(frame) for body in bodies for frame in body.frames}
-    return Recording(
-        positions=positions,
-        valid=valid,
-        fps=FPS,
-        skeleton=skeleton(layout),
-        sample=path.stem,
-        group=f"P{name.performer:03d}",
-        label=name.action - 1,
-        camera=name.camera,
-        setup=name.setup,
-        notes={"frames_empty": frames - len(shown), "bodies_dropped": dropped},
-    )
-
-
-def read_folder(
-    folder: str | Path,
-    persons: int = 2,
-    clean: bool = True,
-    join: bool = False,
-    layout: str = "ntu25",
-    actions: int | None = None,
-    missing: str | Path | None = None,
-    protocol: Protocol | None = None,
-    on_error: OnError = "raise",
-    progress: bool = False,
-) -> Recordings:
-    """Read every `.skeleton` file of a folder.
-
-    Parameters
-    ----------
-    folder
-        The folder of the files.
-    persons, clean, join, layout
-        As in `read`.
+        ntu25 or ntu25_alt, which differ in the bones of the hands.
     actions
-        Read actions 1 to this one; by default 60 under the protocols of NTU RGB+D 60, else 120.
+        Read actions 1 to this one; by default 60 under the splits of NTU RGB+D 60, else 120.
     missing
         The official list of samples with missing skeletons; these are left out.
-    protocol
-        Check the numbers of this split before reading anything.
-    on_error
-        "raise" or "skip".
-    progress
-        Whether to show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        For a file with another name, or a whole data set whose numbers are not the published ones.
     """
-    if actions is None:
-        actions = 60 if protocol in ("xsub", "xview") else len(CLASSES)
-    if not 1 <= actions <= len(CLASSES):
-        raise ValueError(f"Expected actions 1..{len(CLASSES)} (got {actions})")
-    files = list_files(folder, "*.skeleton")
-    chosen = [file for file in files if SampleName.parse(file.stem).action <= actions]
-    listed = read_missing(missing) if missing is not None else frozenset()
-    kept = [file for file in chosen if file.stem not in listed]
-    if protocol is not None:
-        check_counts([file.stem for file in kept], protocol)
-    return Recordings(
-        items=kept,
-        load=partial(read, persons=persons, clean=clean, join=join, layout=layout),
-        classes=CLASSES[:actions],
-        notes={"other_actions": len(files) - len(chosen), "missing_list": len(chosen) - len(kept)},
-        on_error=on_error,
-        progress=progress,
+
+    name = "ntu"
+    label = "NTU RGB+D"
+    suffixes = (".skeleton",)
+    source = (
+        'Shahroudy et al., "NTU RGB+D: A Large Scale Dataset for 3D Human Activity Analysis", CVPR '
+        '2016; Liu et al., "NTU RGB+D 120", TPAMI 2020'
     )
+    unknown = (
+        "The files do not state frames per second (the sensor's 30 are assumed), nor that a body "
+        "lost by the sensor came back."
+    )
+    defaults = {
+        "preprocess": "ntu",
+        "windows": {"mode": "whole", "length": 150, "fit": "pad"},
+        "split": "xsub",
+    }
+    splits = SPLITS
+
+    persons: Annotated[int, Field(ge=1)] = 2
+    clean: bool = True
+    join: bool = False
+    layout: Literal["ntu25", "ntu25_alt"] = "ntu25"
+    actions: Annotated[int | None, Field(ge=1, le=len(CLASSES))] = None
+    missing: Path | None = None
+
+    @classmethod
+    def recognises(cls, file: Path) -> bool:
+        """Go by the name."""
+        return SampleName.fits(file.stem)
+
+    def recordings(
+        self,
+        path: str | Path,
+        published: str | None = None,
+        on_error: OnError = "raise",
+        progress: bool = False,
+    ) -> Found:
+        """Find the recordings; a whole data set must have the counts of a published split."""
+        of_60 = published in OF_60 and self.actions is None
+        reader = replace(self, actions=60) if of_60 else self
+        found = super(NTU, reader).recordings(path, published, on_error, progress)
+        if published is not None:
+            check_counts([file.stem for file in found.items], published)
+        return found
+
+    def catalogue(self, path: Path) -> Recordings:
+        """Leave out other actions and what the missing list names."""
+        actions = self.actions or len(CLASSES)
+        files = self.files(path)
+        chosen = [file for file in files if _sample(file).action <= actions]
+        listed = frozenset() if self.missing is None else read_missing(self.missing)
+        kept = [file for file in chosen if file.stem not in listed]
+        left_out = {
+            "other_actions": len(files) - len(chosen),
+            "missing_list": len(chosen) - len(kept),
+        }
+        return Recordings(kept, self.read, CLASSES[:actions], left_out)
+
+    def read(self, path: str | Path) -> Recording:
+        """Read one file; without any body it is an error."""
+        path = Path(path)
+        name = _sample(path)
+        frames, bodies = _parse(existing(path))
+        if not bodies:
+            raise ValueError(f"{path}: expected a body in some frame (got none in {frames} frames)")
+        tracks = _cleaned(bodies) if self.clean else bodies
+        tracks = sorted(tracks, key=lambda body: body.motion, reverse=True)
+        positions = np.zeros((3, frames, _JOINTS, self.persons), dtype=np.float32)
+        valid = np.zeros((frames, self.persons), dtype=bool)
+        dropped = len(bodies) - len(tracks)
+        for body in tracks:
+            taken = valid[body.frames].any(axis=0) if self.join else valid.any(axis=0)
+            if taken.all():
+                dropped += 1
+                continue
+            person = int(np.argmin(taken))
+            positions[..., person][:, body.frames] = body.joints.transpose(2, 0, 1)
+            valid[body.frames, person] = True
+        shown = {int(frame) for body in bodies for frame in body.frames}
+        return Recording(
+            positions=positions,
+            valid=valid,
+            fps=FPS,
+            skeleton=skeleton(self.layout),
+            sample=path.stem,
+            group=name.group,
+            label=name.action - 1,
+            camera=name.camera,
+            setup=name.setup,
+            notes={"frames_empty": frames - len(shown), "bodies_dropped": dropped},
+        )
+
+
+def _sample(path: Path) -> SampleName:
+    try:
+        return SampleName.parse(path.stem)
+    except ValueError as error:
+        raise ValueError(f"{path.parent}/{error}") from error
 
 
 def _parse(path: Path) -> tuple[int, list[Body]]:
     """Return the number of frames and the bodies in the order of their appearance."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
     tokens = iter(path.read_text(encoding="ascii", errors="replace").split())
     tracks: dict[str, tuple[list[int], list[list[float]]]] = {}
     frames, frame = None, 0

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
-Protocol = Literal["xsub", "xview", "xsub120", "xset"]
+from hargcn.data.splits import SplitConfig, assign
 
 CLASSES = (
     "drink water", "eat meal", "brush teeth", "brush hair", "drop", "pick up", "throw", "sit down",
@@ -44,8 +44,17 @@ _XSUB120 = _XSUB | {
     *range(45, 48), 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96), 97, 98,
     100, 103,
 }  # fmt: skip
+SPLITS = {
+    "xsub": SplitConfig(train=[f"P{performer:03d}" for performer in sorted(_XSUB)]),
+    "xview": SplitConfig(by="camera", train=[2, 3]),
+    "xsub120": SplitConfig(train=[f"P{performer:03d}" for performer in sorted(_XSUB120)]),
+    "xset": SplitConfig(by="setup", train=range(2, 33, 2)),
+}
+OF_60 = ("xsub", "xview")
+"""The splits of NTU RGB+D 60, which has the first 60 actions only."""
+
 # Setups, performers and actions of the whole data set, then recordings to train and to test on.
-_COUNTS: dict[Protocol, tuple[tuple[int, int, int], tuple[int, int]]] = {
+_COUNTS: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {
     "xsub": ((17, 40, 60), (40_091, 16_487)),
     "xview": ((17, 40, 60), (37_646, 18_932)),
     "xsub120": ((32, 106, 120), (63_026, 50_919)),
@@ -61,6 +70,16 @@ class SampleName(NamedTuple):
     performer: int
     replication: int
     action: int
+
+    @property
+    def group(self) -> str:
+        """Who moved, as the recordings name it."""
+        return f"P{self.performer:03d}"
+
+    @classmethod
+    def fits(cls, name: str) -> bool:
+        """Say whether a text has the form of such a name."""
+        return _NAME.fullmatch(name) is not None
 
     @classmethod
     def parse(cls, name: str) -> SampleName:
@@ -79,27 +98,7 @@ class SampleName(NamedTuple):
         return cls(*(int(part) for part in parts.groups()))
 
 
-def trains(sample: str, protocol: Protocol) -> bool:
-    """Say whether a sample belongs to the training set of a protocol.
-
-    Raises
-    ------
-    ValueError
-        For an action above 60 under a protocol of NTU RGB+D 60.
-    """
-    name = SampleName.parse(sample)
-    if protocol in ("xsub", "xview") and name.action > 60:
-        raise ValueError(f"{sample}: expected actions 1..60 under {protocol}; leave out the others")
-    if protocol == "xsub":
-        return name.performer in _XSUB
-    if protocol == "xview":
-        return name.camera in (2, 3)
-    if protocol == "xsub120":
-        return name.performer in _XSUB120
-    return name.setup % 2 == 0
-
-
-def check_counts(samples: Sequence[str], protocol: Protocol) -> tuple[int, int]:
+def check_counts(samples: Sequence[str], split: str) -> tuple[int, int]:
     """Count training and test samples, and compare a whole data set with the published numbers.
 
     A set counts as whole when all its setups, performers and actions occur; a part of it passes.
@@ -108,8 +107,8 @@ def check_counts(samples: Sequence[str], protocol: Protocol) -> tuple[int, int]:
     ----------
     samples
         Names without extension.
-    protocol
-        The split.
+    split
+        Its name, one of `SPLITS`.
 
     Returns
     -------
@@ -119,19 +118,28 @@ def check_counts(samples: Sequence[str], protocol: Protocol) -> tuple[int, int]:
     Raises
     ------
     ValueError
-        If a whole data set has other numbers than published.
+        If a whole data set has other numbers than published, or for an action above 60 under a
+        split of NTU RGB+D 60.
     """
-    n_train = sum(trains(sample, protocol) for sample in samples)
-    found = (n_train, len(samples) - n_train)
-    extent, expected = _COUNTS[protocol]
     names = [SampleName.parse(sample) for sample in samples]
+    beyond = [sample for sample, name in zip(samples, names, strict=True) if name.action > 60]
+    if split in OF_60 and beyond:
+        raise ValueError(f"{beyond[0]}: expected actions 1..60 under {split}; leave out the others")
+    columns: dict[str, list[Any]] = {
+        "group": [name.group for name in names],
+        "camera": [name.camera for name in names],
+        "setup": [name.setup for name in names],
+    }
+    sets = assign(columns, SPLITS[split].model_copy(update={"partial": True}))
+    found = (int((sets == "train").sum()), int((sets == "test").sum()))
+    extent, expected = _COUNTS[split]
     seen = tuple(
         {getattr(name, part) for name in names} for part in ("setup", "performer", "action")
     )
     whole = seen == tuple(set(range(1, n + 1)) for n in extent)
     if whole and found != expected:
         raise ValueError(
-            f"NTU RGB+D, {protocol}: expected {expected[0]} recordings to train and {expected[1]} "
+            f"NTU RGB+D, {split}: expected {expected[0]} recordings to train and {expected[1]} "
             f"to test on (got {found[0]} and {found[1]}); was the missing list given?"
         )
     return found

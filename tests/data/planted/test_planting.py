@@ -249,10 +249,10 @@ def test_labels_are_shuffled_within_subjects(planted: list[Recording]) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("kind", ["tremor", "raise", "amplitude"])
 def test_real_bodies_keep_their_bones(data_root: Path, kind: str) -> None:
-    from hargcn.data.readers.utd_mhad import read
+    from hargcn.data.readers.utd_mhad import UTDMHAD
 
     files = [f"a{a}_s{s}_t{t}_skeleton.mat" for a in (3, 24) for s in (1, 2) for t in (1, 2)]
-    before = [read(data_root / "utd_mhad" / "raw" / file) for file in files]
+    before = [UTDMHAD().read(data_root / "utd_mhad" / "raw" / file) for file in files]
     config = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=0.25)
     joints, parents = np.array(before[0].skeleton.bones).T
     after = list(plant(before, config))
@@ -270,10 +270,10 @@ def test_real_bodies_keep_their_bones(data_root: Path, kind: str) -> None:
 
 @pytest.mark.data
 def test_real_images_of_infants_take_a_sign(data_root: Path) -> None:
-    from hargcn.data.readers.mini_rgbd import read_folder
+    from hargcn.data.readers.mini_rgbd import MiniRGBD
 
     config = PlantConfig(clip=WindowConfig(length=150, overlap=75))
-    recordings = read_folder(data_root / "mini_rgbd_2d")
+    recordings = MiniRGBD().recordings(data_root / "mini_rgbd_2d")
     first = next(iter(recordings))
     made = list(plant([first], config))
     assert len(made) == 13

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hargcn
-from hargcn.data.readers import keypoints
+from hargcn.data.readers.keypoints import KeyPoints
 
 JOINTS = hargcn.skeleton("inmotion19").joints
 
@@ -32,7 +32,7 @@ def test_columns_go_by_name_in_any_order(tmp_path) -> None:
     order = np.random.default_rng(0).permutation(38)
     names = [columns()[i] for i in order]
     path = write(tmp_path / "v1.csv", numbers()[:, order], names)
-    recording = keypoints.read(path, "inmotion19", fps=25)
+    recording = KeyPoints("inmotion19", fps=25).read(path)
     assert recording.positions.shape == (2, 5, 19, 1)
     for joint in range(19):
         np.testing.assert_array_equal(
@@ -47,7 +47,7 @@ def test_other_columns_are_ignored_and_names_may_have_spaces(tmp_path) -> None:
     text = path.read_text().replace(",", ", ").splitlines()
     text = [text[0] + ", note"] + [line + ", fine" for line in text[1:]]
     path.write_text("\n".join(text))
-    assert keypoints.read(path, "inmotion19").observed.all()
+    assert KeyPoints("inmotion19", fps=30).read(path).observed.all()
 
 
 def test_empty_cells_and_low_likelihood_are_not_observed(tmp_path) -> None:
@@ -55,7 +55,7 @@ def test_empty_cells_and_low_likelihood_are_not_observed(tmp_path) -> None:
     rows[2, 0] = np.nan  # head_top_x
     rows[[1, 4], 38] = 0.3, np.nan
     path = write(tmp_path / "v.csv", rows, [*columns(), "left_wrist_likelihood"])
-    recording = keypoints.read(path, "inmotion19", likelihood=0.5)
+    recording = KeyPoints("inmotion19", fps=30, likelihood=0.5).read(path)
     wrist = JOINTS.index("left_wrist")
     lost = {(int(t), int(v)) for t, v, _ in np.argwhere(~recording.observed)}
     assert lost == {(2, 0), (1, wrist), (4, wrist)}
@@ -63,12 +63,14 @@ def test_empty_cells_and_low_likelihood_are_not_observed(tmp_path) -> None:
     rows[:, 38] = 0.3
     write(path, rows, [*columns(), "left_wrist_likelihood"])
     with pytest.raises(ValueError, match="joint 'left_wrist' .* is never observed"):
-        keypoints.read(path, "inmotion19", likelihood=0.5)
+        KeyPoints("inmotion19", fps=30, likelihood=0.5).read(path)
 
 
 def test_frames_left_out_are_gaps(tmp_path) -> None:
     rows = np.concatenate([[[7], [8], [11]], numbers(3)], axis=1)
-    recording = keypoints.read(write(tmp_path / "v.csv", rows, ["frame", *columns()]), "inmotion19")
+    recording = KeyPoints("inmotion19", fps=30).read(
+        write(tmp_path / "v.csv", rows, ["frame", *columns()])
+    )
     assert recording.frames == 5
     assert np.flatnonzero(~recording.observed.all(axis=(1, 2))).tolist() == [2, 3]
     assert recording.positions[0, 4, 0, 0] == 200
@@ -77,18 +79,18 @@ def test_frames_left_out_are_gaps(tmp_path) -> None:
         rows[:, :1] = bad
         write(tmp_path / "v.csv", rows, ["frame", *columns()])
         with pytest.raises(ValueError, match="column frame of growing whole numbers"):
-            keypoints.read(tmp_path / "v.csv", "inmotion19")
+            KeyPoints("inmotion19", fps=30).read(tmp_path / "v.csv")
     rows[:, :1] = [[0], [33333], [66667]]
     write(tmp_path / "v.csv", rows, ["frame", *columns()])
     with pytest.raises(ValueError, match=r"frame numbers \(got 3 in 66668 frames\)"):
-        keypoints.read(tmp_path / "v.csv", "inmotion19")
+        KeyPoints("inmotion19", fps=30).read(tmp_path / "v.csv")
 
 
 def test_missing_columns_are_all_named_with_the_nearest(tmp_path) -> None:
     names = [name.replace("left_wrist", "left_writs").replace("nose_y", "q") for name in columns()]
     path = write(tmp_path / "v.csv", numbers(), names)
     with pytest.raises(ValueError, match=r"v.csv: expected the columns of skeleton inmo") as error:
-        keypoints.read(path, "inmotion19")
+        KeyPoints("inmotion19", fps=30).read(path)
     for part in (
         "left_wrist_x (nearest: left_writs_x)",
         "left_wrist_y (nearest: left_writs_y)",
@@ -102,27 +104,27 @@ def test_three_dimensions(tmp_path) -> None:
     joints = hargcn.skeleton("kinect20").joints
     names = [f"{joint}_{axis}" for axis in "xyz" for joint in joints]
     path = write(tmp_path / "v.csv", np.arange(120.0).reshape(2, 60), names)
-    recording = keypoints.read(path, "kinect20")
+    recording = KeyPoints("kinect20", fps=30).read(path)
     assert recording.positions[:, 1, 4, 0].tolist() == [64, 84, 104]
 
 
 def test_foreign_files(tmp_path) -> None:
     path = tmp_path / "v.csv"
     with pytest.raises(FileNotFoundError, match="no such file"):
-        keypoints.read(path)
+        KeyPoints(fps=30).read(path)
     path.write_text("")
     with pytest.raises(ValueError, match="v.csv: expected a CSV table"):
-        keypoints.read(path)
+        KeyPoints(fps=30).read(path)
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe")
     with pytest.raises(ValueError, match="v.csv: expected a CSV table"):
-        keypoints.read(path)
+        KeyPoints(fps=30).read(path)
     path.write_text(",".join(columns()) + "\n")
     with pytest.raises(ValueError, match="expected rows below the header"):
-        keypoints.read(path, "inmotion19")
+        KeyPoints("inmotion19", fps=30).read(path)
     write(path, numbers())
     path.write_text(path.read_text().replace("205", "many"))
     with pytest.raises(ValueError, match=r"line 4: expected a number in right_ear_y \(got 'many'"):
-        keypoints.read(path, "inmotion19")
+        KeyPoints("inmotion19", fps=30).read(path)
 
 
 @pytest.fixture
@@ -143,9 +145,9 @@ def test_outcomes_rates_and_children_come_from_the_table(folder) -> None:
         folder,
         "clip,result,child,rate\n002.mp4,CP,B,25\n001,no CP,A,30\n003.csv,CP,B,50\n009,CP,C,30\n",
     )
-    recordings = keypoints.read_folder(
-        folder, table, "inmotion19", video="clip", outcome="result", subject="child", fps="rate"
-    )
+    recordings = KeyPoints(
+        "inmotion19", table, video="clip", outcome="result", subject="child", fps="rate"
+    ).recordings(folder)
     assert recordings.classes == ("CP", "no CP")
     assert recordings.notes == {"outcomes_without_file": 1}
     found = [(r.sample, r.label, r.group, r.fps) for r in recordings]
@@ -154,24 +156,24 @@ def test_outcomes_rates_and_children_come_from_the_table(folder) -> None:
 
 def test_numbers_are_indices_of_named_classes(folder) -> None:
     table = outcomes(folder, "video,outcome\n001,0\n002,1\n003,0\n")
-    recordings = keypoints.read_folder(
-        folder, table, "inmotion19", subject=None, fps="30", classes=["no CP", "CP"]
-    )
+    recordings = KeyPoints(
+        "inmotion19", table, subject=None, fps="30", classes=["no CP", "CP"]
+    ).recordings(folder)
     assert [(r.label, r.group) for r in recordings] == [(0, "001"), (1, "002"), (0, "003")]
     assert recordings.classes == ("no CP", "CP")
-    plain = keypoints.read_folder(folder, table, "inmotion19", subject=None, fps=30)
+    plain = KeyPoints("inmotion19", table, subject=None, fps=30).recordings(folder)
     assert plain.classes == ("0", "1")
-    swapped = keypoints.read_folder(
-        folder, table, "inmotion19", subject=None, fps=30, classes=["1", "0"]
+    swapped = KeyPoints("inmotion19", table, subject=None, fps=30, classes=["1", "0"]).recordings(
+        folder
     )
     assert [r.label for r in swapped] == [1, 0, 1]  # names come before indices
 
 
 def test_without_outcomes_nobody_has_a_label(folder) -> None:
-    recordings = keypoints.read_folder(folder, layout="inmotion19", fps=30)
+    recordings = KeyPoints("inmotion19", fps=30).recordings(folder)
     assert [r.label for r in recordings] == [None] * 3
     with pytest.raises(ValueError, match=r"frames per second for every video.*none for 001, 002"):
-        keypoints.read_folder(folder, layout="inmotion19")
+        KeyPoints("inmotion19").recordings(folder)
 
 
 @pytest.mark.parametrize(
@@ -185,29 +187,24 @@ def test_without_outcomes_nobody_has_a_label(folder) -> None:
 )
 def test_defects_of_the_table(folder, text, message) -> None:
     with pytest.raises(ValueError, match=f"outcomes.csv: expected {message}|{message}"):
-        keypoints.read_folder(
-            folder,
-            outcomes(folder, text),
-            "inmotion19",
-            subject=None,
-            fps=30,
-            classes=["a", "b"],
-        )
+        KeyPoints(
+            "inmotion19", outcomes(folder, text), subject=None, fps=30, classes=["a", "b"]
+        ).recordings(folder)
 
 
 def test_children_and_rates_must_be_complete(folder) -> None:
     table = outcomes(folder, "video,outcome,subject,fps\n001,a,A,30\n002,b,,30\n003,b,C,0\n")
     with pytest.raises(ValueError, match=r"an? subject for every video \(none for 002\)"):
-        keypoints.read_folder(folder, table, "inmotion19")
+        KeyPoints("inmotion19", table).recordings(folder)
     with pytest.raises(ValueError, match=r"frames per second .*\(none for 003\)"):
-        keypoints.read_folder(folder, table, "inmotion19", subject=None)
+        KeyPoints("inmotion19", table, subject=None).recordings(folder)
     outcomes(folder, "video,outcome,fps\n001,a,fast\n")
     with pytest.raises(ValueError, match=r"line 2: expected a number in fps \(got 'fast'\)"):
-        keypoints.read_folder(folder, table, "inmotion19", subject=None)
+        KeyPoints("inmotion19", table, subject=None).recordings(folder)
 
 
 def test_broken_files_can_be_left_out(folder) -> None:
     (folder / "002.csv").write_text("a,b\n1,2\n")
-    recordings = keypoints.read_folder(folder, layout="inmotion19", fps=30, on_error="skip")
+    recordings = KeyPoints("inmotion19", fps=30).recordings(folder, on_error="skip")
     assert [r.sample for r in recordings] == ["001", "003"]
     assert "002.csv" in recordings.skipped[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import hargcn
-from hargcn.data.readers import mini_rgbd
+from hargcn.data.readers.mini_rgbd import MiniRGBD
 
 JOINTS = hargcn.skeleton("minirgbd14").joints
 
@@ -20,7 +20,7 @@ def write(path, frames: int = 4) -> None:
 def test_axes_and_names(tmp_path) -> None:
     path = tmp_path / "result_pz107.csv"
     write(path)
-    recording = mini_rgbd.read(path, frames=4)
+    recording = MiniRGBD(frames=4).read(path)
     assert recording.positions.shape == (2, 4, 14, 1)
     assert recording.positions[:, 3, 5, 0].tolist() == [105, 208]
     assert (recording.sample, recording.group, recording.label) == ("pz107", "pz107", None)
@@ -31,45 +31,46 @@ def test_labels_go_by_sequence(tmp_path) -> None:
         write(tmp_path / f"result_pz1{sequence:02d}.csv")
     labels = tmp_path / "labels.csv"
     labels.write_text("sequence,label_abnormal\n1,0\n12,1\n")
-    recordings = mini_rgbd.read_folder(tmp_path, frames=4, labels=labels)
+    recordings = MiniRGBD(frames=4, labels=labels).recordings(tmp_path)
     assert [(r.sample, r.label) for r in recordings] == [("pz101", 0), ("pz112", 1)]
     assert recordings.classes == ("normal", "abnormal")
     labels.write_text("sequence,label_abnormal\n1,0\n")
     with pytest.raises(ValueError, match=r"label for every file \(none for .*pz112"):
-        mini_rgbd.read_folder(tmp_path, labels=labels)
+        MiniRGBD(labels=labels).recordings(tmp_path)
     labels.write_text("no,labels\n")
     with pytest.raises(ValueError, match="expected rows sequence,label"):
-        mini_rgbd.read_folder(tmp_path, labels=labels)
+        MiniRGBD(labels=labels).recordings(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such table"):
-        mini_rgbd.read_folder(tmp_path, labels=tmp_path / "none.csv")
+        MiniRGBD(labels=tmp_path / "none.csv").recordings(tmp_path)
 
 
 def test_truncated_and_foreign_files(tmp_path) -> None:
     path = tmp_path / "result_pz101.csv"
     with pytest.raises(FileNotFoundError, match="no such file"):
-        mini_rgbd.read(path)
+        MiniRGBD().read(path)
     write(path)
     whole = path.read_text()
     with pytest.raises(ValueError, match=r"pz101.csv: expected 1000 frames \(got 4\)"):
-        mini_rgbd.read(path)
+        MiniRGBD().read(path)
     path.write_text(whole[:-30])
     with pytest.raises(ValueError, match="line 5: expected image 00003 and 14 pairs"):
-        mini_rgbd.read(path, frames=None)
+        MiniRGBD(frames=None).read(path)
     path.write_text(whole.replace("00002_8bit", "00003_8bit"))
     with pytest.raises(ValueError, match="line 4: expected image 00002"):
-        mini_rgbd.read(path, frames=None)
+        MiniRGBD(frames=None).read(path)
     path.write_text(whole.replace("105,205", "105.5,205"))
     with pytest.raises(ValueError, match="line 2: .*whole pixels"):
-        mini_rgbd.read(path, frames=None)
+        MiniRGBD(frames=None).read(path)
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"expected the header image;head;.* \(got 'a,b'\)"):
-        mini_rgbd.read(path)
+        MiniRGBD().read(path)
 
 
 @pytest.mark.data
 def test_real_sequences(data_root) -> None:
     root = data_root / "mini_rgbd_2d"
-    recordings = list(mini_rgbd.read_folder(root, labels=root / "gma_labels_order_unverified.csv"))
+    labels = root / "gma_labels_order_unverified.csv"
+    recordings = list(MiniRGBD(labels=labels).recordings(root))
     assert [r.frames for r in recordings] == [1000] * 12
     assert sum(r.label or 0 for r in recordings) == 4
     for recording in recordings:

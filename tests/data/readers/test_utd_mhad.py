@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hargcn.data.readers import utd_mhad
+from hargcn.data.readers.utd_mhad import CLASSES, UTDMHAD
+from hargcn.data.splits import assign
 
 
 @pytest.fixture
@@ -17,11 +18,11 @@ def joints() -> np.ndarray:
 def test_axes_and_names(tmp_path, joints) -> None:
     path = tmp_path / "a27_s8_t4_skeleton.mat"
     savemat(path, {"d_skel": joints})
-    recording = utd_mhad.read(path)
+    recording = UTDMHAD().read(path)
     assert recording.positions.shape == (3, 9, 20, 1)
     assert recording.positions[2, 5, 7, 0] == np.float32(joints[7, 2, 5])
     assert (recording.sample, recording.group, recording.label) == ("a27_s8_t4", "s8", 26)
-    assert utd_mhad.CLASSES[recording.label] == "squat"
+    assert CLASSES[recording.label] == "squat"
     assert recording.fps == 30
     assert recording.skeleton.name == "kinect20"
 
@@ -29,21 +30,21 @@ def test_axes_and_names(tmp_path, joints) -> None:
 def test_folder_goes_in_the_order_of_actions(tmp_path, joints) -> None:
     for name in ("a10_s1_t1", "a2_s1_t1", "a2_s1_t2"):
         savemat(tmp_path / f"{name}_skeleton.mat", {"d_skel": joints})
-    recordings = utd_mhad.read_folder(tmp_path)
+    recordings = UTDMHAD().recordings(tmp_path)
     assert [r.sample for r in recordings] == ["a2_s1_t1", "a2_s1_t2", "a10_s1_t1"]
-    assert recordings.classes == utd_mhad.CLASSES
+    assert recordings.classes == CLASSES
     assert len(set(recordings.classes)) == 27
 
 
 @pytest.mark.parametrize("name", ["a28_s1_t1_skeleton.mat", "a0_s1_t1_skeleton.mat", "walk.mat"])
 def test_foreign_names(tmp_path, name) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected a name aA_sS_tT_skeleton.mat"):
-        utd_mhad.read(tmp_path / name)
+        UTDMHAD().read(tmp_path / name)
 
 
 def test_absent_file(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="no such file"):
-        utd_mhad.read(tmp_path / "a1_s1_t1_skeleton.mat")
+        UTDMHAD().read(tmp_path / "a1_s1_t1_skeleton.mat")
 
 
 def test_damaged_and_foreign_files(tmp_path, joints) -> None:
@@ -53,18 +54,24 @@ def test_damaged_and_foreign_files(tmp_path, joints) -> None:
     for part in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(part)
         with pytest.raises(ValueError, match="a1_s1_t1_skeleton.mat: expected a whole MATLAB file"):
-            utd_mhad.read(path)
+            UTDMHAD().read(path)
     savemat(path, {"d_iner": joints})
     with pytest.raises(ValueError, match=r"expected the variable d_skel \(got \['d_iner'\]\)"):
-        utd_mhad.read(path)
+        UTDMHAD().read(path)
     savemat(path, {"d_skel": joints[:19]})
     with pytest.raises(ValueError, match=r"\(20, 3, frames\) \(got \(19, 3, 9\)\)"):
-        utd_mhad.read(path)
+        UTDMHAD().read(path)
+
+
+def test_the_published_split_goes_by_subjects() -> None:
+    found = {"group": [f"s{i}" for i in range(1, 9)]}
+    sets = assign(found, UTDMHAD.split("cross-subject"))
+    assert list(sets) == ["train", "test"] * 4
 
 
 @pytest.mark.data
 def test_all_real_files(data_root) -> None:
-    recordings = list(utd_mhad.read_folder(data_root / "utd_mhad"))
+    recordings = list(UTDMHAD().recordings(data_root / "utd_mhad"))
     assert len(recordings) == 861
     assert {r.group for r in recordings} == {f"s{i}" for i in range(1, 9)}
     frames = [r.frames for r in recordings]
@@ -82,4 +89,4 @@ def test_all_real_files(data_root) -> None:
 def test_raw_folder_is_found(data_root, tmp_path) -> None:
     (tmp_path / "raw").mkdir()
     shutil.copy(data_root / "utd_mhad/raw/a1_s1_t1_skeleton.mat", tmp_path / "raw")
-    assert len(utd_mhad.read_folder(tmp_path)) == 1
+    assert len(UTDMHAD().recordings(tmp_path)) == 1

@@ -1,0 +1,192 @@
+"""From recordings, or from generated bodies, to a windows file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hargcn.data.planted import planting, synthetic
+from hargcn.data.preprocess import preprocess
+from hargcn.data.readers import READERS, Reader, find_reader
+from hargcn.data.splits import SplitConfig
+from hargcn.data.windows import Windows, write_windows
+from hargcn.files import track
+from hargcn.pipeline.config import PrepareConfig, read_config, read_content
+from hargcn.registry import build, fields_of
+
+Config = str | Path | Mapping[str, Any] | None
+"""An experiment file, or the content of its section `prepare`."""
+
+_SYNTHETIC = {"preprocess": "utd-mhad", "windows": {"mode": "whole", "length": 90}}
+
+
+def prepare(
+    path: str | Path,
+    out: str | Path,
+    config: Config = None,
+    changes: Sequence[str] = (),
+    *,
+    format: str | None = None,
+    plant: bool = False,
+    shuffle_labels: bool = False,
+    skip_broken: bool = False,
+    force: bool = False,
+    progress: bool = False,
+) -> Windows:
+    """Turn recordings into a windows file.
+
+    Parameters
+    ----------
+    path
+        A folder of recordings, or a single one.
+    out
+        The file to write; it appears when whole.
+    config
+        An experiment file, whose section `prepare` counts, or the content of that section. What it
+        does not say is as the format's `defaults` say.
+    changes
+        `key.sub=value` in that section; they win.
+    format
+        The reader's name, before that of the settings; by default a look at the files finds it.
+    plant
+        Plant a known sign, and decoys of it: the classes are those of `plant.classes` then.
+    shuffle_labels
+        Exchange the labels within every subject, as a control.
+    skip_broken
+        Leave out recordings that cannot be read; they are listed in the quality report.
+    force
+        Replace a finished file.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Windows
+        The file, opened; its attribute `quality` says what was lost on the way.
+
+    Raises
+    ------
+    FileNotFoundError
+        If an input is not there.
+    ValueError
+        For unknown or wrong settings, a format that cannot be told, recordings that are damaged or
+        do not fit the settings, or an output that is there or is an input. An earlier file stays.
+    """
+    path, out = Path(path), Path(out)
+    name = format or _named_format(config, changes)
+    kind = READERS.find(name) if name else find_reader(path)
+    settings = _settings(config, changes, kind.defaults)
+    reader = build(kind, settings.reader, f"reader {kind.name}")
+    split = None if settings.split is None else kind.split(settings.split)
+    published = None if settings.split is None else settings.split.published
+    found = reader.recordings(path, published, "skip" if skip_broken else "raise", progress)
+    _check_output(out, [path, *found.items, *_files_of(reader), *_file(config)], force)
+    about, classes = [kind.label, *([published] if published else [])], found.classes
+    ready = found.map(partial(preprocess, config=settings.preprocess))
+    if plant:
+        ready = ready.through(partial(planting.plant, config=settings.plant))
+        about, classes = [*about, "planted"], tuple(settings.plant.classes)
+    if shuffle_labels:
+        ready = ready.through(partial(planting.shuffle_labels, seed=settings.plant.seed))
+        about = [*about, "labels shuffled"]
+    return _write(out, ready, classes, settings, ", ".join(about), split)
+
+
+def synthesise(
+    out: str | Path,
+    config: Config = None,
+    changes: Sequence[str] = (),
+    *,
+    force: bool = False,
+    progress: bool = False,
+) -> Windows:
+    """Write windows of generated bodies whose class evidence is known.
+
+    Parameters
+    ----------
+    out, config, changes, force, progress
+        As in `prepare`; `synthetic` says what is generated. Without a split two of five subjects
+        test.
+
+    Returns
+    -------
+    Windows
+        The file, opened.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `prepare`.
+    """
+    out = Path(out)
+    settings = _settings(config, changes, _SYNTHETIC)
+    _check_output(out, _file(config), force)
+    made = settings.synthetic
+    people = range(min(made.subjects, made.recordings))
+    test = SplitConfig(test=tuple(f"subject{i:02d}" for i in people if i % 5 >= 3))
+    split = settings.split if "split" in settings.model_fields_set else test
+    bodies = track(synthetic.synthesise(made), "generating", made.recordings, progress)
+    ready = (preprocess(body, settings.preprocess) for body in bodies)
+    return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
+
+
+def _experiment(config: Config, changes: Sequence[str]) -> tuple[Config, list[str]]:
+    """Return a whole experiment, and changes of its keys."""
+    whole = {"prepare": config} if isinstance(config, Mapping) else config
+    return whole, [f"prepare.{change}" for change in changes]
+
+
+def _named_format(config: Config, changes: Sequence[str]) -> Any:
+    """Return the format that the settings name: it decides what the other defaults are."""
+    section = read_content(*_experiment(config, changes)).get("prepare")
+    return section.get("format") if isinstance(section, Mapping) else None
+
+
+def _settings(config: Config, changes: Sequence[str], defaults: Mapping[str, Any]) -> PrepareConfig:
+    return read_config(*_experiment(config, changes), {"prepare": defaults}).prepare
+
+
+def _write(
+    out: Path,
+    recordings: Iterable[Any],
+    classes: Sequence[str],
+    settings: PrepareConfig,
+    source: str,
+    split: SplitConfig | None,
+) -> Windows:
+    return write_windows(
+        out,
+        recordings,
+        classes,
+        settings.windows,
+        source=source,
+        preprocessing=settings.preprocess.model_dump(mode="json"),
+        split=split,
+    )
+
+
+def _file(config: Config) -> list[Path]:
+    return [Path(config)] if isinstance(config, str | Path) else []
+
+
+def _files_of(reader: Reader) -> list[Path]:
+    """Return the tables, lists and layouts that a reader's options name."""
+    values = (getattr(reader, name) for name in fields_of(type(reader)))
+    return [Path(value) for value in values if isinstance(value, str | Path)]
+
+
+def _check_output(out: Path, inputs: Iterable[Path], force: bool) -> None:
+    """Refuse an output before anything is computed."""
+    if out.is_dir():
+        raise ValueError(f"{out}: expected a file to write (it is a folder)")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
+    if not out.exists():
+        return
+    if any(given.exists() and out.samefile(given) for given in inputs):
+        raise ValueError(f"{out}: expected another file than the input (got the same)")
+    if not force:
+        raise ValueError(f"{out}: expected a new file (it is there; --force replaces it)")

@@ -1,0 +1,79 @@
+"""`prepare` and `synthesise` as Python calls: settings, and outputs that are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fixtures import toy_format
+
+from hargcn.data.windows import Windows
+from hargcn.pipeline.prepare import prepare, synthesise
+
+
+@pytest.fixture
+def folder(toy, tmp_path):
+    assert toy.name == "toy"
+    return toy_format.files(tmp_path / "toys", 4)
+
+
+def test_what_is_set_wins_over_the_formats_defaults(folder, tmp_path):
+    plain = prepare(folder, tmp_path / "a.h5")
+    assert isinstance(plain, Windows)
+    assert (plain.frames, len(plain)) == (4, 12)
+    file = tmp_path / "own.yaml"
+    file.write_text("prepare: {format: toy, windows: {length: 6}, split: {test: [v1, v2]}}\n")
+    config = {"format": "toy", "windows": {"length": 6}, "split": {"test": ["v1", "v2"]}}
+    for number, given in enumerate((file, config)):
+        made = prepare(folder, tmp_path / f"b{number}.h5", given, ["windows.overlap=5"])
+        assert (made.frames, list(made.start[:3])) == (6, [0, 1, 2])
+        assert set(made.sample[made.split == "test"]) == {"v1", "v2"}
+    tall = prepare(folder, tmp_path / "c.h5", {"reader": {"height": 2.0}}, format="toy")
+    low, high = plain.positions(), tall.positions()
+    np.testing.assert_allclose(np.ptp(high, axis=(2, 3)), 2 * np.ptp(low, axis=(2, 3)), atol=7)
+    assert high.max() == pytest.approx(low.max() + 1)
+    single = prepare(folder / "raw" / "v3.toy", tmp_path / "d.h5")
+    assert set(single.sample) == {"v3"}
+
+
+def test_a_format_given_wins_over_a_look(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"expected files of NTU RGB\+D, \.skeleton"):
+        prepare(folder, tmp_path / "x.h5", format="ntu")
+    with pytest.raises(ValueError, match="reader ntu: unknown key 'height'"):
+        prepare(folder, tmp_path / "x.h5", {"reader": {"height": 2.0}}, format="ntu")
+
+
+def test_a_finished_output_stays_unless_forced(folder, tmp_path):
+    out = tmp_path / "out.h5"
+    first = prepare(folder, out).digest
+    with pytest.raises(ValueError, match=r"out.h5: expected a new file \(it is there; --force"):
+        prepare(folder, out, changes=["windows.overlap=1"])
+    with pytest.raises(ValueError, match=r"out.h5: expected a new file"):
+        synthesise(out)
+    assert Windows.open(out).digest == first
+    assert prepare(folder, out, changes=["windows.length=6"], force=True).frames == 6
+
+
+def test_an_output_that_is_an_input_is_refused_even_if_forced(folder, tmp_path):
+    config = tmp_path / "own.yaml"
+    config.write_text("prepare: {}\n")
+    link = tmp_path / "link.h5"
+    link.symlink_to(config)
+    recording = folder / "raw" / "v2.toy"
+    inputs = {path: path.read_bytes() for path in (config, recording)}
+    for out in (config, link, recording):
+        with pytest.raises(ValueError, match="expected another file than the input"):
+            prepare(folder, out, config, force=True)
+    for out in (folder, folder / "raw", tmp_path):
+        with pytest.raises(ValueError, match="expected a file to write .it is a folder"):
+            prepare(folder, out, force=True)
+    with pytest.raises(ValueError, match="expected another file than the input"):
+        synthesise(config, config, force=True)
+    assert {path: path.read_bytes() for path in inputs} == inputs
+
+
+def test_a_table_that_an_option_names_is_an_input(tmp_path):
+    (tmp_path / "result_pz101.csv").write_text("image;head\n")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("sequence,label\n1,0\n")
+    with pytest.raises(ValueError, match="labels.csv: expected another file than the input"):
+        prepare(tmp_path, labels, {"reader": {"labels": str(labels)}}, force=True)

@@ -1,0 +1,55 @@
+"""A layout on paper: every joint is named once, beside its place, on its own side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from hargcn.plots import plot_layout
+from hargcn.skeleton import Skeleton, names, skeleton
+
+
+def labels(axes) -> dict[str, tuple[float, float]]:
+    """Names of joints and where they stand."""
+    return {text.get_text(): text.xyann for text in axes.texts}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_joint_is_named_and_no_two_names_overlap(name):
+    layout = skeleton(name)
+    figure, axes = plot_layout(layout)
+    figure.draw_without_rendering()
+    found = labels(axes)
+    assert set(found) == {f"{i} {joint}" for i, joint in enumerate(layout.joints)}
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the lines
+    for i, box in enumerate(boxes):
+        assert not box.count_overlaps(boxes[:i]), axes.texts[i].get_text()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(layout.parts)
+
+
+def test_the_persons_left_is_on_the_right():
+    _, axes = plot_layout(skeleton("ntu25"))
+    found = {text.split()[1]: x for text, (x, _) in labels(axes).items()}
+    assert found["left_wrist"] > found["right_wrist"]
+
+
+def test_names_of_ones_own_make_a_tree_on_given_axes():
+    layout = Skeleton.from_dict(
+        {
+            "name": "mine",
+            "joints": ["a", "b", "c", "d"],
+            "edges": [["b", "a"], ["c", "a"], ["d", "b"]],
+            "parts": {"all": ["a", "b", "c", "d"]},
+            "ndim": 2,
+        }
+    )
+    own = Figure().subplots()
+    figure, axes = plot_layout(layout, own)
+    assert axes is own
+    assert figure is own.figure
+    points = axes.collections[1].get_offsets()
+    steps = np.linalg.norm(points[[1, 2, 3]] - points[0], axis=1)
+    assert steps[0] == pytest.approx(steps[1])
+    assert steps[2] == pytest.approx(2 * steps[0])  # two edges away
