@@ -4,11 +4,13 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 # One thread per worker: threads of several workers on the same cores wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist loadfile --benchmark-disable
+# What `make test` leaves to `make test-rest`: no test runs twice. `make bench` alone measures speed.
+REST := slow or documents or browser or cluster
 
-.PHONY: help install demo test check fast slow bench clean
+.PHONY: help install demo check test test-rest bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
 
 # Installed anew whenever the declared dependencies change, never otherwise. Not quiet: torch is a long download.
 .venv/.installed: pyproject.toml constraints.txt requirements-peers.txt
@@ -29,13 +31,11 @@ check: install  ## style, types and the floors of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fast: install  ## the tests everybody runs (under five minutes)
-	$(PARALLEL) -m "not slow"
+test: check  ## the check, and the tests everybody runs (under 4 minutes on two cores)
+	$(PARALLEL) -m "not ($(REST))"
 
-slow: install  ## the slow tests
-	$(PARALLEL) -m "slow" --ignore=tests/benchmarks
-
-test: check fast slow  ## the whole check
+test-rest: install  ## every other test: slow, documents, browser, cluster
+	$(PARALLEL) -m "$(REST)" --ignore=tests/benchmarks
 
 bench: install  ## speed as ratios against a floor measured in the same run
 	$(PYTEST) -q -s tests/benchmarks

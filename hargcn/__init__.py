@@ -7,11 +7,23 @@ imported on first use, so that `import hargcn` stays cheap.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hargcn.skeleton import Skeleton, skeleton
 
+__all__ = [
+    "Explanation",
+    "MultiBranchSTGCN",
+    "Skeleton",
+    "Windows",
+    "__version__",
+    "explainers",
+    "load_model",
+    "save_model",
+    "skeleton",
+]
+
+# A type checker reads the names, Python finds them when they are asked for.
 if TYPE_CHECKING:
     from hargcn import explainers
     from hargcn.data.windows import Windows
@@ -19,31 +31,26 @@ if TYPE_CHECKING:
     from hargcn.networks.checkpoint import load_model, save_model
     from hargcn.networks.stgcn import MultiBranchSTGCN
 
-__version__ = "0.1.0"
+    __version__: str
+else:
+    _WHERE = {
+        "Explanation": "hargcn.explanation",
+        "MultiBranchSTGCN": "hargcn.networks.stgcn",
+        "Windows": "hargcn.data.windows",
+        "load_model": "hargcn.networks.checkpoint",
+        "save_model": "hargcn.networks.checkpoint",
+    }
 
-_LAZY = {
-    "Explanation": "hargcn.explanation",
-    "MultiBranchSTGCN": "hargcn.networks.stgcn",
-    "Windows": "hargcn.data.windows",
-    "load_model": "hargcn.networks.checkpoint",
-    "save_model": "hargcn.networks.checkpoint",
-}
+    def __getattr__(name):
+        from importlib import import_module, metadata
 
-__all__ = [
-    "Explanation",
-    "MultiBranchSTGCN",
-    "Skeleton",
-    "Windows",
-    "explainers",
-    "load_model",
-    "save_model",
-    "skeleton",
-]
+        if name == "__version__":
+            return metadata.version("hargcn")
+        if name == "explainers":
+            return import_module("hargcn.explainers")
+        if name in _WHERE:
+            return getattr(import_module(_WHERE[name]), name)
+        raise AttributeError(f"module 'hargcn' has no attribute {name!r}")
 
-
-def __getattr__(name: str) -> Any:
-    if name == "explainers":
-        return import_module("hargcn.explainers")
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'hargcn' has no attribute {name!r}")
+    def __dir__():
+        return list(__all__)

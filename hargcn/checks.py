@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+if TYPE_CHECKING:  # `hargcn --help` answers without it
+    from pydantic import BaseModel, ValidationError
 
-Settings = TypeVar("Settings", bound=BaseModel)
+Settings = TypeVar("Settings", bound="BaseModel")
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> Any:
@@ -49,6 +50,8 @@ def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Se
     ValueError
         Every key that is unknown (with the nearest valid one) or holds a wrong value.
     """
+    from pydantic import ValidationError
+
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -96,6 +99,8 @@ def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):

@@ -16,37 +16,33 @@ keep_freed_memory()
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
-def _data_root() -> Path | None:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    for root in (os.environ.get("HARGCN_DATA"), beside):
-        if root and Path(root).is_dir():
-            return Path(root)
-    return None
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads files that do not come with the project."""
+    for item in items:
+        if {"data_root", "golden_root"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.data)
+
+
+def _outside(variable: str, beside: str, what: str) -> Path:
+    """Return the folder that a variable names, else the one beside the checkout; skip without."""
+    default = Path(__file__).resolve().parents[2] / "shared" / beside
+    root = Path(os.environ.get(variable) or default)
+    if not root.is_dir() or not any(root.iterdir()):
+        pytest.skip(f"needs {what}, which do not come with the project: set {variable}")
+    return root
 
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder with `utd_mhad/raw` and `mini_rgbd_2d/raw`; HARGCN_DATA names another one."""
-    root = _data_root()
-    if root is None:
-        pytest.skip(
-            "reads recordings that do not come with the project, only with their authors: "
-            "set HARGCN_DATA to the folder that holds utd_mhad/ and mini_rgbd_2d/"
-        )
-    return root
+    return _outside("HARGCN_DATA", "data", "real recordings (utd_mhad/ and mini_rgbd_2d/)")
 
 
 @pytest.fixture(scope="session")
 def golden_root() -> Path:
     """Folder with the golden tensors of the published networks; HARGCN_GOLDEN names another."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "golden"
-    root = Path(os.environ.get("HARGCN_GOLDEN", beside))
-    if not root.is_dir():
-        pytest.skip(
-            "compares with outputs of the published code, which do not come with the project: "
-            "set HARGCN_GOLDEN to their folder"
-        )
-    return root
+    return _outside("HARGCN_GOLDEN", "golden", "outputs of the published networks")
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def coherency(
     run = run or Runner()
     maps = unit(cells(explanation, x.shape[-3]))
     kept = blend(x, substrate(x, edit, run), torch.from_numpy(maps).to(x))
-    again = unit(explain(explainer, model, kept, explanation.target.to_numpy(), run))
+    again = unit(explain_again(explainer, model, kept, explanation.target.to_numpy(), run))
     a, b = (each.reshape(len(each), -1) for each in (maps, again))
     a, b = (each - each.mean(1, keepdims=True) for each in (a, b))
     norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
@@ -193,7 +193,7 @@ def adcc(
     return per_sample(np.where(whole, mean, 0), explanation, "adcc")
 
 
-def explain(
+def explain_again(
     explainer: Explainer, model: nn.Module, x: Tensor, target: np.ndarray, run: Runner
 ) -> np.ndarray:
     """Explain edited windows in batches and return their maps (sample, time, joint)."""

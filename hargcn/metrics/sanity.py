@@ -13,7 +13,7 @@ from hargcn.analysis.statistics import rank_correlation
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import cells, check
-from hargcn.metrics.masking import Explainer, explain
+from hargcn.metrics.masking import Explainer, explain_again
 from hargcn.metrics.runner import Runner
 
 
@@ -52,7 +52,7 @@ def randomisation(
     for start, stop in zip(edges, edges[1:], strict=False):
         for module in owners[start:stop]:
             _randomise(module, rng)
-        again = _flat(explain(explainer, broken, x, target, run), absolute)
+        again = _flat(explain_again(explainer, broken, x, target, run), absolute)
         similar.append(rank_correlation(original, again))
     coords = {
         "sample": explanation.values["sample"].to_numpy(),
@@ -79,7 +79,7 @@ def class_sensitivity(
     target = explanation.target.to_numpy()
     logits = run.logits(model, x)
     logits[np.arange(len(x)), target] = -np.inf
-    again = explain(explainer, model, x, logits.argmax(1), run)
+    again = explain_again(explainer, model, x, logits.argmax(1), run)
     similar = rank_correlation(_flat(cells(explanation, x.shape[-3])), _flat(again))
     return per_sample(similar, explanation, "class-sensitivity")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hargcn import __version__
 from hargcn.files import digest, replacing
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.skeleton import Skeleton
@@ -47,7 +47,7 @@ def save_model(
         "classes": list(model.classes),
         "parameters": sum(p.numel() for p in model.parameters()),
         "weights": digest(path),
-        "versions": {"hargcn": __version__, "torch": torch.__version__.split("+")[0]},
+        "versions": {"hargcn": version("hargcn"), "torch": torch.__version__.split("+")[0]},
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")

@@ -140,7 +140,7 @@ class Augment:
             up = self.skeleton.up
             positions = rotate(positions, generator, c.rotation, c.tilt, c.rotation_p, up)
         if c.scaling:
-            positions = rescale(positions, generator, c.scaling, c.scaling_p)
+            positions = scale(positions, generator, c.scaling, c.scaling_p)
         if c.noise:
             positions = jitter(positions, generator, c.noise, c.noise_p)
         return torch.where(valid[:, None, :, None, :], positions, 0.0), valid, labels
@@ -188,7 +188,7 @@ def rotate(
     return torch.einsum("nij,njtvm->nitvm", turns, positions)
 
 
-def rescale(
+def scale(
     positions: Tensor, generator: Generator, amount: float, probability: float = 1.0
 ) -> Tensor:
     """Multiply every sample by its own factor, uniform in [1 - amount, 1 + amount]."""

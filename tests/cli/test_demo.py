@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from fixtures.command_line import TINY, done
+from fixtures.command_line import SMALL_DEMO, done, sets
 
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
@@ -12,12 +12,6 @@ FILES = (
     "windows.h5", "run/model.safetensors", "run/model.json", "gradcam.main.0.tcn.h5",
     "gradcam.main.0.attention.h5", "shap.h5", "ranking.png", "strip.png",
 )  # fmt: skip
-SMALL = (
-    *TINY,
-    "prepare.synthetic.recordings=40",
-    "prepare.synthetic.frames=[32, 32]",
-    "prepare.windows.length=32",
-)
 
 
 def shares(said: str) -> dict[str, list[float]]:
@@ -42,7 +36,7 @@ def check(said: str) -> None:
 
 def test_a_small_demo_leaves_its_files_and_prints_its_table(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
-    said = done("demo", "--out", tmp_path, *(p for c in SMALL for p in ("--set", c)))
+    said = done("demo", "--out", tmp_path, *sets(SMALL_DEMO))
     for name in FILES:
         assert (tmp_path / name).stat().st_size > 0, name
     assert not list(tmp_path.glob("*.parts"))

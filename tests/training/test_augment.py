@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hargcn.skeleton import skeleton
-from hargcn.training.augment import Augment, AugmentConfig, crop, jitter, mirror, rescale, rotate
+from hargcn.training.augment import Augment, AugmentConfig, crop, jitter, mirror, rotate, scale
 
 NONE = {"rotation": 0, "tilt": 0, "scaling": 0, "noise": 0, "crop": 1}
 CLASSES = ("swipe left", "swipe right", "squat")
@@ -109,7 +109,7 @@ def test_tilt_leans_the_body_by_no_more_than_asked() -> None:
 
 def test_scaling_multiplies_each_sample_by_one_factor() -> None:
     positions, valid, _ = batch(n=20)
-    ratio = rescale(positions, seeded(), 0.2) / torch.where(positions == 0, 1.0, positions)
+    ratio = scale(positions, seeded(), 0.2) / torch.where(positions == 0, 1.0, positions)
     present = valid[:, None, :, None].expand_as(ratio)
     factors = torch.stack([ratio[i][present[i]].mean() for i in range(20)])
     for i, factor in enumerate(factors):

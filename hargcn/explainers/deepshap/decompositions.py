@@ -118,7 +118,7 @@ def instance_norm(
     return _scale(y, weight, bias, _channels(input))
 
 
-def attention(
+def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -203,7 +203,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
     "group_norm": group_norm,
-    "scaled_dot_product_attention": attention,
+    "scaled_dot_product_attention": scaled_dot_product_attention,
     "glu": glu,
     "linalg_vector_norm": vector_norm,
     "linalg_norm": linalg_norm,

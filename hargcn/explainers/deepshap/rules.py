@@ -151,7 +151,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegisteredRule:
     """A rule, how many arguments it can handle, and the test that says when it is not needed."""
 
     rule: Rule
@@ -159,7 +159,7 @@ class Entry:
     linear_when: Callable[[tuple[int, ...]], bool] | None = None
 
 
-RULES: dict[str, Entry] = {}
+RULES: dict[str, RegisteredRule] = {}
 
 
 def register_rule(
@@ -188,7 +188,7 @@ def register_rule(
 
     def add(rule: Rule) -> Rule:
         for name in names:
-            RULES[name] = Entry(rule, arity, linear_when)
+            RULES[name] = RegisteredRule(rule, arity, linear_when)
         return rule
 
     return add

@@ -52,7 +52,7 @@ def shapley(op: Operation, grad: Tensor) -> list[Tensor | None]:
     return found
 
 
-def product(op: Operation, grad: Tensor) -> list[Tensor | None]:
+def product_of_two(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Rule of a * b: exact Shapley values, m_a = (b + b0) / 2 and m_b = (a + a0) / 2."""
     (a, b), (a0, b0) = op.inputs, op.background
     return [reduce_to(grad * (b + b0).mul_(0.5), a0), reduce_to(grad * (a + a0).mul_(0.5), b0)]
@@ -208,7 +208,7 @@ register_rule("pow", "float_power", arity=2)(_pow)
 register_rule(
     "atan2", "arctan2", "hypot", "maximum", "minimum", "fmax", "fmin", "logaddexp", arity=2
 )(shapley)
-register_rule("mul", "multiply", "rmul", arity=2, linear_when=_single)(product)
+register_rule("mul", "multiply", "rmul", arity=2, linear_when=_single)(product_of_two)
 register_rule(
     "div", "divide", "true_divide", "truediv", arity=2, linear_when=lambda slots: slots == (0,)
 )(quotient)

@@ -75,8 +75,12 @@ def test_norms_over_channels_compute_what_torch_does():
 def test_attention_computes_what_torch_does(arguments):
     q, k, v = draw(2, 3, 6, 4), draw(2, 3, 6, 4, seed=2), draw(2, 3, 6, 5, seed=3)
     expected = F.scaled_dot_product_attention(q, k, v, **arguments)
-    torch.testing.assert_close(decompositions.attention(q, k, v, **arguments), expected)
-    grouped = decompositions.attention(q.repeat(1, 2, 1, 1), k, v, enable_gqa=True)
+    torch.testing.assert_close(
+        decompositions.scaled_dot_product_attention(q, k, v, **arguments), expected
+    )
+    grouped = decompositions.scaled_dot_product_attention(
+        q.repeat(1, 2, 1, 1), k, v, enable_gqa=True
+    )
     torch.testing.assert_close(
         grouped, F.scaled_dot_product_attention(q.repeat(1, 2, 1, 1), k, v, enable_gqa=True)
     )

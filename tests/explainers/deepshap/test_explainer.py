@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from fixtures.covering import pairwise
 from fixtures.foreign_networks import FOREIGN, Expression, foreign
 from fixtures.small_model import small_model
 from hypothesis import given, settings
@@ -23,6 +24,8 @@ from hargcn.networks.branches import PositionModel
 ATTENTION = ("ja", "fa", "ca", "pa", "stja", "none")
 ACTIVATION = ("relu", "relu6", "silu", "hardswish")
 TEMPORAL = ("basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle")
+PERSONS = (1, 2)
+COVERING = pairwise(ATTENTION, ACTIVATION, TEMPORAL, PERSONS)
 
 
 def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -68,12 +71,13 @@ def restored_rules():
     rules.RULES.update(before)
 
 
-@settings(max_examples=8, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(ATTENTION),
     st.sampled_from(ACTIVATION),
     st.sampled_from(TEMPORAL),
-    st.sampled_from((1, 2)),
+    st.sampled_from(PERSONS),
     st.integers(0, 1000),
 )
 def test_values_add_up_for_random_architectures(attention, activation, temporal, persons, seed):
@@ -86,10 +90,13 @@ def test_values_add_up_for_random_architectures(attention, activation, temporal,
     assert float(single.relative_gap.max()) <= 1e-4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("attention", "activation", "temporal"),
-                         list(product(ATTENTION, ACTIVATION, TEMPORAL)))  # fmt: skip
-@pytest.mark.parametrize("persons", [1, 2])
+@pytest.mark.parametrize(
+    ("attention", "activation", "temporal", "persons"),
+    [
+        pytest.param(*choice, marks=() if choice in COVERING else pytest.mark.slow)
+        for choice in product(ATTENTION, ACTIVATION, TEMPORAL, PERSONS)
+    ],
+)
 def test_values_add_up_for_every_trained_architecture(attention, activation, temporal, persons):
     model = trained(small_model("inmotion19", attention=attention, activation=activation,
                                 temporal=temporal, main_temporal=temporal), persons)  # fmt: skip

@@ -1,0 +1,166 @@
+"""The house as a whole: few rooms, no circles, one meaning a name, tests that run once."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+import hargcn
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONTRACTS = PROJECT["tool"]["importlinter"]["contracts"]
+FILES = sorted((ROOT / "hargcn").rglob("*.py"))
+
+SHARED_NAMES = {
+    "check": "refuses what the functions of its module cannot take",
+    "labels": "what a network calls its axes, and the classes of windows: neither leaves its room",
+    "ordering": "joints from the most to the least important; a measure breaks ties at random",
+    "read": "of a reader: one file",
+    "read_folder": "of a reader: all files of a folder",
+}
+"""Public names that several modules define, and why."""
+
+
+def room(module: str) -> str:
+    """Return the top-level module or package that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.fixture(scope="module")
+def arrows() -> dict[str, dict[str, str]]:
+    """Map every room to the rooms it imports, each with an example."""
+    graph = grimp.build_graph("hargcn", exclude_type_checking_imports=True, cache_dir=None)
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for module in sorted(graph.modules - {"hargcn"}):
+        found[room(module)]  # a room is one even if it imports nothing
+        for other in sorted(graph.find_modules_directly_imported_by(module)):
+            if room(other) != room(module):
+                found[room(module)][room(other)] = f"{module} imports {other}"
+    return dict(found)
+
+
+def test_the_house_has_few_rooms(arrows):
+    assert 15 <= len(arrows) <= 20, sorted(arrows)
+
+
+def test_rooms_do_not_import_in_a_circle(arrows):
+    order = list(TopologicalSorter(arrows).static_order())  # raises CycleError
+    assert order.index("hargcn.checks") < order.index("hargcn.explainers")
+
+
+def test_every_room_has_its_floor_and_nothing_imports_upwards(arrows):
+    floors = next(contract["layers"] for contract in CONTRACTS if contract["type"] == "layers")
+    # The front door leads to all rooms below the command line, so only that may use it.
+    height = {"hargcn": len(floors) - 1.5}
+    for number, floor in enumerate(reversed(floors)):
+        height |= dict.fromkeys(floor.split(" : "), number)
+    assert set(height) - {"hargcn"} == set(arrows)
+    upwards = [
+        example
+        for here, others in arrows.items()
+        for there, example in others.items()
+        if height[there] > height[here]
+    ]
+    assert not upwards
+
+
+def test_the_contract_is_short_and_without_exceptions():
+    layers = [contract for contract in CONTRACTS if contract["type"] == "layers"]
+    assert len(layers) == 1
+    assert len(layers[0]["layers"]) <= 8
+    for contract in CONTRACTS:
+        known = {"name", "type", "layers", "source_modules", "forbidden_modules"}
+        assert set(contract) <= known, "an exception is a hole in the house"
+
+
+def test_a_module_has_at_most_500_lines():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert len(lines) > 100
+    assert not [f"{path}: {number}" for path, number in lines.items() if number > 500]
+
+
+def test_a_public_name_has_one_meaning():
+    """Commands apart: each has the name of what it calls."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in FILES:
+        module = str(path.relative_to(ROOT))
+        if module.startswith("hargcn/cli/"):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(module)
+    shared = {name: where for name, where in places.items() if len(where) > 1}
+    new = {name: where for name, where in shared.items() if name not in SHARED_NAMES}
+    assert not new, "rename one, or say in SHARED_NAMES why not"
+    assert set(SHARED_NAMES) <= set(shared), "no longer shared: strike it from SHARED_NAMES"
+
+
+def test_the_front_door_shows_all_it_has():
+    assert dir(hargcn) == sorted(hargcn.__all__)
+    for name in hargcn.__all__:
+        assert getattr(hargcn, name) is not None
+    with pytest.raises(AttributeError, match="module 'hargcn' has no attribute 'NoSuchThing'"):
+        _ = hargcn.NoSuchThing
+
+
+def test_a_type_checker_knows_every_public_name(tmp_path):
+    names = ", ".join(hargcn.__all__)
+    lines = [
+        f"from hargcn import {names}",
+        "from hargcn import NoSuchThing  # wrong",
+        "import hargcn",
+        "hargcn.load_model('model.safetensors').classes",
+        "hargcn.load_model(1)  # wrong",
+        "hargcn.no_such_thing  # wrong",
+    ]
+    file = tmp_path / "user.py"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    made = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", str(file)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = [int(line) for line in re.findall(r"user\.py:(\d+): error", made.stdout)]
+    wrong = [number for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
+    assert found == wrong, made.stdout + made.stderr
+
+
+def test_make_runs_the_tests_of_every_marker():
+    """`data` and `gpu` say what a test needs, the other markers that it is left to test-rest."""
+    marks = {mark.split(":")[0] for mark in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rest = re.search(r"^REST := (.+)$", makefile, re.M)[1]
+    assert set(rest.split(" or ")) == marks - {"data", "gpu"}
+    assert '-m "not ($(REST))"' in makefile
+    assert '-m "$(REST)"' in makefile
+
+
+def test_what_reads_outside_files_is_marked_and_skipped_without_them(tmp_path):
+    (tmp_path / "empty").mkdir()
+    file = tmp_path / "test_outside.py"
+    file.write_text(
+        "def test_recordings(data_root): raise AssertionError\n"
+        "def test_networks(golden_root): raise AssertionError\n"
+        "def test_neither(): raise AssertionError\n",
+        encoding="utf-8",
+    )
+    made = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-c", ROOT / "pyproject.toml", "-p", "conftest",
+         "-p", "no:cacheprovider", "-m", "data", file],
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}",
+             "HARGCN_DATA": str(tmp_path / "empty"), "HARGCN_GOLDEN": str(tmp_path / "absent")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "2 skipped, 1 deselected" in made.stdout, made.stdout + made.stderr
+    assert "set HARGCN_DATA" in made.stdout
+    assert "set HARGCN_GOLDEN" in made.stdout
