@@ -12,7 +12,7 @@ import typer.main
 
 import hargcn
 from hargcn.cli import app
-from hargcn.data.planted.synthetic import synthesise
+from hargcn.data.planted.synthetic import generate
 from hargcn.data.preprocess import preprocess
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP
@@ -67,7 +67,7 @@ def demo_out(tmp_path_factory) -> Path:
     classes = tuple(settings.synthetic.plant.classes)
     windows = write_windows(
         folder / "demo-out" / "windows.h5",
-        (preprocess(moved, settings.preprocess) for moved in synthesise(settings.synthetic)),
+        (preprocess(moved, settings.preprocess) for moved in generate(settings.synthetic)),
         classes,
         settings.windows,
         source="demo",

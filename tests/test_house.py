@@ -24,10 +24,7 @@ FILES = sorted((ROOT / "hargcn").rglob("*.py"))
 
 SHARED_NAMES = {
     "check": "refuses what the functions of its module cannot take",
-    "labels": "what a network calls its axes, and the classes of windows: neither leaves its room",
     "ordering": "joints from the most to the least important; a measure breaks ties at random",
-    "read": "of a reader: one file",
-    "read_folder": "of a reader: all files of a folder",
 }
 """Public names that several modules define, and why."""
 

@@ -66,13 +66,13 @@ def demo(
 
 
 def _windows(config: Any, path: Path) -> Windows:
-    from hargcn.data.planted.synthetic import synthesise
+    from hargcn.data.planted.synthetic import generate
     from hargcn.data.preprocess import preprocess
     from hargcn.data.windows import write_windows
     from hargcn.files import track
 
     settings = config.prepare
-    bodies = track(synthesise(settings.synthetic), "generating", settings.synthetic.recordings)
+    bodies = track(generate(settings.synthetic), "generating", settings.synthetic.recordings)
     ready = (preprocess(recording, settings.preprocess) for recording in bodies)
     classes = tuple(settings.synthetic.plant.classes)
     return write_windows(

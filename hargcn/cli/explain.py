@@ -81,7 +81,7 @@ def explain(
         say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     if convergence is not None:
-        pipeline.convergence(written[0], convergence)
+        pipeline.draw_convergence(written[0], convergence)
         written = [*written, convergence]
     typer.echo("\n".join(map(str, written)))
 

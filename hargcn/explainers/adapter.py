@@ -177,7 +177,7 @@ def input_axes(model: nn.Module, x: Tensor, dims: Sequence[str] | None = None) -
     return DIMS if x.ndim == len(DIMS) else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))
 
 
-def labels(model: nn.Module | ExplainableModel, sizes: Mapping[str, int]) -> dict[str, Any]:
+def axis_labels(model: nn.Module | ExplainableModel, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Return the names that a model knows along axes of these sizes, and its skeleton.
 
     As `Explanation.build` takes them: `coords` and `skeleton`.

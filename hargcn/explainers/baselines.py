@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import labels
+from hargcn.explainers.adapter import axis_labels
 from hargcn.explainers.base import Explainer
 from hargcn.explainers.hooks import undisturbed
 from hargcn.explainers.scores import scores_of
@@ -54,7 +54,7 @@ class Baseline(Explainer):
         classes = class_numbers(target, logits)
         score = scores_of(logits.double(), classes, "logit").cpu().numpy()
         wanted = classes.cpu().numpy()
-        known = labels(model, {"joint": x.shape[-2]})
+        known = axis_labels(model, {"joint": x.shape[-2]})
         return Explanation.build(
             self.maps(Asked(x, wanted, score)),
             ("sample", "time", "joint"),

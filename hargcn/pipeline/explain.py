@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-import hargcn
 from hargcn.allocator import keep_freed_memory
-from hargcn.analysis.ranking import convergence as ranking_convergence
+from hargcn.analysis.ranking import convergence
 from hargcn.checks import one_of
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import METHODS, Explainer, make
@@ -148,7 +148,7 @@ def combine(
     return made
 
 
-def convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:
+def draw_convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:
     """Draw how steady a SHAP ranking is against the size of its background.
 
     Parameters
@@ -158,7 +158,7 @@ def convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:
     out
         The picture to write.
     """
-    found = ranking_convergence(by_size(Explanation.open(explanation)))
+    found = convergence(by_size(Explanation.open(explanation)))
     save_figure(plot_convergence(found)[0], out)
     return found
 
@@ -264,7 +264,7 @@ def explain_windows(
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     out = Path(out)
     job = {
-        "hargcn": hargcn.__version__, "model": _weights(network), "data": windows.digest,
+        "hargcn": version("hargcn"), "model": _weights(network), "data": windows.digest,
         "on": type(network).__qualname__, "windows": windows.names, "shard": shard,
         "target": target, "explainer": f"{type(explainer).__module__}.{explainer.name}",
         "settings": explainer.settings, "layers": [*layers] or [getattr(explainer, "layer", "")],
@@ -293,7 +293,7 @@ def explain_batch(
     with torch.inference_mode():
         logits = network(x)
     try:
-        wanted = named_classes(target, logits, labels(network, windows), _classes(network))
+        wanted = named_classes(target, logits, true_classes(network, windows), _classes(network))
     except ValueError as error:
         raise ValueError(f"{windows.path}: {error}") from error
     if isinstance(explainer, ActivationMap):
@@ -306,7 +306,7 @@ def explain_batch(
 def described(explanation: Explanation, network: Network, windows: Windows) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
     variables: dict[str, Any] = {
-        "label": labels(network, windows),
+        "label": true_classes(network, windows),
         "group": windows.group.astype(str),
         "recording": windows.sample.astype(str),
         "present": (("sample", "person"), windows.valid().any(axis=1)),
@@ -337,7 +337,7 @@ def same_skeleton(network: Network, windows: Windows) -> None:
         )
 
 
-def labels(network: Network, windows: Windows) -> np.ndarray:
+def true_classes(network: Network, windows: Windows) -> np.ndarray:
     """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
     known = {name: number for number, name in enumerate(_classes(network))}
     return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]

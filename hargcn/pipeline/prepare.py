@@ -127,7 +127,7 @@ def synthesise(
     people = range(min(made.subjects, made.recordings))
     test = SplitConfig(test=tuple(f"subject{i:02d}" for i in people if i % 5 >= 3))
     split = settings.split if "split" in settings.model_fields_set else test
-    bodies = track(synthetic.synthesise(made), "generating", made.recordings, progress)
+    bodies = track(synthetic.generate(made), "generating", made.recordings, progress)
     ready = (preprocess(body, settings.preprocess) for body in bodies)
     return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
 

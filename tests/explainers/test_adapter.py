@@ -6,7 +6,7 @@ from fixtures.foreign_cnn import branches, image
 from fixtures.small_model import ours, small_model
 from torch import nn
 
-from hargcn.explainers.adapter import Adapter, adapted, input_axes, labels, map_axes
+from hargcn.explainers.adapter import Adapter, adapted, axis_labels, input_axes, map_axes
 from hargcn.explanation import DIMS
 
 
@@ -62,11 +62,11 @@ def test_maps_follow_named_axes_or_the_last_ones():
 
 def test_labels_are_what_the_model_knows():
     model = small_model("coco17")
-    found = labels(model, dict(zip(DIMS, (2, 4, 4, 9, 17, 1), strict=True)))
+    found = axis_labels(model, dict(zip(DIMS, (2, 4, 4, 9, 17, 1), strict=True)))
     assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
     assert len(found["coords"]["joint"]) == 17
     assert found["skeleton"].name == "coco17"
-    assert labels(nn.Identity(), {"sample": 2, "axis1": 3}) == {"coords": {}, "skeleton": None}
+    assert axis_labels(nn.Identity(), {"sample": 2, "axis1": 3}) == {"coords": {}, "skeleton": None}
 
 
 def test_input_axes():

@@ -11,11 +11,11 @@ from fixtures.small_model import small_model
 from hargcn import Explanation, load_model, save_model
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
-from hargcn.data.planted.synthetic import SyntheticConfig, synthesise
+from hargcn.data.planted.synthetic import SyntheticConfig, generate
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import GradCAM, NegatedGradCAM
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.explain import explain_batch, explain_windows, labels, model_inputs
+from hargcn.pipeline.explain import explain_batch, explain_windows, model_inputs, true_classes
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 
@@ -157,7 +157,7 @@ def test_files_hold_what_pictures_and_measures_need(tmp_path):
     )
     whole = WindowConfig(mode="whole", length=40)
     classes = ("without", "with")
-    data = write_windows(tmp_path / "planted.h5", synthesise(config), classes, whole)
+    data = write_windows(tmp_path / "planted.h5", generate(config), classes, whole)
     network = small_model(classes=2)
     network.classes = ("without", "with")
     network = load_model(save_model(network, tmp_path / "model.safetensors"))
@@ -198,7 +198,9 @@ def test_targets_by_prediction_label_and_name(model, windows):
 def test_labels_are_matched_by_the_name_of_the_class(windows):
     network = small_model()
     network.classes = ("class2", "class0", "other")
-    np.testing.assert_array_equal(labels(network, windows), np.array([1, -1, 0])[windows.label])
+    np.testing.assert_array_equal(
+        true_classes(network, windows), np.array([1, -1, 0])[windows.label]
+    )
     with pytest.raises(ValueError, match=r"labels among the network's classes .*missing for 4 of"):
         explain_batch(network, windows, GRADCAM, "label")
 

@@ -102,7 +102,7 @@ class SyntheticConfig(BaseModel):
         return self
 
 
-def synthesise(config: SyntheticConfig) -> Iterator[Recording]:
+def generate(config: SyntheticConfig) -> Iterator[Recording]:
     """Generate recordings with planted evidence.
 
     Parameters

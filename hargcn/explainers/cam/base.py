@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, adapted, labels
+from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels
 from hargcn.explainers.base import Explainer, Need
 from hargcn.explainers.hooks import record
 from hargcn.explainers.scores import Utility, scores_of
@@ -201,7 +201,7 @@ def cam_explanation(
     values = values.permute(0, 2, 3, 1)
     dims = at.input_dims
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
-    known = labels(at, {"joint": values.shape[2]} if "joint" in dims else {})
+    known = axis_labels(at, {"joint": values.shape[2]} if "joint" in dims else {})
     cells = at.cell_frames(explainer.layer, values.shape[1], frames)
     return Explanation.build(
         values.clamp(min=0) if explainer.relu else values,

@@ -19,7 +19,7 @@ import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import input_axes, labels
+from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer, Promise
 from hargcn.explainers.deepshap.audit import audit
 from hargcn.explainers.deepshap.plan import Plan, make_plan
@@ -302,5 +302,5 @@ class DeepSHAP(Explainer):
             settings=self.settings,
             variables=tally.variables(),
             frames=sizes.get("time"),
-            **labels(model, sizes),
+            **axis_labels(model, sizes),
         )

@@ -17,9 +17,9 @@ from hargcn.data.planted.signs import Sign
 from hargcn.data.planted.synthetic import (
     SyntheticConfig,
     forward_kinematics,
+    generate,
     moving_bodies,
     rest_pose,
-    synthesise,
 )
 from hargcn.data.recording import Recording
 from hargcn.networks.branches import branches
@@ -36,7 +36,7 @@ def bones(recording: Recording) -> np.ndarray:
 @pytest.mark.parametrize("layout", names())
 def test_bones_are_rigid_on_every_layout(layout: str) -> None:
     config = SyntheticConfig(skeleton=layout, recordings=4, subjects=2, frames=(60, 80))
-    made = list(synthesise(config))
+    made = list(generate(config))
     for one in made:
         assert 60 <= one.frames <= 80
         assert np.ptp(bones(one), axis=0).max() < 1e-5
@@ -108,7 +108,7 @@ def test_movement_is_smooth() -> None:
 
 def test_persons_stand_side_by_side_and_the_first_bears_the_sign() -> None:
     config = SyntheticConfig(recordings=4, persons=2)
-    for plain, one in zip(moving_bodies(config), synthesise(config), strict=True):
+    for plain, one in zip(moving_bodies(config), generate(config), strict=True):
         np.testing.assert_array_equal(plain.positions[..., 1], one.positions[..., 1])
         assert (plain.positions[..., 0] != one.positions[..., 0]).any()
         apart = one.positions[0].mean(axis=(0, 1))
@@ -117,14 +117,14 @@ def test_persons_stand_side_by_side_and_the_first_bears_the_sign() -> None:
 
 def test_the_seed_decides_everything() -> None:
     config = SyntheticConfig(recordings=6, frames=(60, 90))
-    first, again = list(synthesise(config)), list(synthesise(config))
+    first, again = list(generate(config)), list(generate(config))
     for one, same in zip(first, again, strict=True):
         assert one.positions.tobytes() == same.positions.tobytes()
         np.testing.assert_array_equal(one.truth, same.truth)
-    other = list(synthesise(config.model_copy(update={"seed": 1})))
+    other = list(generate(config.model_copy(update={"seed": 1})))
     assert first[0].positions.tobytes() != other[0].positions.tobytes()
-    other_signs = synthesise(config.model_copy(update={"seed": 1, "frames": (90, 90)}))
-    same_length = synthesise(config.model_copy(update={"frames": (90, 90)}))
+    other_signs = generate(config.model_copy(update={"seed": 1, "frames": (90, 90)}))
+    same_length = generate(config.model_copy(update={"frames": (90, 90)}))
     pairs = list(zip(same_length, other_signs, strict=True))
     assert any((one.distractor != two.distractor).any() for one, two in pairs)
 
@@ -166,7 +166,7 @@ def test_a_linear_probe_finds_the_class_at_the_truth_and_nowhere_else(
     layout: str, kind: str, share: float, see: Callable[[Recording], np.ndarray]
 ) -> None:
     plant = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=share)
-    made = list(synthesise(SyntheticConfig(skeleton=layout, frames=(60, 60), plant=plant)))
+    made = list(generate(SyntheticConfig(skeleton=layout, frames=(60, 60), plant=plant)))
     features = np.array([see(one) for one in made])
     true = np.any([one.truth.any(axis=0) for one in made], axis=0)
     assert probed(features[:, true], made) > 0.75
@@ -178,7 +178,7 @@ def test_signs_stand_in_the_branches_they_are_said_to() -> None:
     def shown(kind: str, summary: Callable[..., np.ndarray]) -> dict[str, float]:
         """Probe each branch's summary over time at the joints of a sign that lasts throughout."""
         plant = PlantConfig(classes={"without": None, "with": Sign(kind=kind)}, share=1)
-        made = list(synthesise(SyntheticConfig(recordings=160, frames=(60, 60), plant=plant)))
+        made = list(generate(SyntheticConfig(recordings=160, frames=(60, 60), plant=plant)))
         joints = np.any([one.truth.any(axis=0) for one in made], axis=0)
         positions = torch.tensor(np.stack([one.positions for one in made]))
         values = branches(positions, made[0].skeleton).numpy()[..., :56, joints, 0]
