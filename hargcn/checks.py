@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+if TYPE_CHECKING:  # `import hargcn` does without pydantic
+    from pydantic import BaseModel, ValidationError
 
-Settings = TypeVar("Settings", bound=BaseModel)
+Settings = TypeVar("Settings", bound="BaseModel")
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> Any:
@@ -41,6 +43,43 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def at_least(name: str, value: int | None, least: int) -> None:
+    """Refuse a number below the least that makes sense; None stands for no number."""
+    if value is not None and value < least:
+        raise ValueError(f"Expected {name} of at least {least} (got {value})")
+
+
+def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
+    """Return an output as a path, refused before anything is computed where it cannot be written.
+
+    Parameters
+    ----------
+    out
+        The file to write; an earlier result may be there.
+    inputs
+        Files that must stay as they are.
+    suffix
+        What the name must end in.
+
+    Raises
+    ------
+    ValueError
+        For another ending, a folder or a device, a name below a file, or one of the inputs.
+    """
+    out = Path(out)
+    if suffix and out.suffix != suffix:
+        raise ValueError(f"{out}: expected a name ending in {suffix} to write")
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "neither file nor folder"
+        raise ValueError(f"{out}: expected a file to write (it is {what})")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
+    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+        raise ValueError(f"{out}: expected another file to write than an input")
+    return out
+
+
 def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Settings:
     """Validate settings; all defects come in one line that names the source.
 
@@ -49,6 +88,8 @@ def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Se
     ValueError
         Every key that is unknown (with the nearest valid one) or holds a wrong value.
     """
+    from pydantic import ValidationError
+
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -96,6 +137,8 @@ def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
