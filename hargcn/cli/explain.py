@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hargcn.checks import one_of
-from hargcn.cli.options import (
-    Checkpoint,
-    Device,
-    Seed,
-    Split,
-    WindowsFile,
-    writable,
-)
+from hargcn.cli.options import Checkpoint, Device, Seed, Split, WindowsFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,11 +92,12 @@ def explain(
     Example: hargcn explain model.safetensors windows.h5 --method shap --background 100 --chunk 20
     --class label --out shap.h5
     """
-    from hargcn import Windows, load_model
-    from hargcn.allocator import keep_freed_memory
+    from hargcn import Windows
+    from hargcn.checks import one_of, writable
     from hargcn.explainers import METHODS, cam_explainer
     from hargcn.networks.branches import PositionModel
     from hargcn.pipeline.explain import explain_windows, model_inputs, same_skeleton, shap_explainer
+    from hargcn.pipeline.opening import open_network
 
     one_of("--on", on, ("branches", "positions"))
     one_of("--method", method, ("shap", *METHODS))
@@ -112,8 +105,7 @@ def explain(
         raise ValueError("--convergence: expected --method shap with --engine hargcn")
     others = [] if background.isdigit() else [Path(background)]
     writable(out, checkpoint, windows, *others)
-    keep_freed_memory()
-    model = load_model(checkpoint, device)
+    model = open_network(checkpoint, device)
     data = Windows.open(windows)
     same_skeleton(model, data)
     chosen = data if split == "all" else data.subset(split)
@@ -164,22 +156,15 @@ def combine(
 
     Example: hargcn combine shap.h5 gradcam.h5 --form product --out hybrid.h5
     """
-    from hargcn import Explanation
-    from hargcn.explainers.hybrid import product, rank_average
+    from hargcn.pipeline.combine import combine
 
-    forms = {"product": product, "rank": rank_average}
-    chosen = forms[one_of("--form", form, list(forms))]
-    writable(out, shap, cam)
-    a, b = (Explanation.open(path) for path in (shap, cam))
-    try:
-        made = chosen(a, b)
-    except ValueError as error:
-        raise ValueError(f"{shap} and {cam}: {error}") from error
-    made.save(out)
+    combine(shap, cam, out, form=form)
     typer.echo(str(out))
 
 
 def _layers(model: MultiBranchSTGCN, wanted: list[str] | None) -> list[str]:
+    from hargcn.checks import one_of
+
     names = model.layer_names()
     if wanted == ["all"]:
         return list(names)
