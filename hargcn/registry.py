@@ -6,7 +6,9 @@ hargcn lists them.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -26,8 +28,8 @@ Class = TypeVar("Class", bound=type)
 def settings(cls: Class) -> Class:
     """Make a class's annotated fields its settings: typed, checked when it is built, frozen.
 
-    `top: Annotated[int, Field(ge=1, description="...")] = 10` says what a setting is and may be.
-    A subclass that adds fields is decorated as well.
+    `top: Annotated[int, Field(ge=1)] = 10` says what a setting may be, the section "Parameters" of
+    the docstring what it means (see `meanings`). A subclass that adds fields is decorated as well.
     """
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     make: Any = pydantic.dataclasses.dataclass(frozen=True, eq=False, config=config)
@@ -115,5 +117,30 @@ def build(cls: type[Kind], given: Mapping[str, Any], source: str) -> Kind:
 
 
 def fields_of(cls: type) -> dict[str, FieldInfo]:
-    """Return the settings of a class by name: their type, default and description."""
+    """Return the settings of a class by name: their type, limits and default."""
     return dict(vars(cls).get("__pydantic_fields__", {}))
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Return what the settings of a class mean, by name.
+
+    Read from the sections "Parameters" of the docstrings (numpydoc) of the class and its bases; the
+    class has the last word.
+    """
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        found |= _parameters(vars(each).get("__doc__") or "")
+    return found
+
+
+def _parameters(docstring: str) -> dict[str, str]:
+    """Return the texts of a docstring's section "Parameters", each in one line."""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^[^\n]+\n-+$|\Z)", inspect.cleandoc(docstring), re.M | re.S
+    )
+    entries = re.findall(r"^(\S.*)\n((?:[ \t]+.*\n?|\n)*)", section[1] if section else "", re.M)
+    return {
+        name.strip(): " ".join(text.split())
+        for names, text in entries
+        for name in names.partition(" : ")[0].split(",")
+    }

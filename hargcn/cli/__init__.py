@@ -13,7 +13,7 @@ import typer
 
 from hargcn import __version__
 from hargcn.allocator import keep_freed_memory
-from hargcn.cli import demo, evaluate, explain, network, plot, prepare
+from hargcn.cli import demo, evaluate, explain, network, plot, prepare, settings
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -29,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(prepare.app, name="prepare")
-for module in (demo, network, explain, plot, evaluate):
+for module in (demo, network, explain, plot, evaluate, settings):
     for command in module.COMMANDS:
         app.command()(command)
 

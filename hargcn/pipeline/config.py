@@ -24,7 +24,18 @@ Settings = TypeVar("Settings", bound=BaseModel)
 class PrepareConfig(BaseModel):
     """How recordings become windows.
 
-    `preprocess` is the name of a published chain (see `PRESETS`) or settings of one's own.
+    Parameters
+    ----------
+    preprocess
+        The name of a preset, or settings of one's own.
+    windows
+        How windows are cut.
+    split
+        Which recordings train, validate and test.
+    synthetic
+        What is generated, where nothing is read.
+    plant
+        What is planted into recordings, where that is asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,7 +58,7 @@ class PrepareConfig(BaseModel):
 
 
 class ExperimentConfig(BaseModel):
-    """A whole experiment.
+    """A whole experiment: what a YAML file in `configs/` holds.
 
     Parameters
     ----------
@@ -55,8 +66,10 @@ class ExperimentConfig(BaseModel):
         The windows file; a relative path is relative to where hargcn runs.
     prepare
         How `hargcn prepare --config` makes it.
-    model, train
-        The network and its training.
+    model
+        The network.
+    train
+        Its training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -57,7 +57,7 @@ def test_the_commands_are_those_that_others_script_against():
     prepare = ("ntu", "keypoints", "utd-mhad", "mini-rgbd", "synthetic", "plant")
     single = (
         "demo", "train", "test", "layers", "convert", "explain", "combine", "rank", "show",
-        "correlate", "perturb", "evaluate",
+        "correlate", "perturb", "evaluate", "settings",
     )  # fmt: skip
     assert {("prepare", name) for name in prepare} | {(name,) for name in single} <= set(COMMANDS)
 
