@@ -159,12 +159,12 @@ def evaluate(
         top=top, remake=remake, batch=batch, device=device, seed=seed,
         announce=partial(typer.echo, err=True),
     ).rows  # fmt: skip
-    found["cell"] = [
+    cells = [
         interval(row.estimate, row.low, row.high) if row.n else "-" for row in found.itertuples()
     ]
     rows = [
         [str(metric), *group["cell"], group["better"].iloc[0]]
-        for metric, group in found.groupby("metric", sort=False)
+        for metric, group in found.assign(cell=cells).groupby("metric", sort=False)
     ]
     header = ["", *found["method"].unique(), "better"]
     table("mean [95% interval, clustered by subject]", header, rows)
