@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:  # `hargcn --help` answers without it
+if TYPE_CHECKING:  # `import hargcn` does without pydantic
     from pydantic import BaseModel, ValidationError
 
 Settings = TypeVar("Settings", bound="BaseModel")
@@ -40,6 +41,43 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" where a known word is like this one, else nothing."""
     close = difflib.get_close_matches(word, [str(name) for name in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def at_least(name: str, value: int | None, least: int) -> None:
+    """Refuse a number below the least that makes sense; None stands for no number."""
+    if value is not None and value < least:
+        raise ValueError(f"Expected {name} of at least {least} (got {value})")
+
+
+def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
+    """Return an output as a path, refused before anything is computed where it cannot be written.
+
+    Parameters
+    ----------
+    out
+        The file to write; an earlier result may be there.
+    inputs
+        Files that must stay as they are.
+    suffix
+        What the name must end in.
+
+    Raises
+    ------
+    ValueError
+        For another ending, a folder or a device, a name below a file, or one of the inputs.
+    """
+    out = Path(out)
+    if suffix and out.suffix != suffix:
+        raise ValueError(f"{out}: expected a name ending in {suffix} to write")
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "neither file nor folder"
+        raise ValueError(f"{out}: expected a file to write (it is {what})")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
+    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+        raise ValueError(f"{out}: expected another file to write than an input")
+    return out
 
 
 def checked(kind: type[Settings], content: Mapping[str, Any], source: str) -> Settings:

@@ -39,8 +39,8 @@ Class = TypeVar("Class", bound=type)
 def settings(cls: Class) -> Class:
     """Make a class's annotated fields its settings: typed, checked when it is built, frozen.
 
-    `top: Annotated[int, Field(ge=1, description="...")] = 10` says what a setting is and may be.
-    A subclass that adds fields is decorated as well.
+    `top: Annotated[int, Field(ge=1)] = 10` says what a setting may be, the section "Parameters" of
+    the docstring what it means (see `meanings`). A subclass that adds fields is decorated as well.
     """
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     make: Any = pydantic.dataclasses.dataclass(frozen=True, eq=False, config=config)
@@ -148,26 +148,33 @@ def build(cls: type[Kind], given: Mapping[str, Any], source: str) -> Kind:
 
 
 def fields_of(cls: type) -> dict[str, FieldInfo]:
-    """Return the settings of a class by name: their type, default and description."""
+    """Return the settings of a class by name: their type, limits and default."""
     return dict(getattr(cls, "__pydantic_fields__", {}))
 
 
 def meanings(cls: type) -> dict[str, str]:
-    """Return what each setting means, from the numpydoc sections "Parameters" of a class.
+    """Return what the settings of a class mean, by name.
 
-    Those of the base classes count where the class itself says nothing.
+    Read from the sections "Parameters" of the docstrings (numpydoc) of the class and its bases; the
+    class has the last word.
     """
     found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        section = _SECTION.search(inspect.cleandoc(vars(base).get("__doc__") or ""))
-        for entry in _ENTRY.finditer(section[1] if section else ""):
-            text = " ".join(entry["text"].split())
-            found |= dict.fromkeys(re.split(r",\s*", entry["names"]), text)
+    for each in reversed(cls.__mro__):
+        found |= _parameters(vars(each).get("__doc__") or "")
     return found
 
 
-_SECTION = re.compile(r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.S | re.M)
-_ENTRY = re.compile(r"^(?P<names>\w[\w, ]*?)(?: : [^\n]*)?\n(?P<text>(?:(?: +[^\n]*)?\n?)*)", re.M)
+def _parameters(docstring: str) -> dict[str, str]:
+    """Return the texts of a docstring's section "Parameters", each in one line."""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^[^\n]+\n-+$|\Z)", inspect.cleandoc(docstring), re.M | re.S
+    )
+    entries = re.findall(r"^(\S.*)\n((?:[ \t]+.*\n?|\n)*)", section[1] if section else "", re.M)
+    return {
+        name.strip(): " ".join(text.split())
+        for names, text in entries
+        for name in names.partition(" : ")[0].split(",")
+    }
 
 
 def written_type(annotation: Any) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from hargcn.checks import nearest, one_of
+from hargcn.checks import at_least, nearest, one_of, writable
 
 
 def test_one_of_names_the_argument_its_values_and_the_nearest():
@@ -15,3 +17,37 @@ def test_one_of_names_the_argument_its_values_and_the_nearest():
 def test_nothing_is_near_to_a_word_of_its_own():
     assert nearest("zzz", ("branches", "positions")) == ""
     assert nearest("gradcan", ("shap", "gradcam")) == "; did you mean 'gradcam'?"
+
+
+def test_at_least_refuses_what_is_less_and_takes_none():
+    for value in (None, 1, 7):
+        at_least("limit", value, 1)
+    with pytest.raises(ValueError, match=r"^Expected limit of at least 1 \(got 0\)$"):
+        at_least("limit", 0, 1)
+
+
+def test_outputs_that_can_be_written_come_as_paths(tmp_path):
+    given = tmp_path / "in.h5"
+    given.write_text("", "utf-8")
+    out = tmp_path / "new" / "deep" / "out.h5"
+    assert writable(str(out), given, str(given), suffix=".h5") == out
+    assert writable(given) == given  # an earlier result
+    assert not out.parent.exists()
+
+
+def test_outputs_that_cannot_be_written_are_refused(tmp_path):
+    given, block, pipe = (tmp_path / name for name in ("in.h5", "file", "pipe"))
+    given.write_text("", "utf-8")
+    block.write_text("", "utf-8")
+    os.mkfifo(pipe)
+    for out, said in [
+        (tmp_path, r"expected a file to write \(it is a folder\)"),
+        (pipe, r"pipe: expected a file to write \(it is neither file nor folder\)"),
+        ("/dev/null", r"/dev/null: expected a file to write \(it is neither"),
+        (block / "deep" / "x.h5", "expected a file in a folder .*file is a file"),
+        (tmp_path / "." / "in.h5", "expected another file to write than an input"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            writable(out, tmp_path / "no.h5", given)
+    with pytest.raises(ValueError, match=r"x\.png: expected a name ending in \.csv"):
+        writable(tmp_path / "x.png", suffix=".csv")

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import Field
 
-from hargcn.registry import Registry, build, fields_of, settings
+from hargcn.registry import Registry, build, fields_of, meanings, settings
 
 
 class Animal:
@@ -70,3 +70,45 @@ def test_text_becomes_what_the_type_says():
 def test_all_defects_come_in_one_line(given, said):
     with pytest.raises(ValueError, match=said):
         build(Pony, given, "--set")
+
+
+class Documented:
+    """A base.
+
+    Parameters
+    ----------
+    a, b : int
+        Shared meaning
+        of two.
+    c
+        Of the base.
+
+    Returns
+    -------
+    d
+        No setting.
+    """
+
+
+class Further(Documented):
+    """More.
+
+    Some words first.
+
+    Parameters
+    ----------
+    c
+        Of the class.
+
+        A second paragraph.
+    e
+        Last line.
+    """
+
+
+def test_meanings_come_from_the_docstrings_of_a_class_and_its_bases():
+    base = {"a": "Shared meaning of two.", "b": "Shared meaning of two.", "c": "Of the base."}
+    assert meanings(Documented) == base
+    further = {"c": "Of the class. A second paragraph.", "e": "Last line."}
+    assert meanings(Further) == base | further
+    assert meanings(Horse) == {}

@@ -1,4 +1,4 @@
-"""The command line: the only place that knows data and explainers and pictures.
+"""The command line: a command parses, calls its function of `hargcn.pipeline`, and prints.
 
 Every command imports what it needs when it runs, so that `hargcn --help` answers at once.
 """
@@ -12,7 +12,8 @@ from typing import cast
 import typer
 
 from hargcn import __version__
-from hargcn.cli import demo, evaluate, explain, plot, prepare, train
+from hargcn.allocator import keep_freed_memory
+from hargcn.cli import demo, evaluate, explain, network, plot, prepare, settings
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, prepare, train, explain, plot, evaluate):
+for module in (demo, prepare, network, explain, plot, evaluate, settings):
     for command in module.COMMANDS:
         app.command()(command)
 
@@ -52,8 +53,9 @@ def main() -> None:
 
     With HARGCN_DEBUG set, the whole traceback is shown.
     """
+    keep_freed_memory()
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False, prog_name="hargcn") or 0
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except (ValueError, OSError, _UsageError) as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hargcn.cli.options import Checkpoint, Device, Json, Seed, Split, WindowsFile, table, writable
+from hargcn.cli.options import Checkpoint, Device, Json, Seed, Split, WindowsFile, table
 
 Out = Annotated[
     Path,
@@ -72,8 +72,6 @@ def explain(
 
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
-    others = [] if background.isdigit() else [Path(background)]
-    writable(out, checkpoint, windows, *others)
     written = pipeline.explain(
         checkpoint, windows, out, method=method, settings=read_content(None, set_ or ()),
         layer=layer or (), target=class_, split=split, limit=limit, background=background,
@@ -98,10 +96,9 @@ def combine(
 
     Example: hargcn combine shap.h5 gradcam.h5 --form product --out hybrid.h5
     """
-    from hargcn.pipeline.explain import combine as run
+    from hargcn.pipeline.combine import combine
 
-    writable(out, shap, cam)
-    run(shap, cam, out, form=form)
+    combine(shap, cam, out, form=form)
     typer.echo(str(out))
 
 

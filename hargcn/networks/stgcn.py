@@ -21,7 +21,24 @@ Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", 
 
 
 class StreamConfig(BaseModel):
-    """Blocks of one stream: how many, how deep, and how far they look in time and graph."""
+    """Blocks of one stream: how many, how deep, and how far they look in time and graph.
+
+    Parameters
+    ----------
+    blocks
+        Number of blocks, each a graph convolution, temporal layers and attention.
+    depth
+        Temporal layers per block.
+    stride
+        Frames that the first temporal layer of a block moves on by: each block keeps one cell of so
+        many.
+    scale
+        Channels of a block relative to the block before; rounded to a multiple of 16.
+    window
+        Frames that a temporal convolution sees (odd).
+    hops
+        The largest distance, in bones, of two joints that see each other in a graph convolution.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +61,56 @@ class ModelConfig(BaseModel):
     """Everything that shapes a network besides its skeleton and classes.
 
     The defaults are hargcn's; the published networks (Tempel et al. 2024) are in `configs/`.
+
+    Parameters
+    ----------
+    branches
+        What a network sees of a movement, each in a stream of its own: positions "J", velocities
+        "V", bones "B", accelerations "A".
+    width
+        Channels of the first block (the stem) of a branch.
+    min_width
+        Least channels of the other blocks of a branch.
+    max_width
+        Most channels of the blocks of the main stream.
+    last_width
+        Channels of its last block, which the head sees.
+    activation
+        Follows every convolution.
+    attention
+        Ends every block but the stems: "ja" weights joints, "fa" frames, "ca" channels, "pa" body
+        parts, "stja" frames and joints; "none".
+    bounded
+        Whether "fa" ends in a sigmoid; the published one does not.
+    temporal
+        Kind of the temporal layers of the branches.
+    main_temporal
+        Kind of the temporal layers of the main stream.
+    expand
+        Inner channels relative to the outer ones, in "separable" and "inverted" layers.
+    reduce
+        Outer channels relative to the inner ones, in "bottleneck", "sandglass" and "shuffle" layers
+        and in the attentions "pa" and "stja".
+    squeeze
+        What the squeezed vector of an "inverted" layer does to the map: "multiply" gates it, as in
+        MobileNet; "replace" takes its place, as in the published code.
+    dropout
+        Share of the pooled features that is left out at a time in training.
+    strategy
+        How neighbours are told apart: by their "distance", or also by whether they are nearer to
+        the root ("spatial": Yan et al. 2018, ST-GCN, section 3.3).
+    reach
+        Distance over which the adjacency is normalised; None for `hops`. The published networks
+        normalise over 3.
+    input_norm
+        Batch norm of a branch over each "channel", or over each channel of each joint
+        ("channel-joint").
+    smooth_acceleration
+        Whether velocities are low-pass filtered before branch A differentiates them.
+    branch
+        The blocks of each branch.
+    main
+        The blocks of the main stream, behind the branches put together.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

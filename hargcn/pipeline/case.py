@@ -1,4 +1,4 @@
-"""What `perturb` and `evaluate` work on: a network, explanations, and their windows."""
+"""What `perturb` and `evaluate` work on: explained windows, and the network they are about."""
 
 from __future__ import annotations
 
@@ -9,22 +9,38 @@ from typing import Any
 
 import torch
 
-from hargcn.allocator import keep_freed_memory
+from hargcn.checks import at_least
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.metrics.runner import Runner
-from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.explain import rebuilt
+from hargcn.pipeline.opening import open_explanations, open_network, open_windows
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """A network, the windows its explanations are about, and how to run it on them."""
+class ExplainedWindows:
+    """Windows, their explanations, and the network that these explain.
+
+    Parameters
+    ----------
+    model
+        The network.
+    data
+        All windows of the file.
+    windows
+        The explained ones.
+    explanations
+        By name; of the same windows and classes.
+    positions
+        (N, C, T, V, M) of the explained windows, on the network's device.
+    run
+        How measures run the network on positions.
+    """
 
     model: MultiBranchSTGCN
     data: Windows
-    chosen: Windows
+    windows: Windows
     explanations: dict[str, Explanation]
     positions: torch.Tensor
     run: Runner
@@ -32,55 +48,64 @@ class Bench:
     @classmethod
     def open(
         cls,
-        checkpoint: Path,
-        windows: Path,
-        files: list[Path],
-        device: str,
-        batch: int | None,
-        seed: int,
-    ) -> Bench:
+        checkpoint: str | Path,
+        windows: str | Path,
+        explanations: Sequence[str | Path],
+        *,
+        device: str = "cpu",
+        batch: int | None = None,
+        seed: int = 1234,
+        progress: bool = True,
+    ) -> ExplainedWindows:
         """Open everything and match the explanations' windows by name.
 
         Raises
         ------
         ValueError
-            For an explanation of another network or of windows that the file does not have.
+            For an explanation of another network or of windows that the file does not have, and
+            for explanations of different windows or classes.
         """
-        keep_freed_memory()
-        model, data = load_model(checkpoint, device), Windows.open(windows)
-        labelled = open_explanations(files)
-        for file, explanation in zip(files, labelled.values(), strict=True):
+        at_least("batch", batch, 1)
+        model, data = open_network(checkpoint, device), open_windows(windows)
+        named = open_explanations(explanations)
+        for file, explanation in zip(explanations, named.values(), strict=True):
             _check_about(file, explanation, model, data)
         rows = {name: i for i, name in enumerate(data.names)}
-        samples = [str(s) for s in next(iter(labelled.values())).dataset["sample"].to_numpy()]
+        samples = [str(s) for s in next(iter(named.values())).dataset["sample"].to_numpy()]
         lost = [name for name in samples if name not in rows]
         if lost:
             raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
-        _check_alike(files, list(labelled.values()))
-        chosen = data.subset([rows[name] for name in samples])
+        _check_alike(explanations, list(named.values()))
+        explained = data.subset([rows[name] for name in samples])
         run = Runner(
             features=model.features,
-            valid=torch.from_numpy(chosen.valid()).to(device),
+            valid=torch.from_numpy(explained.valid()).to(device),
             skeleton=model.skeleton,
             batch=batch,
             seed=seed,
-            progress=True,
+            progress=progress,
         )
-        positions = torch.from_numpy(chosen.positions()).to(device)
-        return cls(model, data, chosen, labelled, positions, run)
+        positions = torch.from_numpy(explained.positions()).to(device)
+        return cls(model, data, explained, named, positions, run)
 
     def explainers(self) -> dict[str, Any]:
-        """Rebuild what made the explanations from their settings."""
+        """Rebuild what made the explanations from their settings.
+
+        Raises
+        ------
+        ValueError
+            If none of them can be made again.
+        """
         made: dict[str, Any] = {}
         for name, explanation in self.explanations.items():
             if "request" in explanation.dataset.attrs:
                 made[name] = rebuilt(explanation, self.model, self.data)
         if not made:
-            raise ValueError("--remake: found no explanation whose method can be run again")
+            raise ValueError("Expected an explanation to remake (found none that can be run again)")
         return made
 
 
-def _check_alike(files: list[Path], explanations: list[Explanation]) -> None:
+def _check_alike(files: Sequence[str | Path], explanations: Sequence[Explanation]) -> None:
     """Refuse explanations of other windows or classes than the first one's."""
     first = explanations[0]
     for file, other in zip(files, explanations, strict=True):
@@ -93,7 +118,7 @@ def _check_alike(files: list[Path], explanations: list[Explanation]) -> None:
 
 
 def _check_about(
-    file: Path, explanation: Explanation, model: MultiBranchSTGCN, data: Windows
+    file: str | Path, explanation: Explanation, model: MultiBranchSTGCN, data: Windows
 ) -> None:
     """Refuse an explanation of another network or of other windows."""
     attrs = explanation.dataset.attrs
@@ -102,12 +127,3 @@ def _check_about(
         if theirs and mine and theirs != mine:
             named = {"model": "this network", "data": f"the windows of {data.path}"}[what]
             raise ValueError(f"{file}: expected an explanation of {named} (it is of another)")
-
-
-def open_explanations(paths: Sequence[Path]) -> dict[str, Explanation]:
-    """Open explanation files by method and layer, or by file name where these are the same."""
-    read = [Explanation.open(path) for path in paths]
-    for names in ([e.name for e in read], [path.stem for path in paths]):
-        if len(set(names)) == len(names):
-            return dict(zip(names, read, strict=True))
-    return dict(zip(map(str, paths), read, strict=True))

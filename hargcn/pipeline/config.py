@@ -32,14 +32,18 @@ class PrepareConfig(BaseModel):
     format
         The reader's name; None to find it by a look at the files.
     reader
-        Its options.
+        Its options, see `hargcn formats NAME`.
     preprocess
-        The name of a published chain (see `PRESETS`) or settings of one's own.
-    windows, split
-        How windows are cut and assigned to sets. The name of a published split is short for
+        The name of a preset, or settings of one's own.
+    windows
+        How windows are cut.
+    split
+        Which recordings train, validate and test. The name of a published split is short for
         `{published: NAME}`.
-    synthetic, plant
-        What is generated, and what is planted, where that is asked for.
+    synthetic
+        What is generated, where nothing is read.
+    plant
+        What is planted into recordings, where that is asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +85,7 @@ class PrepareConfig(BaseModel):
 
 
 class ExperimentConfig(BaseModel):
-    """A whole experiment.
+    """A whole experiment: what a YAML file in `configs/` holds.
 
     Parameters
     ----------
@@ -89,8 +93,10 @@ class ExperimentConfig(BaseModel):
         The windows file; a relative path is relative to where hargcn runs.
     prepare
         How `hargcn prepare --config` makes it.
-    model, train
-        The network and its training.
+    model
+        The network.
+    train
+        Its training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

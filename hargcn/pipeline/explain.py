@@ -12,22 +12,20 @@ import numpy as np
 import torch
 import xarray as xr
 
-from hargcn.allocator import keep_freed_memory
 from hargcn.analysis.ranking import convergence
-from hargcn.checks import one_of
+from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import METHODS, Explainer, make
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.deepshap.background import by_size, choose, shares
 from hargcn.explainers.deepshap.explainer import DeepSHAP
-from hargcn.explainers.hybrid import product, rank_average
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import track
 from hargcn.networks.branches import PositionModel
-from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.shards import Shards
+from hargcn.pipeline.opening import open_network, open_windows
+from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
 from hargcn.registry import fields_of
 
@@ -45,7 +43,7 @@ def explain(
     target: str = "predicted",
     split: str = "test",
     limit: int | None = None,
-    background: str = "100",
+    background: int | str = 100,
     background_by: str = "random",
     on: str = "branches",
     seed: int = 1234,
@@ -99,19 +97,23 @@ def explain(
         For a wrong setting, class, layer or set, or windows that do not fit the network.
     """
     one_of("--on", on, ("branches", "positions"))
+    background = str(background)
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
         "settings": dict(settings or {}), "layer": list(layer), "target": target, "split": split,
-        "limit": limit, "background": str(background), "background_by": background_by, "on": on,
+        "limit": limit, "background": background, "background_by": background_by, "on": on,
         "seed": seed, "device": device,
     }  # fmt: skip
     METHODS.find(method)
-    keep_freed_memory()
-    model, data = load_model(checkpoint, device), Windows.open(windows)
+    at_least("--shard", shard, 1)
+    inputs = [checkpoint, windows, *([] if background.isdigit() else [background])]
+    out = writable(out, *inputs)
+    model, data = open_network(checkpoint, device), Windows.open(windows)
     same_skeleton(model, data)
-    chosen = data if split == "all" else data.subset(split)
-    chosen = chosen if limit is None else chosen.subset(slice(0, limit))
+    chosen = open_windows(windows, split, limit)
     layers = layers_of(model, method, layer)
+    for path in outputs(out, layers).values():
+        writable(path, *inputs)
     network = PositionModel(model) if on == "positions" else model
     explainer = build_explainer(network, data, request, layers)
     if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
@@ -121,31 +123,6 @@ def explain(
         network, chosen, explainer, out, layers=layers, target=target, request=request,
         shard=shard, progress=progress,
     )  # fmt: skip
-
-
-def combine(
-    shap: str | Path, cam: str | Path, out: str | Path, *, form: str = "product"
-) -> Explanation:
-    """Combine two explanation files of the same windows and classes into a hybrid one.
-
-    Parameters
-    ----------
-    shap, cam
-        An explanation of features, and a class activation map.
-    out
-        The file to write.
-    form
-        "product": the first where the map is positive; "rank": the mean of their ranks.
-    """
-    forms = {"product": product, "rank": rank_average}
-    chosen = forms[one_of("--form", form, forms)]
-    a, b = (Explanation.open(path) for path in (shap, cam))
-    try:
-        made = chosen(a, b)
-    except ValueError as error:
-        raise ValueError(f"{shap} and {cam}: {error}") from error
-    made.save(out)
-    return made
 
 
 def draw_convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:

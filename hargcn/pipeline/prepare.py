@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hargcn.checks import writable
 from hargcn.data.planted import planting, synthetic
 from hargcn.data.preprocess import preprocess
 from hargcn.data.readers import READERS, Reader, find_reader
@@ -178,15 +179,7 @@ def _files_of(reader: Reader) -> list[Path]:
 
 
 def _check_output(out: Path, inputs: Iterable[Path], force: bool) -> None:
-    """Refuse an output before anything is computed."""
-    if out.is_dir():
-        raise ValueError(f"{out}: expected a file to write (it is a folder)")
-    above = next(parent for parent in out.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
-    if not out.exists():
-        return
-    if any(given.exists() and out.samefile(given) for given in inputs):
-        raise ValueError(f"{out}: expected another file than the input (got the same)")
-    if not force:
+    """Refuse an output before anything is computed, one that is there unless by force."""
+    writable(out, *inputs)
+    if out.exists() and not force:
         raise ValueError(f"{out}: expected a new file (it is there; --force replaces it)")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Shards:
         if lost:
             raise ValueError(f"{self.folder}: expected {self.count} shards (no number {lost[0]})")
         notes = [json.loads(self._note(i).read_text(encoding="utf-8")) for i in range(self.count)]
-        written = {}
+        written = outputs(out, list(notes[0]))
         for layer in notes[0]:
             files = [self._file(i, layer) for i in range(self.count)]
             for file, note in zip(files, notes, strict=True):
@@ -87,8 +87,6 @@ class Shards:
                         f"{file}: expected the shard that was written (it has changed); "
                         f"remove {self.folder} to begin again"
                     )
-            several = f".{layer}" if len(notes[0]) > 1 else ""
-            written[layer] = out.with_name(f"{out.stem}{several}{out.suffix}")
             Explanation.concat([Explanation.open(file) for file in files]).save(written[layer])
         # Under another name at once: what a kill leaves of it is nobody's shards.
         gone = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.tmp")
@@ -101,6 +99,13 @@ class Shards:
 
     def _file(self, number: int, layer: str) -> Path:
         return self.folder / f"{number:05d}{'.' if layer else ''}{layer}.h5"
+
+
+def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
+    """Return the file of each layer: `out`, or with several layers their names in its name."""
+    if len(layers) < 2:
+        return dict.fromkeys(layers, out)
+    return {layer: out.with_name(f"{out.stem}.{layer}{out.suffix}") for layer in layers}
 
 
 def _write(path: Path, text: str) -> None:

@@ -21,21 +21,29 @@ VERTICAL = {"y": 1, "-y": 1, "z": 2}
 
 
 class AugmentConfig(BaseModel):
-    """Which changes a training batch meets, how strong and how often (`*_p`: probabilities).
+    """Which changes a training batch meets, how strong and how often.
 
     Parameters
     ----------
     rotation
         Largest turn in degrees: about the vertical axis in 3D, in the image plane in 2D.
+    rotation_p
+        Probability that a window is turned, or tilted.
     tilt
         Largest turn in degrees about each of the two horizontal axes; 3D only.
     scaling
         Largest relative change of size.
+    scaling_p
+        Probability that a window is scaled.
     noise
         Standard deviation of the noise on every coordinate, in the unit of the positions.
+    noise_p
+        Probability that a window gets noise.
     crop
         Smallest share of a recording that a random stretch of it keeps; the stretch is resampled to
         the recording's full length, so that the speed changes too. 1 leaves the time as it is.
+    crop_p
+        Probability that a window is cropped.
     mirror
         Probability of exchanging left and right. Needs `mirror_labels`.
     mirror_labels

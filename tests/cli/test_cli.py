@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -33,9 +34,30 @@ def test_every_command_shows_an_example_of_itself(command):
     assert f"Example: hargcn {' '.join(command)} " in said
 
 
+def functions(command: object) -> list[object]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        return [command.callback]
+    return [function for sub in inner.values() for function in functions(sub)]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(function, id=function.__name__)
+        for function in functions(typer.main.get_command(hargcn.cli.app))
+    ],
+)
+def test_a_command_parses_calls_and_prints(function):
+    assert len(inspect.getsource(inspect.unwrap(function)).splitlines()) <= 40
+
+
 def test_the_commands_are_those_that_others_script_against():
-    names = ("demo", "prepare", "synthesise", "formats", "layouts", "train", "test", "layers")
-    names += ("convert", "explain", "rank", "show", "correlate")
+    names = (
+        "demo", "prepare", "synthesise", "formats", "layouts", "train", "test", "layers", "convert",
+        "explain", "combine", "methods", "rank", "show", "correlate", "perturb", "evaluate",
+        "settings",
+    )  # fmt: skip
     assert {(name,) for name in names} <= set(COMMANDS)
 
 
@@ -61,8 +83,11 @@ def test_help_comes_at_once_and_without_torch():
     assert min(tries)[0] < max(0.7, 5 * bare)
 
 
-def test_a_process_ends_with_code_2_and_one_line():
-    command = [sys.executable, "-c", "import hargcn.cli; hargcn.cli.main()", "explan"]
+@pytest.mark.parametrize(
+    "start", [("-c", "import hargcn.cli; hargcn.cli.main()"), ("-m", "hargcn")]
+)
+def test_a_process_ends_with_code_2_and_one_line(start):
+    command = [sys.executable, *start, "explan"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     expected = "hargcn: No such command 'explan'. Did you mean 'explain'?\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", expected)
@@ -101,7 +126,7 @@ def test_what_stops_a_command_is_said_in_one_line(monkeypatch, error, code, said
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr("hargcn.load_model", fail, raising=False)
+    monkeypatch.setattr("hargcn.pipeline.network.load_model", fail)
     ended = run("layers", "x")
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err

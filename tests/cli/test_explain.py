@@ -21,8 +21,8 @@ from hargcn.pipeline.shards import Shards
         (["--method", "gradcan"], "got 'gradcan'; did you mean 'gradcam'?"),
         (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
         (["--set", "utility=odds"], "method gradcam: utility: Input should be 'logit'"),
-        (["--device", "cuda:99"], "--device: expected cpu, cuda or cuda:N"),
-        (["--device", "tpu"], "--device: expected cpu"),
+        (["--device", "cuda:99"], "Expected device cpu, cuda or cuda:N"),
+        (["--device", "tpu"], "Expected device cpu"),
         (["--limit", "0"], "--limit"),
         (["--shard", "0"], "--shard"),
         (["--convergence", "c.png"], "--convergence: expected --method shap"),
@@ -186,7 +186,7 @@ def test_only_explanations_of_one_question_are_combined(checkpoint, waving, tmp_
     done(*common, "--class", "class1", "--out", other)
     line = refused("combine", one, other, "--out", earlier)
     assert line.startswith(f"{one} and {other}: Expected explanations of the same classes")
-    assert "Expected --form of product, rank" in refused(
+    assert "Expected form of product, rank" in refused(
         "combine", one, one, "--form", "sum", "--out", earlier
     )
 

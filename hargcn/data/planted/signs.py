@@ -54,7 +54,7 @@ class Sign(BaseModel):
         lengths, at most a quarter of a circle; for tempo and amplitude a factor. None for a size
         that a small network learns from a few hundred recordings.
     frequency
-        Of the tremor in Hz.
+        Frequency of a tremor in Hz.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

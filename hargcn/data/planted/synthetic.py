@@ -60,7 +60,7 @@ class SyntheticConfig(BaseModel):
         A layout's name or file. 3D bodies stand 3 m before the sensor, in metres; 2D ones lie under
         a camera, in image heights. Joints must bear the names of the layouts that come with hargcn.
     recordings
-        Their number.
+        Number of recordings.
     subjects
         Number of people, who differ in size, proportions, posture, pace and swing of every joint.
     frames

@@ -1,0 +1,131 @@
+"""`train`, `test`, `layers`, `convert`: everything about networks and nothing about explaining."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hargcn.cli.options import Checkpoint, Device, Json, Set, Split, WindowsFile, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHOWN = (
+    "n", "accuracy", "top5", "balanced_accuracy", "roc_auc", "sensitivity", "specificity", "ppv",
+    "npv", "f1",
+)  # fmt: skip
+
+Run = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the run; default runs/<config>.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start anew instead of resuming a killed run.")
+]
+Aggregate = Annotated[
+    str, typer.Option(help="A recording's score from its windows: mean or median.")
+]
+Threshold = Annotated[
+    float | None, typer.Option(help="Probability of the second of two classes to predict it.")
+]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="Experiment file (YAML), see configs/.")],
+    set_: Set = None,
+    out: Run = None,
+    fresh: Fresh = False,
+) -> None:
+    """Train a network on a windows file.
+
+    Writes log.csv, model.safetensors and its card into the run's folder; a killed run goes on
+    where it stopped when the same command is given again.
+
+    Example: hargcn train configs/utd_mhad.yaml -s train.seed=1 --out runs/utd_1
+    """
+    from hargcn.pipeline.train import train
+
+    result = train(config, set_=set_ or (), out=out, fresh=fresh)
+    typer.echo(f"{result.path}: epoch {result.epoch}")
+    if result.validation is not None:
+        _show("validation", result.validation.to_dict())
+
+
+def test(
+    checkpoint: Checkpoint,
+    windows: WindowsFile,
+    split: Split = "test",
+    as_json: Json = False,
+    device: Device = "cpu",
+    aggregate: Aggregate = "mean",
+    threshold: Threshold = None,
+) -> None:
+    """Test a network: how well it classifies windows and recordings.
+
+    Example: hargcn test checkpoints/utd_mhad.safetensors data/utd_mhad.h5 --split test --json
+    """
+    from hargcn.pipeline import network
+
+    found = network.test(
+        checkpoint, windows, split=split, device=device, aggregate=aggregate, threshold=threshold,
+        progress=not as_json,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        _show(f"{split} ({windows})", found.to_dict())
+
+
+def layers(checkpoint: Checkpoint, as_json: Json = False) -> None:
+    """List the layers that can be explained, with the shapes of their activations.
+
+    Example: hargcn layers checkpoints/utd_mhad.safetensors
+    """
+    from hargcn.pipeline import network
+
+    shapes = network.layers(checkpoint)
+    if as_json:
+        typer.echo(json.dumps(shapes, indent=1))
+    else:
+        rows = [[name, *map(str, shape)] for name, shape in shapes.items()]
+        table(str(checkpoint), ["layer", "features", "time", "joints"], rows)
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="Which code wrote the file: shapgcn.")],
+    file: Annotated[Path, typer.Argument(help="Its checkpoint (.pth.tar).")],
+    skeleton: Annotated[str, typer.Option(help="Layout it was trained on: inmotion29, ntu25.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write (.safetensors).")],
+    classes: Annotated[
+        Path | None, typer.Option(help="Text file with one class name per line.")
+    ] = None,
+) -> None:
+    """Convert a trained network of the published code into a hargcn checkpoint.
+
+    Example: hargcn convert shapgcn cp29.pth.tar --skeleton inmotion29 --out cp29.safetensors
+    """
+    from hargcn.pipeline import network
+
+    model = network.convert(source, file, skeleton, out, classes=classes)
+    typer.echo(f"{out}: {len(model.classes)} classes, {len(model.layer_names())} layers")
+
+
+def _show(title: str, figures: Mapping[str, Any]) -> None:
+    levels = [level for level in ("windows", "recordings") if level in figures]
+    rows = [
+        [name, *(_figure(figures[level].get(name)) for level in levels)]
+        for name in _SHOWN
+        if any(figures[level].get(name) is not None for level in levels)
+    ]
+    table(title, ["", *levels], rows)
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+COMMANDS = (train, test, layers, convert)

@@ -1,0 +1,331 @@
+"""Whether explanations can be trusted: their agreement, the network's answers, and measures.
+
+How well a network classifies asks `pipeline.network.test`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from hargcn.analysis.agreement import agreement, correlation_layers
+from hargcn.analysis.agreement import correlate as correlate_layers
+from hargcn.analysis.ranking import write_csv
+from hargcn.checks import at_least, one_of, writable
+from hargcn.data.windows import Windows
+from hargcn.explainers import GradCAM
+from hargcn.explanation import Explanation
+from hargcn.files import track
+from hargcn.metrics.curves import perturbation_curves
+from hargcn.metrics.gap_curve import GapCurve
+from hargcn.metrics.registry import METRICS, Case
+from hargcn.metrics.table import MetricTable, forecast, metric_table
+from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.perturbation import InputEdit, parse_edit
+from hargcn.pipeline.case import ExplainedWindows
+from hargcn.pipeline.explain import explain_batch
+from hargcn.pipeline.opening import open_explanations, open_network, open_windows
+from hargcn.plots import plot_agreement, plot_correlation, plot_curves, save_figure
+
+
+def correlate(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    between: str = "layers",
+    reference: str | None = None,
+    class_: str = "predicted",
+    split: str = "test",
+    limit: int | None = None,
+    batch: int = 32,
+    relu: bool = False,
+    device: str = "cpu",
+    seed: int = 1234,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Correlate the ranks of Grad-CAM between layers, or of explanations between methods.
+
+    Writes the table, and a picture (.png) beside it.
+
+    Parameters
+    ----------
+    inputs
+        A checkpoint and a windows file; between methods, explanation files.
+    out
+        The table to write (.csv).
+    between
+        "layers" (Tempel et al. 2024, table 1) or "methods".
+    reference
+        Layer that the others are compared with, by default the last.
+    class_
+        Class to explain: "predicted", "label" or a name.
+    split, limit
+        Which set of the windows, and how many of it.
+    batch
+        Windows per pass.
+    relu
+        Compare positive parts only.
+    device
+        "cpu", "cuda" or "cuda:N".
+    seed
+        Seed of the intervals.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `analysis.agreement.correlate` between layers, or `agreement` between methods.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For files that do not fit together, an unknown layer, class or set, or an output that
+        cannot be written.
+    """
+    one_of("between", between, ("layers", "methods"))
+    at_least("batch", batch, 1)
+    out = writable(out, *inputs, suffix=".csv")
+    if between == "methods":
+        found = agreement(open_explanations(inputs), relu=relu, seed=seed)
+        figure, _ = plot_agreement(found)
+    else:
+        if len(inputs) != 2:
+            raise ValueError("Expected a checkpoint and a windows file (or between methods)")
+        model, windows = open_network(inputs[0], device), open_windows(inputs[1], split, limit)
+        last = reference or _last(model)
+        batches = _gradcams(model, windows, last, class_, batch, progress)
+        found = correlate_layers(batches, last, relu=relu, seed=seed)
+        figure, _ = plot_correlation(found)
+    write_csv(found, out)
+    save_figure(figure, out.with_suffix(".png"))
+    return found
+
+
+def perturb(
+    checkpoint: str | Path,
+    windows: str | Path,
+    explanations: Sequence[str | Path],
+    out: str | Path,
+    *,
+    edit: str = "edge:self:away:0.35",
+    top: int = 10,
+    random: int = 20,
+    draws: int = 1,
+    order: str = "signed",
+    segments: int = 1,
+    batch: int | None = None,
+    device: str = "cpu",
+    seed: int = 1234,
+    progress: bool = True,
+) -> GapCurve:
+    """Perturb the joints that explanations call important, unimportant, or random ones.
+
+    Writes the curves, beside them a table (.csv) and the pictures of `curve_pictures`.
+
+    Parameters
+    ----------
+    checkpoint, windows, explanations
+        The network, a windows file, and explanation files of the same windows and classes.
+    out
+        The curves to write (.h5).
+    edit
+        `edge:WHICH:OP:AMOUNT` or `input:OP[:AMOUNT][@START-STOP]` (see `perturbation.parse_edit`).
+    top
+        Largest number of perturbed joints.
+    random
+        Random orderings behind the band.
+    draws
+        Repetitions of an edit that draws numbers.
+    order
+        Rank joints "signed", or by "magnitude".
+    segments
+        Cut windows into so many stretches, ranked and perturbed by themselves.
+    batch
+        Rows per forward pass; by default what runs fastest.
+    device
+        "cpu", "cuda" or "cuda:N".
+    seed
+        Seed of everything random.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For explanations of another network or other windows, for an edit, a number or an order
+        that makes no sense, or an output that cannot be written.
+    """
+    change = parse_edit(edit)
+    ordered = one_of("order", order, ("signed", "magnitude"))
+    at_least("draws", draws, 1)
+    out = writable(out, checkpoint, windows, *explanations, suffix=".h5")
+    case = ExplainedWindows.open(
+        checkpoint, windows, explanations, device=device, batch=batch, seed=seed, progress=progress
+    )
+    curves = perturbation_curves(
+        case.model,
+        case.positions,
+        case.explanations,
+        change,
+        labels=case.windows.label,
+        groups=case.windows.group,
+        top=top,
+        random=random,
+        draws=draws,
+        order=ordered,
+        segments=segments,
+        run=case.run,
+    )
+    curves.save(out)
+    for path, (measure, segment) in curve_pictures(curves, out).items():
+        figure, _ = plot_curves(curves.dataset, measure, segment=segment)
+        save_figure(figure, path)
+    return curves
+
+
+def curve_pictures(curves: GapCurve, out: str | Path) -> dict[Path, tuple[str, str | None]]:
+    """Return the pictures that `perturb` draws beside `out`: of which measure and segment.
+
+    One of the gap, one of the ROC-AUC (two classes) or accuracy; of every segment, where there are
+    several.
+    """
+    found, out = curves.dataset, Path(out)
+    segments = found["segment"].to_numpy().tolist() if "segment" in found.dims else [None]
+    measures = ("auc" if "auc" in found else "accuracy", "gap")
+    return {
+        out.with_name(".".join(filter(None, (out.stem, segment, measure, "png")))): (
+            measure,
+            segment,
+        )
+        for segment in segments
+        for measure in measures
+    }
+
+
+def evaluate(
+    checkpoint: str | Path,
+    windows: str | Path,
+    explanations: Sequence[str | Path],
+    out: str | Path,
+    *,
+    metrics: str | Sequence[str] = (
+        "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
+    ),
+    edit: str = "edge:self:away:0.35",
+    substrate: str = "input:freeze",
+    top: int | None = None,
+    remake: bool = False,
+    batch: int | None = None,
+    device: str = "cpu",
+    seed: int = 1234,
+    progress: bool = True,
+    announce: Callable[[str], Any] | None = None,
+) -> MetricTable:
+    """Evaluate explanations: methods x measures, beside chance and, where planted, the truth.
+
+    Parameters
+    ----------
+    checkpoint, windows, explanations
+        The network, a windows file, and explanation files of the same windows and classes.
+    out
+        The table to write (.csv).
+    metrics
+        Names of `metrics.registry.METRICS`, as a list or separated by commas; "all" for every one
+        that applies.
+    edit
+        Disturbs joints: pgi, pgu, sensitivity-n, infidelity.
+    substrate
+        Input edit that replaces removed cells: deletion, insertion, average drop, and so on.
+    top
+        Joints of pgi and pgu, by default all.
+    remake
+        Allow measures that explain again.
+    batch
+        Rows per forward pass; by default what runs fastest.
+    device
+        "cpu", "cuda" or "cuda:N".
+    seed
+        Seed of everything random.
+    progress
+        Whether to show progress bars.
+    announce
+        With `remake`, called with a line for every method: how long explaining again will take.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For explanations of another network or other windows, an unknown measure, an edit that
+        makes no sense, or an output that cannot be written.
+    """
+    disturbing, replacing = parse_edit(edit), parse_edit(substrate)
+    if not isinstance(replacing, InputEdit):
+        raise ValueError(f"Expected an input edit as substrate (got {substrate!r})")
+    out = writable(out, checkpoint, windows, *explanations, suffix=".csv")
+    opened = ExplainedWindows.open(
+        checkpoint, windows, explanations, device=device, batch=batch, seed=seed, progress=progress
+    )
+    case = Case(
+        opened.model,
+        opened.positions,
+        next(iter(opened.explanations.values())),
+        edit=disturbing,
+        substrate=replacing,
+        truth=opened.windows.truth(),
+        distractor=opened.windows.distractor(),
+        layer=_last(opened.model),
+        top=top,
+        run=opened.run,
+    )
+    wanted = _wanted(metrics, case, remake)
+    explainers = opened.explainers() if remake else {}
+    if announce is not None:
+        for name, seconds in forecast(case, explainers, wanted).items():
+            announce(f"{name}: explaining again takes about {seconds:.0f} s")
+    found = metric_table(
+        case, opened.explanations, wanted, explainers=explainers, groups=opened.windows.group
+    )
+    found.save(out)
+    return found
+
+
+def _wanted(metrics: str | Sequence[str], case: Case, remake: bool) -> list[str]:
+    """Return the names of measures; for "all" of those that apply."""
+    if metrics != "all":
+        names = metrics.split(",") if isinstance(metrics, str) else metrics
+        return [one_of("metrics", name.strip(), METRICS) for name in names]
+    return [
+        name
+        for name, metric in METRICS.items()
+        if (remake or not metric.calls(case)) and (case.truth is not None or not metric.truth)
+    ]
+
+
+def _last(model: MultiBranchSTGCN) -> str:
+    """Return the layer in front of the head."""
+    return f"main.{model.config.main.blocks - 1}.attention"
+
+
+def _gradcams(
+    model: MultiBranchSTGCN,
+    windows: Windows,
+    reference: str,
+    target: str,
+    batch: int,
+    progress: bool,
+) -> Iterator[Mapping[str, Explanation]]:
+    """Explain batch after batch at every layer of the table."""
+    method, layers = GradCAM(reference), correlation_layers(model.layer_names(), reference)
+    starts = range(0, len(windows), batch)
+    for start in track(starts, "explaining", progress=progress):
+        some = windows.subset(slice(start, start + batch))
+        yield explain_batch(model, some, method, target, layers)

@@ -1,0 +1,135 @@
+"""What to ask of a trained network: how well it classifies, and which layers it has.
+
+Nothing here explains anything; whether explanations can be trusted asks `pipeline.evaluate`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hargcn.checks import one_of, writable
+from hargcn.networks import convert as published
+from hargcn.networks.checkpoint import load_model, save_model
+from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.pipeline.opening import open_network, open_windows
+from hargcn.skeleton import skeleton as layout
+from hargcn.training.classification import Evaluation, classification_report
+
+
+def test(
+    checkpoint: str | Path,
+    windows: str | Path,
+    *,
+    split: str = "test",
+    device: str = "cpu",
+    aggregate: str = "mean",
+    threshold: float | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Measure how well a network classifies windows, and recordings.
+
+    Parameters
+    ----------
+    checkpoint, windows
+        The network, and a file of labelled windows.
+    split
+        Which set: "train", "val", "test" or "all".
+    device
+        "cpu", "cuda" or "cuda:N".
+    aggregate
+        How a recording's probabilities come from those of its windows: "mean" or "median".
+    threshold
+        With two classes, the probability from which on the second class is predicted.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For windows of another skeleton, other classes or without labels, a set or device that is
+        not there, a threshold with other than two classes.
+    """
+    one_of("aggregate", aggregate, ("mean", "median"))
+    model = open_network(checkpoint, device)
+    return classification_report(
+        model,
+        open_windows(windows, split),
+        device=device,
+        aggregate="median" if aggregate == "median" else "mean",
+        threshold=threshold,
+        progress=progress,
+    )
+
+
+def layers(checkpoint: str | Path) -> dict[str, tuple[int, int, int]]:
+    """Return the layers that can be explained with the shapes (feature, time, joint) they give.
+
+    Time is that of the windows the network was trained on (64 frames where its card does not tell).
+    """
+    model = load_model(checkpoint)
+    frames = int(model.card.get("frames", 64))
+    shapes: dict[str, tuple[int, int, int]] = {}
+
+    def note(name: str) -> Any:
+        return lambda _module, _inputs, output: shapes.update({name: tuple(output.shape[1:])})
+
+    names = model.layer_names()
+    hooks = [model.get_layer(name).register_forward_hook(note(name)) for name in names]
+    with torch.inference_mode():
+        positions = torch.zeros(1, model.skeleton.ndim, frames, model.skeleton.n_joints, 1)
+        model(model.features(positions))
+    for hook in hooks:
+        hook.remove()
+    return {name: shapes[name] for name in names}
+
+
+def convert(
+    source: str,
+    file: str | Path,
+    skeleton: str | Path,
+    out: str | Path,
+    *,
+    classes: str | Path | None = None,
+) -> MultiBranchSTGCN:
+    """Convert a trained network of the published code into a checkpoint of hargcn.
+
+    Parameters
+    ----------
+    source
+        Which code wrote it: "shapgcn".
+    file
+        Its checkpoint (.pth.tar).
+    skeleton
+        The layout it was trained on, by name or file.
+    out
+        Checkpoint to write (.safetensors).
+    classes
+        A text file with one class name per line; without, classes are numbered.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For another source, a foreign file, or a layout or class names that do not fit it.
+    """
+    one_of("source", source, ("shapgcn",))
+    given = [file] if classes is None else [file, classes]
+    out = writable(out, *given, suffix=".safetensors")
+    model = published.convert(file, layout(skeleton))
+    if classes is not None:
+        lines = Path(classes).read_text(encoding="utf-8").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        if len(names) != len(model.classes):
+            raise ValueError(
+                f"{classes}: expected {len(model.classes)} class names, one per line "
+                f"(got {len(names)})"
+            )
+        model.classes = tuple(names)
+    save_model(model, out, {"converted_from": Path(file).name})
+    return model

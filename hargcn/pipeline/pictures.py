@@ -1,0 +1,137 @@
+"""Pictures of explanation files: joints ranked, and single windows drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hargcn.analysis.ranking import Ranking
+from hargcn.checks import nearest, one_of, writable
+from hargcn.explanation import Explanation
+from hargcn.pipeline.opening import open_explanations
+from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
+
+
+def rank(
+    explanations: Sequence[str | Path], out: str | Path, *, class_: str | None = None
+) -> dict[str, Ranking]:
+    """Rank the joints, and draw box plots side by side.
+
+    Parameters
+    ----------
+    explanations
+        Explanation files.
+    out
+        Picture to write (.png, .svg, .pdf).
+    class_
+        Only windows that were explained for this class.
+
+    Returns
+    -------
+    dict
+        The ranking of each explanation, by method and layer, or by file where these are the same.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the files.
+    ValueError
+        For a class that is unknown or that no window was explained for, or another kind of picture.
+    """
+    out = writable(out, *explanations)
+    named = open_explanations(explanations)
+    if class_ is not None:
+        named = {name: _of_class(each, class_) for name, each in named.items()}
+    figure, _ = plot_ranking(named)
+    save_figure(figure, out)
+    return {name: Ranking.of(each) for name, each in named.items()}
+
+
+def show(
+    explanation: str | Path,
+    out: str | Path,
+    *,
+    sample: str | None = None,
+    frames: str | Sequence[int] | None = None,
+    heatmap: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Draw one explained window: a strip of skeletons, a clip, or a time x joint map.
+
+    Parameters
+    ----------
+    explanation
+        Explanation file.
+    out
+        Picture (.png, .svg, .pdf) or clip (.gif) to write.
+    sample
+        Name of a window, `recording@start`, or of a recording; by default the first window.
+    frames
+        Frames of the strip, as a list or "0,15,30"; by default evenly spaced.
+    heatmap
+        Draw the map instead of the strip.
+    progress
+        Whether to show a progress bar while a clip is drawn.
+
+    Returns
+    -------
+    pathlib.Path
+        The picture.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without the file.
+    ValueError
+        For a window or frames that are not there, an explanation without positions, or another
+        kind of picture.
+    """
+    out = writable(out, explanation)
+    if heatmap and out.suffix == ".gif":
+        raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got a clip)")
+    found = Explanation.open(explanation)
+    if "positions" not in found.dataset:
+        raise ValueError(f"{explanation}: expected stored positions to draw (got none)")
+    name = _sample(sample, found, explanation)
+    positions = found.dataset["positions"].sel(sample=name).to_numpy()
+    if out.suffix == ".gif":
+        save_gif(found, name, positions, out, progress=progress)
+        return out
+    if heatmap:
+        figure, _ = plot_heatmap(found, name)
+    else:
+        figure, _ = plot_strip(found, name, positions, _frames(frames, positions.shape[1]))
+    save_figure(figure, out)
+    return out
+
+
+def _of_class(explanation: Explanation, name: str) -> Explanation:
+    """Keep the windows that were explained for a class."""
+    classes = json.loads(explanation.dataset.attrs.get("classes", "[]"))
+    kept = (explanation.target == classes.index(one_of("class", name, classes))).to_numpy()
+    if not kept.any():
+        raise ValueError(
+            f"Expected windows explained for {name!r} (got none in {explanation.name})"
+        )
+    return explanation.isel(sample=kept.nonzero()[0])
+
+
+def _sample(wanted: str | None, explanation: Explanation, path: str | Path) -> str:
+    """Return the name of a window: as given, the first of a recording, or the first of all."""
+    names = [str(name) for name in explanation.dataset["sample"].to_numpy()]
+    fitting = [name for name in names if wanted in (None, name)]
+    fitting = fitting or [name for name in names if name.rsplit("@", 1)[0] == wanted]
+    if not fitting:
+        hint = nearest(str(wanted), names)
+        raise ValueError(f"{path}: expected a window's name (got {wanted!r}{hint})")
+    return fitting[0]
+
+
+def _frames(given: str | Sequence[int] | None, available: int) -> list[int] | None:
+    if given is None:
+        return None
+    parts = given.split(",") if isinstance(given, str) else list(map(str, given))
+    if not parts or not all(part.strip().isdigit() and int(part) < available for part in parts):
+        raise ValueError(f"Expected frames of 0..{available - 1} (got {given!r})")
+    return [int(part) for part in parts]

@@ -1,0 +1,71 @@
+"""Training a network: from an experiment file to a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hargcn.checks import writable
+from hargcn.data.windows import Windows
+from hargcn.pipeline.config import ExperimentConfig, read_config
+from hargcn.training.fit import TrainResult, fit
+
+
+def train(
+    config: str | Path | ExperimentConfig,
+    *,
+    set_: Sequence[str] = (),
+    out: str | Path | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+) -> TrainResult:
+    """Train a network on a windows file.
+
+    Parameters
+    ----------
+    config
+        An experiment file, or its content.
+    set_
+        Changes `key.sub=value` of it.
+    out
+        Folder of the run, for log.csv, model.safetensors and its card; of an experiment file by
+        default `runs/<its name>`.
+    fresh
+        Start anew, instead of going on where a killed run stopped.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    TrainResult
+        The network, its checkpoint, epoch, history and validation.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without the experiment file or its windows.
+    ValueError
+        For defects of the experiment, or of its windows (see `training.fit.fit`).
+    """
+    if isinstance(config, ExperimentConfig):
+        if out is None:
+            raise ValueError("Expected a folder `out` for an experiment that is no file")
+        settings = read_config(None, set_, config.model_dump(mode="json"))
+        named, card = "experiment", {}
+    else:
+        settings = read_config(config, set_)
+        out = out or Path("runs") / Path(config).stem
+        named, card = str(config), {"experiment": Path(config).name}
+    if settings.windows is None:
+        raise ValueError(f"{named}: expected the key 'windows', the windows file to train on")
+    writable(Path(out) / "model.safetensors")
+    windows = Windows.open(settings.windows)
+    return fit(
+        settings.model,
+        windows,
+        settings.train,
+        out,
+        progress=progress,
+        resume=not fresh,
+        card=card,
+    )

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from hargcn import Explanation, load_model
+from hargcn.explainers import GradCAM
+from hargcn.metrics.gap_curve import GapCurve
+from hargcn.pipeline.case import ExplainedWindows
+from hargcn.pipeline.evaluate import correlate, curve_pictures, evaluate, perturb
+from hargcn.pipeline.explain import explain_windows
+from hargcn.pipeline.opening import open_windows
+
+LAYER = "main.0.attention"
+QUIET = {"progress": False}
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def cam(checkpoint, waving, tmp_path):
+    """Grad-CAM of the windows and classes that `shap` explains."""
+    (path,) = explain_windows(
+        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM([LAYER]),
+        tmp_path / "cam.h5", target="label", **QUIET,
+    )  # fmt: skip
+    return path
+
+
+def test_layers_correlate_with_the_last(checkpoint, waving, tmp_path):
+    out = tmp_path / "layers.csv"
+    found = correlate([checkpoint, waving], out, split="all", batch=24, **QUIET)
+    assert found.attrs["reference"] == LAYER
+    assert [row["layer"] for row in rows(out)] == found["layer"].to_numpy().tolist()
+    assert out.with_suffix(".png").stat().st_size > 1000
+    other = correlate([checkpoint, waving], out, split="all", batch=48, limit=48, **QUIET)
+    np.testing.assert_allclose(other["mean"], found["mean"], atol=1e-3)  # whatever the batch
+
+
+def test_methods_correlate_with_themselves(shap, cam, tmp_path):
+    found = correlate([shap, cam], tmp_path / "methods.csv", between="methods", **QUIET)
+    rho = found["spearman"].sel({"class": "all"}).to_numpy()
+    np.testing.assert_allclose(np.diag(rho), 1)
+    assert rows(tmp_path / "methods.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"between": "people"}, r"Expected between of layers, methods \(got 'people'\)"),
+        ({"reference": "main.9.tcn"}, r"main\.9\.tcn"),
+        ({"split": "tset"}, "expected a set of"),
+        ({"class_": "clas1"}, "did you mean 'class1'"),
+        ({"batch": 0}, r"Expected batch of at least 1 \(got 0\)"),
+        ({"limit": 0}, r"Expected limit of at least 1 \(got 0\)"),
+        ({"device": "cuda:99"}, "Expected device cpu"),
+    ],
+)
+def test_correlations_that_make_no_sense_are_refused(checkpoint, waving, tmp_path, given, said):
+    with pytest.raises(ValueError, match=said):
+        correlate([checkpoint, waving], tmp_path / "x.csv", **given, **QUIET)
+    assert not list(tmp_path.iterdir())
+
+
+def test_correlations_need_their_files(checkpoint, waving, shap, tmp_path):
+    with pytest.raises(ValueError, match="Expected a checkpoint and a windows file"):
+        correlate([checkpoint], tmp_path / "x.csv", **QUIET)
+    with pytest.raises(ValueError, match="at least two explanations"):
+        correlate([shap], tmp_path / "x.csv", between="methods", **QUIET)
+    with pytest.raises(ValueError, match=r"x\.h5: expected a name ending in \.csv"):
+        correlate([checkpoint, waving], tmp_path / "x.h5", **QUIET)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("edit", ["edge:incident:zero", "input:freeze"])
+def test_curves_begin_with_windows_as_they_are(shap, cam, checkpoint, waving, tmp_path, edit):
+    out = tmp_path / "curves.h5"
+    found = perturb(checkpoint, waving, [shap, cam], out, edit=edit, top=2, random=3, **QUIET)
+    assert list(found.dataset["explanation"]) == ["shap", f"gradcam {LAYER}", "random"]
+    untouched = found.dataset["gap"].sel(k=0, set="important")
+    np.testing.assert_allclose(untouched, 0, atol=1e-6)
+    table = rows(out.with_suffix(".csv"))
+    assert {row["k"] for row in table} == {"0", "1", "2"}
+    assert {row["n"] for row in table} == {"4"}
+    pictures = list(curve_pictures(found, out))
+    assert [path.name for path in pictures] == ["curves.accuracy.png", "curves.gap.png"]
+    assert all(path.stat().st_size > 1000 for path in pictures)
+    np.testing.assert_array_equal(GapCurve.open(out).dataset["gap"], found.dataset["gap"])
+
+
+def test_every_segment_has_pictures_of_its_own(cam, checkpoint, waving, tmp_path):
+    out = tmp_path / "curves.h5"
+    options = {"edit": "input:freeze", "top": 1, "random": 1, "segments": 2, **QUIET}
+    found = perturb(checkpoint, waving, [cam], out, **options)
+    names = {path.name: of for path, of in curve_pictures(found, out).items()}
+    assert names["curves.0-8.accuracy.png"] == ("accuracy", "0-8")
+    assert names["curves.8-16.gap.png"] == ("gap", "8-16")
+    assert len(names) == 4
+    assert {path.name for path in tmp_path.glob("*.png")} == set(names)
+
+
+def test_explanations_are_measured_beside_chance(shap, cam, checkpoint, waving, tmp_path):
+    out = tmp_path / "table.csv"
+    metrics = ["pgi", "complexity"]
+    found = evaluate(checkpoint, waving, [shap, cam], out, metrics=metrics, **QUIET)
+    pairs = {(row["metric"], row["method"]) for row in rows(out)}
+    methods = {"shap", f"gradcam {LAYER}", "random"}
+    assert {(metric, method) for metric in metrics for method in methods} == pairs
+    assert len(found.rows) == 6
+    text = evaluate(checkpoint, waving, [shap, cam], out, metrics="pgi, complexity", **QUIET)
+    assert text.rows.equals(found.rows)
+
+
+def test_measures_explain_again_only_where_allowed_and_announce_it(
+    shap, cam, checkpoint, waving, tmp_path
+):
+    out, heard = tmp_path / "table.csv", []
+    common = {"metrics": "coherency", "announce": heard.append, **QUIET}
+    left_out = evaluate(checkpoint, waving, [shap, cam], out, **common)
+    assert set(left_out.rows.query("method != 'random'")["n"]) == {0}
+    assert heard == []
+    found = evaluate(checkpoint, waving, [cam], out, remake=True, **common)
+    (row,) = [row for row in rows(out) if row["method"] != "random"]
+    assert float(row["n"]) == 4
+    assert -1 <= float(row["estimate"]) <= 1
+    assert len(found.rows) == 2
+    (line,) = heard
+    assert line.startswith(f"gradcam {LAYER}: explaining again takes about ")
+
+
+def test_all_measures_are_those_that_apply(cam, checkpoint, waving, tmp_path):
+    out = tmp_path / "table.csv"
+    found = evaluate(checkpoint, waving, [cam], out, metrics="all", top=2, **QUIET)
+    names = set(found.rows["metric"])
+    assert {"pgi", "deletion", "infidelity"} <= names
+    # The first explains again, the second needs planted evidence.
+    assert not [name for name in names if name.startswith(("coherency", "localisation"))]
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "said"),
+    [
+        (perturb, {"edit": "edge:self:sideways:1"}, "Expected"),
+        (perturb, {"order": "size"}, r"Expected order of signed, magnitude .got 'size'"),
+        (perturb, {"top": 99}, "Expected top from 1"),
+        (perturb, {"random": 0}, "at least one random ordering"),
+        (perturb, {"draws": 0}, r"Expected draws of at least 1 \(got 0\)"),
+        (perturb, {"segments": 99}, "Expected 1 to 16 segments"),
+        (perturb, {"batch": 0}, r"Expected batch of at least 1 \(got 0\)"),
+        (perturb, {"device": "tpu"}, "Expected device cpu"),
+        (evaluate, {"metrics": "beauty"}, r"Expected metrics of pgi.*\(got 'beauty'"),
+        (evaluate, {"metrics": "compexity"}, "did you mean 'complexity'"),
+        (evaluate, {"metrics": []}, "Expected metrics of"),
+        (evaluate, {"edit": "sideways"}, "Expected"),
+        (evaluate, {"substrate": "edge:incident:zero"}, "Expected an input edit as substrate"),
+        (evaluate, {"batch": -1}, r"Expected batch of at least 1 \(got -1\)"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(cam, checkpoint, waving, tmp_path, call, given, said):
+    out = tmp_path / ("x.h5" if call is perturb else "x.csv")
+    with pytest.raises(ValueError, match=said):
+        call(checkpoint, waving, [cam], out, **given, **QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == ["cam.h5"]
+
+
+@pytest.mark.parametrize(("call", "name"), [(perturb, "x.h5"), (evaluate, "x.csv")])
+def test_explanations_must_be_of_one_question(call, name, cam, checkpoint, waving, tmp_path):
+    out, other, turned = (tmp_path / each for each in (name, "other.h5", "turned.h5"))
+    explain_windows(
+        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM([LAYER]), other,
+        target="class1", **QUIET,
+    )  # fmt: skip
+    Explanation.open(cam).isel(sample=[3, 2, 1, 0]).save(turned)
+    for file, what in ((other, "classes"), (turned, "windows, in the same order,")):
+        said = f"{file}: expected an explanation of the same {what} as in {cam}"
+        with pytest.raises(ValueError, match=f"^{said}$"):
+            call(checkpoint, waving, [cam, file], out, **QUIET)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("call", [perturb, evaluate])
+def test_an_input_is_never_written_over(call, checkpoint, waving, tmp_path):
+    files = [tmp_path / f"x{number}{suffix}" for number, suffix in enumerate((".h5", ".csv"))]
+    for file in files:
+        file.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="expected another file to write than an input"):
+        call(checkpoint, waving, files, files[call is evaluate])
+    assert [file.read_bytes() for file in files] == [b"mine", b"mine"]
+
+
+def test_windows_are_matched_by_name_and_strangers_refused(cam, checkpoint, waving, tmp_path):
+    case = ExplainedWindows.open(checkpoint, waving, [cam])
+    names = [str(name) for name in Explanation.open(cam).dataset["sample"].to_numpy()]
+    assert case.windows.names == names
+    assert len(case.data) == 48
+    assert case.positions.shape == (4, *case.data.shape)
+    found = Explanation.open(cam)
+    strange = tmp_path / "strange.h5"
+    Explanation(found.dataset.assign_coords(sample=["a@0", *names[1:]])).save(strange)
+    with pytest.raises(ValueError, match=r"expected the explained windows \(it has no 'a@0'\)"):
+        ExplainedWindows.open(checkpoint, waving, [strange])
+    for attribute, what in (("model", "this network"), ("data", "the windows of .*waving")):
+        Explanation(found.dataset.assign_attrs({attribute: "0123456789abcdef"})).save(strange)
+        with pytest.raises(ValueError, match=rf"strange\.h5: expected an explanation of {what}"):
+            ExplainedWindows.open(checkpoint, waving, [strange])
+
+
+def test_only_what_can_be_run_again_is_remade(cam, checkpoint, waving, tmp_path):
+    found, other = Explanation.open(cam), tmp_path / "other.h5"
+    Explanation(found.dataset.assign_attrs(method="theirs", layer="")).save(other)
+    both = ExplainedWindows.open(checkpoint, waving, [cam, other])
+    assert list(both.explainers()) == [f"gradcam {LAYER}"]
+    with pytest.raises(ValueError, match="Expected an explanation to remake"):
+        ExplainedWindows.open(checkpoint, waving, [other]).explainers()

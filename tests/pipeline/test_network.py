@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
+
+import hargcn
+from hargcn import load_model
+from hargcn.pipeline import network
+from hargcn.training.classification import classification_report
+
+
+def test_a_network_is_tested_on_a_set_as_its_parts_would(checkpoint, waving):
+    found = network.test(checkpoint, waving, split="all", aggregate="median", progress=False)
+    expected = classification_report(
+        load_model(checkpoint), hargcn.Windows.open(waving), aggregate="median"
+    )
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.to_dict() == expected.to_dict()
+    assert network.test(checkpoint, waving, progress=False).windows["n"] == 12
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"split": "tset"}, r"expected a set of test, train, val \(got 'tset'\)"),
+        ({"aggregate": "max"}, r"Expected aggregate of mean, median \(got 'max'\)"),
+        ({"threshold": 0.5}, "two classes"),
+        ({"device": "cuda:99"}, "Expected device cpu, cuda or cuda:N"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(checkpoint, waving, given, said):
+    with pytest.raises(ValueError, match=said):
+        network.test(checkpoint, waving, progress=False, **given)
+
+
+def test_windows_without_labels_cannot_test(checkpoint, tmp_path):
+    bare = moving_windows(tmp_path / "bare.h5", labels=False, test=("g3",)).path
+    with pytest.raises(ValueError, match=r"bare\.h5"):
+        network.test(checkpoint, bare, progress=False)
+
+
+def test_layers_come_in_the_order_they_run_with_the_shapes_they_give(checkpoint):
+    shapes = network.layers(checkpoint)
+    model = load_model(checkpoint)
+    assert list(shapes) == list(model.layer_names())
+    assert shapes["J.init"] == (4, 16, 19)  # channels, frames, joints
+    assert shapes["main.0.tcn"] == (8, 8, 19)  # a stride of 2
+
+
+def test_a_conversion_takes_class_names_and_says_where_it_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "hargcn.networks.convert.convert", lambda _, layout: small_model(layout.name, classes=2)
+    )
+    theirs, out, names = (tmp_path / name for name in ("cp.pth.tar", "x.safetensors", "names.txt"))
+    names.write_text("absent\n\n  present \n", "utf-8")
+    network.convert("shapgcn", theirs, "inmotion19", out, classes=names)
+    found = load_model(out)
+    assert found.classes == ("absent", "present")
+    assert found.card["converted_from"] == "cp.pth.tar"
+    assert network.convert("shapgcn", theirs, "inmotion19", out).classes == ("class0", "class1")
+    names.write_text("only one\n", "utf-8")
+    with pytest.raises(ValueError, match=r"names\.txt: expected 2 class names.*\(got 1\)"):
+        network.convert("shapgcn", theirs, "inmotion19", out, classes=names)
+
+
+def test_conversions_that_cannot_be_are_refused(checkpoint, tmp_path):
+    out = tmp_path / "x.safetensors"
+    with pytest.raises(ValueError, match=r"Expected source of shapgcn .got 'agcn'"):
+        network.convert("agcn", checkpoint, "ntu25", out)
+    with pytest.raises(ValueError, match=r"model\.safetensors: expected"):
+        network.convert("shapgcn", checkpoint, "ntu25", out)
+    with pytest.raises(ValueError, match="expected another file to write than an input"):
+        network.convert("shapgcn", checkpoint, "ntu25", checkpoint)
+    with pytest.raises(ValueError, match=r"x\.pt: expected a name ending in \.safetensors"):
+        network.convert("shapgcn", checkpoint, "ntu25", tmp_path / "x.pt")
+    with pytest.raises(ValueError, match="did you mean 'ntu25'"):
+        network.convert("shapgcn", checkpoint, "ntu2", out)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hargcn import Explanation
+from hargcn.pipeline.opening import open_explanations, open_network, open_windows
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "tpu", "cuda:x", "CPU", ""])
+def test_devices_that_are_not_there_are_refused(monkeypatch, checkpoint, name):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=rf"Expected device cpu, cuda.*; 0 CUDA .*got '{name}'"):
+        open_network(checkpoint, name)
+
+
+def test_devices_that_are_there_are_taken(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        "hargcn.pipeline.opening.load_model", lambda _, device: taken.append(device)
+    )
+    for device in ("cpu", "cuda", "cuda:0", "cuda:1"):
+        open_network("model.safetensors", device)
+    assert taken == ["cpu", "cuda", "cuda:0", "cuda:1"]
+    with pytest.raises(ValueError, match=r"2 CUDA devices are here \(got 'cuda:2'\)"):
+        open_network("model.safetensors", "cuda:2")
+
+
+def test_windows_are_all_a_set_or_the_first_of_a_set(waving):
+    sizes = [len(open_windows(waving, *some)) for some in ((), ("test",), ("test", 5), ("all", 5))]
+    assert sizes == [48, 12, 5, 5]
+    assert set(open_windows(waving, "test", 5).split) == {"test"}
+    with pytest.raises(ValueError, match=r"expected a set of test, train, val \(got 'tset'\)"):
+        open_windows(waving, "tset")
+    with pytest.raises(ValueError, match="Expected limit of at least 1"):
+        open_windows(waving, limit=0)
+
+
+def test_explanations_are_named_by_method_and_layer_else_by_file(shap, gradcams, tmp_path):
+    layers = ["main.0.tcn", "main.0.attention"]
+    found = open_explanations([shap, *gradcams])
+    assert list(found) == ["shap", *(f"gradcam {layer}" for layer in layers)]
+    paths = [tmp_path / "first.h5", tmp_path / "second.h5", tmp_path / "deep" / "first.h5"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Explanation.open(shap).save(path)
+    assert list(open_explanations(paths[:2])) == ["first", "second"]
+    assert list(open_explanations(paths)) == [str(path) for path in paths]
+
+
+def test_a_list_of_explanations_is_needed(shap):
+    with pytest.raises(ValueError, match="at least one explanation file"):
+        open_explanations([])
+    for one in (shap, str(shap)):
+        with pytest.raises(
+            TypeError, match=r"Expected a list of explanation files \(got '.*shap.h5"
+        ):
+            open_explanations(one)

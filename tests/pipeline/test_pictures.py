@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hargcn import Explanation
+from hargcn.pipeline.pictures import rank, show
+
+
+def first(shap, position=0):
+    return str(Explanation.open(shap).dataset["sample"].to_numpy()[position])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("x.png", {"sample": "g3_c0_7@0"}, r"shap\.h5: expected a window's name .*mean 'g3_"),
+        ("x.png", {"frames": "3,99"}, r"Expected frames of 0\.\.15 \(got '3,99'\)"),
+        ("x.png", {"frames": [3, 99]}, r"Expected frames of 0\.\.15 \(got \[3, 99\]\)"),
+        ("x.png", {"frames": ","}, r"Expected frames of"),
+        ("x.png", {"frames": []}, r"Expected frames of"),
+        ("x.png", {"frames": [-1]}, r"Expected frames of"),
+        ("x.bmp", {}, r"x\.bmp: expected a picture"),
+        ("x.gif", {"heatmap": True}, r"x\.gif: expected a picture \.png or \.svg of a heatmap"),
+    ],
+)
+def test_pictures_that_cannot_be_are_refused(shap, tmp_path, name, given, said):
+    with pytest.raises(ValueError, match=said):
+        show(shap, tmp_path / name, **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_shows_every_frame_and_a_map_is_a_picture(shap, gradcams, tmp_path):
+    with Image.open(show(shap, tmp_path / "clip.gif", progress=False)) as clip:
+        assert clip.n_frames == 16
+    drawn = show(gradcams[0], tmp_path / "map.svg", heatmap=True)
+    assert "right_wrist" in drawn.read_text("utf-8").replace(" ", "_")
+
+
+def test_a_window_is_found_by_its_name_or_its_recording(shap, tmp_path):
+    def drawn(**given):
+        return show(shap, tmp_path / "x.svg", frames=[0, 8], **given).read_text("utf-8")
+
+    one, two = first(shap), first(shap, 1)
+    assert one.rpartition("@")[0] == two.rpartition("@")[0]
+    assert drawn() == drawn(sample=one) == drawn(sample=one.rpartition("@")[0])
+    assert drawn(sample=two) != drawn(sample=one)
+
+
+def test_frames_are_a_list_or_text(shap, tmp_path):
+    texts = [
+        show(shap, tmp_path / "x.svg", frames=frames).read_text("utf-8")
+        for frames in ("0, 8", [0, 8], None)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_explanations_without_positions_cannot_be_drawn(shap, tmp_path):
+    bare = tmp_path / "bare.h5"
+    Explanation(Explanation.open(shap).dataset.drop_vars("positions")).save(bare)
+    with pytest.raises(ValueError, match=r"bare\.h5: expected stored positions to draw"):
+        show(bare, tmp_path / "x.png")
+
+
+def test_joints_are_ranked_by_the_medians_of_every_method(shap, gradcams, tmp_path):
+    found = rank([shap, *gradcams], tmp_path / "r.png")
+    assert list(found) == ["shap", "gradcam main.0.tcn", "gradcam main.0.attention"]
+    medians = Explanation.open(shap).joint_scores().median("sample")
+    best = str(medians["joint"].to_numpy()[medians.to_numpy().argmax()])
+    assert found["shap"].joints[0] == best
+    with Image.open(tmp_path / "r.png") as picture:
+        assert np.array(picture).std() > 0
+
+
+def test_one_class_is_ranked_by_its_own_windows(shap, tmp_path):
+    targets = Explanation.open(shap).target.to_numpy()
+    out = tmp_path / "r.png"
+    found = rank([shap], out, class_=f"class{targets[0]}")
+    assert found["shap"].scores.sizes["sample"] == (targets == targets[0]).sum()
+    with pytest.raises(ValueError, match=r"Expected class of class0, class1, class2 \(got 'x'\)"):
+        rank([shap], out, class_="x")
+    missing = ({0, 1, 2} - set(targets.tolist())).pop()
+    with pytest.raises(ValueError, match=rf"explained for 'class{missing}' \(got none in shap\)"):
+        rank([shap], out, class_=f"class{missing}")
+
+
+def test_no_input_is_written_over(shap):
+    before = shap.read_bytes()
+    for draw in (lambda: show(shap, shap), lambda: rank([shap], shap)):
+        with pytest.raises(ValueError, match="expected another file to write than an input"):
+            draw()
+    assert shap.read_bytes() == before
