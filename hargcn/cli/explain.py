@@ -17,45 +17,51 @@ Out = Annotated[
 ]
 
 
+Method = Annotated[
+    str, typer.Option("--method", "-m", help="See hargcn methods: shap, gradcam, ...")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change a setting of the method, e.g. -s relu=true."),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", "-l", help="Layer of a CAM (again for more; `all`). See layers."),
+]
+Class = Annotated[
+    str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Explain the first N windows only.")]
+Background = Annotated[
+    str, typer.Option(help="SHAP: number of training windows, or a windows file.")
+]
+BackgroundBy = Annotated[
+    str, typer.Option(help="SHAP: how to choose them: random, balanced, medoids.")
+]
+On = Annotated[str, typer.Option(help="Explain branches (J, V, B, A) or raw positions.")]
+Convergence = Annotated[
+    Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
+]
+Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
+
+
 def explain(
     checkpoint: Checkpoint,
     windows: WindowsFile,
     out: Out,
-    method: Annotated[
-        str, typer.Option("--method", "-m", help="See hargcn methods: shap, gradcam, ...")
-    ] = "gradcam",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="Change a setting of the method, e.g. -s relu=true."),
-    ] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option("--layer", "-l", help="Layer of a CAM (again for more; `all`). See layers."),
-    ] = None,
-    class_: Annotated[
-        str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
-    ] = "predicted",
+    method: Method = "gradcam",
+    set_: Set = None,
+    layer: Layers = None,
+    target: Class = "predicted",
     split: Split = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Explain the first N windows only.")
-    ] = None,
-    background: Annotated[
-        str, typer.Option(help="SHAP: number of training windows, or a windows file.")
-    ] = "100",
-    background_by: Annotated[
-        str, typer.Option(help="SHAP: how to choose them: random, balanced, medoids.")
-    ] = "random",
-    on: Annotated[
-        str, typer.Option(help="Explain branches (J, V, B, A) or raw positions.")
-    ] = "branches",
-    convergence: Annotated[
-        Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
-    ] = None,
+    limit: Limit = None,
+    background: Background = "100",
+    background_by: BackgroundBy = "random",
+    on: On = "branches",
+    convergence: Convergence = None,
     seed: Seed = 1234,
     device: Device = "cpu",
-    shard: Annotated[
-        int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")
-    ] = 32,
+    shard: Shard = 32,
 ) -> None:
     """Explain what a network decides about windows.
 
@@ -67,20 +73,15 @@ def explain(
     Example: hargcn explain model.safetensors windows.h5 --method shap --background 100
     --set chunk=20 --class label --out shap.h5
     """
-    from hargcn.pipeline import explain as pipeline
     from hargcn.pipeline.config import read_content
+    from hargcn.pipeline.explain import explain
 
-    if convergence is not None and method != "shap":
-        raise ValueError(f"--convergence: expected --method shap (got {method})")
-    written = pipeline.explain(
+    written = explain(
         checkpoint, windows, out, method=method, settings=read_content(None, set_ or ()),
-        layer=layer or (), target=class_, split=split, limit=limit, background=background,
-        background_by=background_by, on=on, seed=seed, device=device, shard=shard, progress=True,
-        say=lambda text: typer.echo(text, err=True),
+        layer=layer or (), target=target, split=split, limit=limit, background=background,
+        background_by=background_by, on=on, convergence=convergence, seed=seed, device=device,
+        shard=shard, progress=True, say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
-    if convergence is not None:
-        pipeline.draw_convergence(written[0], convergence)
-        written = [*written, convergence]
     typer.echo("\n".join(map(str, written)))
 
 

@@ -26,27 +26,30 @@ Set = Annotated[
     typer.Option("--set", "-s", help="Change a setting, e.g. -s windows.overlap=50."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a finished file.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", "-f", help="See `hargcn formats`; by default found by a look."),
+]
+Plant = Annotated[
+    bool, typer.Option("--plant", help="Plant a known sign, and decoys of it: new classes.")
+]
+Shuffle = Annotated[
+    bool, typer.Option("--shuffle-labels", help="Exchange the labels within subjects (a control).")
+]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
+]
 
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="Folder with the recordings, or a single one.")],
     out: Out,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", "-f", help="See `hargcn formats`; by default found by a look."),
-    ] = None,
+    format_: Format = None,
     config: Config = None,
     set_: Set = None,
-    plant: Annotated[
-        bool, typer.Option("--plant", help="Plant a known sign, and decoys of it: new classes.")
-    ] = False,
-    shuffle: Annotated[
-        bool,
-        typer.Option("--shuffle-labels", help="Exchange the labels within subjects (a control)."),
-    ] = False,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
-    ] = False,
+    plant: Plant = False,
+    shuffle: Shuffle = False,
+    skip_broken: SkipBroken = False,
     force: Force = False,
 ) -> None:
     """Turn recordings into a windows file (HDF5).

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 
-from hargcn.analysis.ranking import convergence
+from hargcn.analysis import ranking
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import METHODS, Explainer, make
@@ -46,6 +45,7 @@ def explain(
     background: int | str = 100,
     background_by: str = "random",
     on: str = "branches",
+    convergence: str | Path | None = None,
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
@@ -75,6 +75,8 @@ def explain(
         balanced, medoids), or a windows file.
     on
         Explain the network's "branches" or raw "positions".
+    convergence
+        For SHAP: a picture to write, of how steady the ranking is against the background's size.
     seed
         Of the choice of the background, and of a method that draws numbers.
     device
@@ -97,6 +99,8 @@ def explain(
         For a wrong setting, class, layer or set, or windows that do not fit the network.
     """
     one_of("--on", on, ("branches", "positions"))
+    if convergence is not None and method != "shap":
+        raise ValueError(f"--convergence: expected --method shap (got {method})")
     background = str(background)
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
@@ -119,25 +123,18 @@ def explain(
     if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
         first = model_inputs(network, chosen.subset([0]))
         say(str(explainer.forecast(network, first, len(chosen))))
-    return explain_windows(
+    written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, request=request,
         shard=shard, progress=progress,
     )  # fmt: skip
+    return written if convergence is None else [*written, draw_convergence(written[0], convergence)]
 
 
-def draw_convergence(explanation: str | Path, out: str | Path) -> xr.Dataset:
-    """Draw how steady a SHAP ranking is against the size of its background.
-
-    Parameters
-    ----------
-    explanation
-        A SHAP explanation file.
-    out
-        The picture to write.
-    """
-    found = convergence(by_size(Explanation.open(explanation)))
+def draw_convergence(explanation: Path, out: str | Path) -> Path:
+    """Draw how steady a SHAP ranking is against the size of its background."""
+    found = ranking.convergence(by_size(Explanation.open(explanation)))
     save_figure(plot_convergence(found)[0], out)
-    return found
+    return Path(out)
 
 
 def layers_of(model: MultiBranchSTGCN, method: str, wanted: Sequence[str]) -> list[str]:

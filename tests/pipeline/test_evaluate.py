@@ -26,7 +26,7 @@ def rows(path):
 def cam(checkpoint, waving, tmp_path):
     """Grad-CAM of the windows and classes that `shap` explains."""
     (path,) = explain_windows(
-        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM([LAYER]),
+        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM(LAYER),
         tmp_path / "cam.h5", target="label", **QUIET,
     )  # fmt: skip
     return path
@@ -172,7 +172,7 @@ def test_what_makes_no_sense_is_refused(cam, checkpoint, waving, tmp_path, call,
 def test_explanations_must_be_of_one_question(call, name, cam, checkpoint, waving, tmp_path):
     out, other, turned = (tmp_path / each for each in (name, "other.h5", "turned.h5"))
     explain_windows(
-        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM([LAYER]), other,
+        load_model(checkpoint), open_windows(waving, "test", 4), GradCAM(LAYER), other,
         target="class1", **QUIET,
     )  # fmt: skip
     Explanation.open(cam).isel(sample=[3, 2, 1, 0]).save(turned)

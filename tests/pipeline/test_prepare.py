@@ -61,12 +61,12 @@ def test_an_output_that_is_an_input_is_refused_even_if_forced(folder, tmp_path):
     recording = folder / "raw" / "v2.toy"
     inputs = {path: path.read_bytes() for path in (config, recording)}
     for out in (config, link, recording):
-        with pytest.raises(ValueError, match="expected another file than the input"):
+        with pytest.raises(ValueError, match="expected another file to write than an input"):
             prepare(folder, out, config, force=True)
     for out in (folder, folder / "raw", tmp_path):
         with pytest.raises(ValueError, match="expected a file to write .it is a folder"):
             prepare(folder, out, force=True)
-    with pytest.raises(ValueError, match="expected another file than the input"):
+    with pytest.raises(ValueError, match="expected another file to write than an input"):
         synthesise(config, config, force=True)
     assert {path: path.read_bytes() for path in inputs} == inputs
 
@@ -75,5 +75,7 @@ def test_a_table_that_an_option_names_is_an_input(tmp_path):
     (tmp_path / "result_pz101.csv").write_text("image;head\n")
     labels = tmp_path / "labels.csv"
     labels.write_text("sequence,label\n1,0\n")
-    with pytest.raises(ValueError, match="labels.csv: expected another file than the input"):
+    with pytest.raises(
+        ValueError, match="labels.csv: expected another file to write than an input"
+    ):
         prepare(tmp_path, labels, {"reader": {"labels": str(labels)}}, force=True)
