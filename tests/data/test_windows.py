@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hargcn
+from hargcn import hdf5
 from hargcn.data.preprocess import PRESETS, preprocess
 from hargcn.data.quality import Quality
 from hargcn.data.readers import mini_rgbd, utd_mhad
@@ -63,7 +64,8 @@ def test_round_trip(path) -> None:
     assert windows.shape == (2, 20, 19, 2)
     assert (windows.n_channels, windows.frames, windows.persons) == (2, 20, 2)
     assert windows.classes == ("calm", "wild")
-    assert windows.fps == 30
+    assert windows.fps.tolist() == [30] * 25
+    assert windows.rate == 30
     assert windows.skeleton == hargcn.skeleton("inmotion19")
     assert windows.names[:6] == ["r0@0", "r0@10", "r0@20", "r0@30", "r0@40", "r1@0"]
     assert windows.label.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5 + [0] * 5
@@ -204,7 +206,7 @@ def test_truncated_and_foreign_files(path, tmp_path) -> None:
             Windows.open(bad)
     with h5py.File(bad, "w") as file:
         file["attribution"] = np.zeros(3)
-    with pytest.raises(ValueError, match="expected a windows file of hargcn"):
+    with pytest.raises(ValueError, match=r"windows file of format hargcn-windows-2 \(got another HDF5"):
         Windows.open(bad)
 
 
@@ -213,15 +215,16 @@ def spoil(path, tmp_path, change):
     bad.write_bytes(path.read_bytes())
     with h5py.File(bad, "r+") as file:
         change(file)
+    hdf5.seal(bad)
     return bad
 
 
 def test_files_of_other_versions_or_with_parts_missing(path, tmp_path) -> None:
-    def newer(file) -> None:
-        file.attrs["format_version"] = 2
+    def older(file) -> None:
+        file.attrs["format"] = "hargcn-windows"
 
-    with pytest.raises(ValueError, match=r"format version 1 \(got 2\)"):
-        Windows.open(spoil(path, tmp_path, newer))
+    with pytest.raises(ValueError, match=r"windows-2 \(got 'hargcn-windows'\): .*hargcn prepare"):
+        Windows.open(spoil(path, tmp_path, older))
 
     def without(file) -> None:
         del file["valid"], file["label"], file.attrs["classes"]

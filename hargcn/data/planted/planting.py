@@ -293,8 +293,6 @@ def _clips(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Rec
             yield replace(
                 recording,
                 sample=f"{recording.sample}@{window.start}",
-                positions=window.arrays["positions"],
-                valid=window.arrays["valid"],
-                truth=None,
-                distractor=None,
+                fps=window.fps,
+                **{**window.arrays, "truth": None, "distractor": None},
             )

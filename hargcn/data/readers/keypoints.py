@@ -69,10 +69,12 @@ def read(
     cells = _numbers(path, table, wanted).T.reshape(layout.ndim, layout.n_joints, -1)
     positions[..., 0][:, order] = cells.transpose(0, 2, 1)
     unlikely = np.zeros(shape[1:3], dtype=bool)
+    confidence = np.full(shape[1:], np.nan)
     for joint, name in enumerate(layout.joints):
         if f"{name}_likelihood" in table:
             values = _numbers(path, table, [f"{name}_likelihood"])[:, 0]
             unlikely[order, joint] = ~(values >= likelihood)
+            confidence[order, joint, 0] = values
     positions[:, unlikely] = np.nan
     return Recording(
         positions=positions,
@@ -82,6 +84,7 @@ def read(
         sample=path.stem,
         group=group or path.stem,
         label=label,
+        confidence=None if np.isnan(confidence).all() else confidence,
         notes={"frames_missing": frames - len(table), "low_likelihood": int(unlikely.sum())},
     )
 
