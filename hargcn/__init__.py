@@ -8,18 +8,18 @@ imported on first use, so that `import hargcn` stays cheap.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from hargcn.skeleton import Skeleton, skeleton
 
 if TYPE_CHECKING:
+    __version__: str
     from hargcn import explainers
     from hargcn.data.windows import Windows
     from hargcn.explanation import Explanation
     from hargcn.networks.checkpoint import load_model, save_model
     from hargcn.networks.stgcn import MultiBranchSTGCN
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "Explanation": "hargcn.explanation",
@@ -42,6 +42,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("hargcn")
     if name == "explainers":
         return import_module("hargcn.explainers")
     if name in _LAZY:

@@ -39,6 +39,12 @@ _TRAILER_BYTES = 73
 _BLOCK = 2**24
 
 
+def chunks(shape: tuple[int, ...], itemsize: int, size: int = 2**14) -> tuple[int, ...]:
+    """Return chunks of whole rows, of about `size` bytes where a row is smaller than that."""
+    row = itemsize * max(1, math.prod(shape[1:]))
+    return (max(1, min(shape[0], size // row)), *shape[1:])
+
+
 @contextmanager
 def opened(path: str | Path, what: str) -> Iterator[h5py.File]:
     """Open a file for reading.
@@ -98,7 +104,9 @@ def check(path: str | Path, file: h5py.File, what: str, form: str, command: str)
     for name in file:
         defect = _foreign(file, name) or _oversized(file[name], Path(path).stat().st_size)
         if defect:
-            raise ValueError(f"{path}: expected data of its own, as hargcn writes it (got {defect})")
+            raise ValueError(
+                f"{path}: expected data of its own, as hargcn writes it (got {defect})"
+            )
     if file.attrs.get("digest") != _structure(file):
         raise ValueError(
             f"{path}: expected the attributes and columns that its digest was made of "

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from typing import cast
 
 import typer
 
-from hargcn import __version__
-from hargcn.cli import demo, evaluate, explain, plot, prepare, train
+from hargcn.cli import demo, evaluate, explain, plot, prepare, train, verify
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -28,14 +28,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(prepare.app, name="prepare")
-for module in (demo, train, explain, plot, evaluate):
+for module in (demo, train, explain, plot, evaluate, verify):
     for command in module.COMMANDS:
         app.command()(command)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hargcn {__version__}")
+        typer.echo(f"hargcn {version('hargcn')}")
         raise typer.Exit
 
 

@@ -104,10 +104,7 @@ def _explanations(
 
 
 def _inputs(model: MultiBranchSTGCN, windows: Windows) -> torch.Tensor:
-    import torch
-
-    valid = torch.from_numpy(windows.valid())
-    return model.features(torch.from_numpy(windows.positions()), valid)
+    return model.inputs(windows.read())
 
 
 def _pictures(made: list[Explanation], out: Path) -> None:

@@ -106,7 +106,7 @@ def layers(checkpoint: Checkpoint, as_json: Json = False) -> None:
     from hargcn import load_model
 
     model = load_model(checkpoint)
-    frames = int(model.card.get("frames", 64))
+    frames = model.card["input"]["frames"] or 64
     shape = (1, model.skeleton.ndim, frames, model.skeleton.n_joints, 1)
     shapes: dict[str, list[int]] = {}
 

@@ -142,19 +142,15 @@ def _shape_defects(recording: Recording) -> list[str]:
         defects.append(f"expected {skeleton.n_joints} joints of {skeleton.name} (got {joints})")
     if frames < 1 or persons < 1:
         defects.append(f"expected at least 1 frame and 1 person (got {frames} and {persons})")
-    if recording.valid.shape != (frames, persons):
-        defects.append(f"expected valid {(frames, persons)} (got {recording.valid.shape})")
-    for name in ("truth", "distractor"):
-        mask = getattr(recording, name)
-        if mask is not None and mask.shape != (frames, joints):
-            defects.append(f"expected {name} {(frames, joints)} (got {mask.shape})")
-    for name in ("state", "confidence"):
+    cells = (frames, joints, persons)
+    shapes = {"valid": cells[::2], "truth": cells[:2], "distractor": cells[:2], "state": cells}
+    for name, shape in {**shapes, "confidence": cells, "time": cells[:1]}.items():
         given = getattr(recording, name)
-        if given is not None and given.size and given.shape != (frames, joints, persons):
-            defects.append(f"expected {name} {(frames, joints, persons)} (got {given.shape})")
-    time = recording.time
-    if time.size and (time.shape != (frames,) or not (np.diff(time) >= 0).all()):
-        defects.append(f"expected {frames} seconds in order as time (got {time.shape})")
+        left_out = given is None or (name in ("state", "time") and not given.size)
+        if not left_out and given.shape != shape:
+            defects.append(f"expected {name} {shape} (got {given.shape})")
+    if not (np.diff(recording.time) >= 0).all():
+        defects.append("expected seconds in the order of the frames as time")
     if not (np.isfinite(recording.fps) and recording.fps > 0):
         defects.append(f"expected fps > 0 (got {recording.fps})")
     if recording.label is not None and recording.label < 0:

@@ -139,7 +139,8 @@ class Windows:
             shape = file["positions"].shape
             unknown = np.full(shape[0], -1)
             columns = {
-                name: hdf5.column(file[name]) if name in file else unknown.copy() for name in COLUMNS
+                name: hdf5.column(file[name]) if name in file else unknown.copy()
+                for name in COLUMNS
             }
             attrs = {key: parsed(value) for key, value in file.attrs.items()}
             skeleton = Skeleton.from_dict(attrs.pop("skeleton"), str(path))
@@ -208,9 +209,21 @@ class Windows:
         """
         some = self if index is None else self.subset(index)
         stored = some._read("positions", "valid", "state", "time", *some.has)
-        missing = dict.fromkeys(("confidence", *MASKS))
-        columns = {name: getattr(some, name) for name in COLUMNS if name in Batch.__annotations__}
-        return Batch(**{**missing, **stored}, **columns, names=some.names)
+        return Batch(
+            positions=stored["positions"],
+            valid=stored["valid"],
+            state=stored["state"],
+            confidence=stored.get("confidence"),
+            time=stored["time"],
+            fps=some.fps,
+            label=some.label,
+            sample=some.sample,
+            group=some.group,
+            start=some.start,
+            names=some.names,
+            truth=stored.get("truth"),
+            distractor=stored.get("distractor"),
+        )
 
     def positions(self, index: ArrayLike | slice | None = None) -> np.ndarray:
         """Read positions.

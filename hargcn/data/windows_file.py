@@ -140,7 +140,8 @@ class WindowWriter:
                 shape=(before, *block.shape[1:]),
                 maxshape=(None, *block.shape[1:]),
                 dtype=block.dtype,
-                chunks=(1, *block.shape[1:]),  # windows are read one by one in any order
+                # Small: windows are read one by one in any order.
+                chunks=hdf5.chunks((2**14, *block.shape[1:]), block.itemsize),
                 **hdf5.FILTERS,
             )
             for row in range(before):  # only some recordings know their confidence

@@ -77,8 +77,15 @@ def labels(model: nn.Module, x: Tensor, dims: Sequence[str]) -> dict[str, Any]:
     names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
     sizes = dict(zip(dims, x.shape, strict=True))
     skeleton = getattr(model, "skeleton", None)
+    coords: dict[str, Any] = {
+        d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]
+    }
+    by_branch: Mapping[str, Sequence[str]] = getattr(model, "channel_names", {})
+    if by_branch and {"branch", "channel"} <= coords.keys():
+        table = [list(by_branch[branch]) for branch in coords["branch"]]
+        coords["channel_name"] = (("branch", "channel"), table)
     return {
-        "coords": {d: v for d, v in names.items() if d in dims[1:] and len(v) == sizes[d]},
+        "coords": coords,
         "skeleton": skeleton if isinstance(skeleton, Skeleton) else None,
         "frames": sizes.get("time"),
     }

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from hargcn.checks import nearest, one_of
-from hargcn.data.windows import Windows
+from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.deepshap.background import choose, shares
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
+from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
 
 Explainer = Callable[..., Explanation | Mapping[str, Explanation]]
@@ -32,7 +33,7 @@ def explain_windows(
     target: str = "predicted",
     description: Mapping[str, Any] | None = None,
     shard: int = 32,
-    on_positions: torch.nn.Module | None = None,
+    on_positions: PositionModel | None = None,
     progress: bool = True,
 ) -> list[Path]:
     """Explain windows shard by shard and join the shards into one file per layer.
@@ -122,27 +123,31 @@ def labels(model: MultiBranchSTGCN, windows: Windows) -> np.ndarray:
     return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]
 
 
-def described(explanation: Explanation, model: MultiBranchSTGCN, windows: Windows) -> Explanation:
+def described(
+    explanation: Explanation, model: MultiBranchSTGCN, windows: Windows, batch: Batch
+) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
     variables: dict[str, Any] = {
         "label": labels(model, windows),
-        "group": windows.group.astype(str),
-        "recording": windows.sample.astype(str),
-        "present": (("sample", "person"), windows.valid().any(axis=1)),
-        "positions": (("sample", "space", "frame", "joint", "person"), windows.positions()),
+        "group": batch.group.astype(str),
+        "recording": batch.sample.astype(str),
+        "fps": batch.fps,
+        "seconds": (("sample", "frame"), batch.time),
+        "present": (("sample", "person"), batch.valid.any(axis=1)),
+        "positions": (("sample", "space", "frame", "joint", "person"), batch.positions),
+        "state": (("sample", "frame", "joint", "person"), batch.state),
     }
     for name in ("truth", "distractor"):
-        mask = getattr(windows, name)()
+        mask = getattr(batch, name)
         if mask is not None:
             variables[name] = (("sample", "frame", "joint"), mask)
     return explanation.assign(
         variables,
-        {"sample": windows.names},
+        {"sample": batch.names},
         skeleton=json.dumps(model.skeleton.to_dict()),
         classes=json.dumps(list(model.classes)),
         model=model.card.get("weights", ""),
         data=windows.digest,
-        fps=windows.fps,
         frames=windows.frames,
     )
 
@@ -152,17 +157,17 @@ def explained(
     windows: Windows,
     explainer: Explainer,
     target: str,
-    on_positions: torch.nn.Module | None = None,
+    on_positions: PositionModel | None = None,
 ) -> dict[str, Explanation]:
     """Explain windows at once; return explanations, described, by layer ("" for the input)."""
-    device = next(model.parameters()).device
-    positions = torch.from_numpy(windows.positions()).to(device)
-    x = model.features(positions, torch.from_numpy(windows.valid()).to(device))
+    batch = windows.read()
+    x = model.inputs(batch)
     wanted = torch.as_tensor(targets(model, windows, target, x))
-    network, inputs = (model, x) if on_positions is None else (on_positions, positions)
+    network = model if on_positions is None else on_positions
+    inputs = x if on_positions is None else on_positions.inputs(batch)
     result = explainer(network, inputs, wanted)
     by_layer = {result.layer: result} if isinstance(result, Explanation) else result
-    return {layer: described(one, model, windows) for layer, one in by_layer.items()}
+    return {layer: described(one, model, windows, batch) for layer, one in by_layer.items()}
 
 
 class Parts:
@@ -275,7 +280,4 @@ def _background(
 
 def model_inputs(model: MultiBranchSTGCN, windows: Windows, raw: bool) -> torch.Tensor:
     """Return what a network takes for windows: branches, or raw positions."""
-    device = next(model.parameters()).device
-    positions = torch.from_numpy(windows.positions()).to(device)
-    valid = torch.from_numpy(windows.valid()).to(device)
-    return positions if raw else model.features(positions, valid)
+    return (PositionModel(model) if raw else model).inputs(windows.read())

@@ -152,7 +152,9 @@ def test_files_hold_what_pictures_and_measures_need(tmp_path):
     assert json.loads(content.attrs["classes"]) == ["without", "with"]
     assert content.attrs["model"] == network.card["weights"]
     assert content.attrs["data"] == data.digest
-    assert content.attrs["fps"] == data.fps
+    np.testing.assert_array_equal(content["fps"], data.fps)
+    np.testing.assert_array_equal(content["seconds"], data.read().time)
+    np.testing.assert_array_equal(content["state"], data.read().state)
 
 
 def test_windows_of_another_skeleton_are_refused(windows, tmp_path):

@@ -294,5 +294,11 @@ def _clips(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Rec
                 recording,
                 sample=f"{recording.sample}@{window.start}",
                 fps=window.fps,
-                **{**window.arrays, "truth": None, "distractor": None},
+                positions=window.arrays["positions"],
+                valid=window.arrays["valid"],
+                state=window.arrays["state"],
+                confidence=window.arrays.get("confidence"),
+                time=window.arrays["time"],
+                truth=None,
+                distractor=None,
             )
