@@ -369,8 +369,7 @@ def _read(path: str | Path) -> xr.Dataset:
     ValueError
         If it is no explanation file, or a damaged one; names the file and what was found.
     """
-    with hdf5.opened(path, WHAT) as file:
-        hdf5.check(path, file, WHAT, FORMAT, "explain")
+    with hdf5.checked(path, WHAT, FORMAT, "explain"):
         loaded = xr.load_dataset(path, engine="h5netcdf")
     del loaded.attrs["digest"]
     dataset = loaded.drop_encoding()  # or its string lengths cut longer names of other shards

@@ -6,7 +6,8 @@ that knows HDF5 opens it. Three digests guard it:
 * every chunk carries a checksum (HDF5's `fletcher32`), checked whenever it is read;
 * the attribute `digest` covers names, types, shapes, filters, axes and attributes, and the content
   of the data sets without chunks (small columns, text); it is checked on opening;
-* the last line, behind the part that HDF5 knows, covers every byte before it; `verify` checks it.
+* the last line, behind the part that HDF5 knows, covers every byte before it; `verify` checks it,
+  and so does opening a file of up to `QUICK` bytes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _TRAILER = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _TRAILER_BYTES = 73
 _BLOCK = 2**24
+
+QUICK = 2**28
+"""Bytes that are read in less than a second: files up to this size are checked whole on opening."""
 
 
 def chunks(shape: tuple[int, ...], itemsize: int, size: int = 2**14) -> tuple[int, ...]:
@@ -78,40 +82,45 @@ def opened(path: str | Path, what: str) -> Iterator[h5py.File]:
         ) from error
 
 
-def check(path: str | Path, file: h5py.File, what: str, form: str, command: str) -> None:
-    """Refuse a file of another format, one that points elsewhere, or one that was changed.
+@contextmanager
+def checked(path: str | Path, what: str, form: str, command: str) -> Iterator[h5py.File]:
+    """Open a file and check everything but its chunks, in small files all bytes.
 
     Parameters
     ----------
-    path, file
-        The file, opened.
-    what, form
-        What it should be, in words and as its attribute `format` says it ("hargcn-windows-2").
+    path, what
+        As for `opened`.
+    form
+        What its attribute `format` must say ("hargcn-windows-2").
     command
         The command that makes such files anew.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        Names the file, what was expected and what was found.
+        For a file of another format, one that points elsewhere, or one that was changed; names the
+        file, what was expected and what was found.
     """
-    found = file.attrs.get("format")
-    if found != form:
-        ours = isinstance(found, str) and found.startswith(form.rpartition("-")[0])
-        hint = f": make it anew with `hargcn {command}`" if ours else ""
-        got = repr(found) if isinstance(found, str) else "another HDF5 file"
-        raise ValueError(f"{path}: expected a {what} of format {form} (got {got}){hint}")
-    for name in file:
-        defect = _foreign(file, name) or _oversized(file[name], Path(path).stat().st_size)
-        if defect:
+    # Before HDF5 sees it: damaged text can keep HDF5 busy for ever.
+    if Path(path).is_file() and Path(path).stat().st_size <= QUICK:
+        _compare(path)
+    with opened(path, what) as file:
+        found = file.attrs.get("format")
+        if found != form:
+            ours = isinstance(found, str) and found.startswith(form.rpartition("-")[0])
+            hint = f": make it anew with `hargcn {command}`" if ours else ""
+            got = repr(found) if isinstance(found, str) else "another HDF5 file"
+            raise ValueError(f"{path}: expected a {what} of format {form} (got {got}){hint}")
+        _refuse_foreign(path, file)
+        if file.attrs.get("digest") != _structure(file):
             raise ValueError(
-                f"{path}: expected data of its own, as hargcn writes it (got {defect})"
+                f"{path}: expected the attributes and columns that its digest was made of "
+                "(got others): it was changed or damaged after hargcn wrote it"
             )
-    if file.attrs.get("digest") != _structure(file):
-        raise ValueError(
-            f"{path}: expected the attributes and columns that its digest was made of "
-            "(got others): it was changed or damaged after hargcn wrote it"
-        )
+        sealed_digest(path)
+        yield file
 
 
 def seal(path: str | Path) -> None:
@@ -131,15 +140,13 @@ def sealed_digest(path: str | Path) -> str:
     ValueError
         If the file has no such line.
     """
-    with Path(path).open("rb") as stream:
-        stream.seek(max(0, Path(path).stat().st_size - _TRAILER_BYTES))
-        match = _TRAILER.fullmatch(stream.read())
-    if match is None:
+    found = _last_line(path)
+    if not found:
         raise ValueError(
             f"{path}: expected the digest of the whole file in its last line (got none): "
             "it was changed or cut after hargcn wrote it"
         )
-    return match[1].decode()
+    return found
 
 
 def verify(path: str | Path, what: str, progress: bool = False) -> None:
@@ -148,36 +155,27 @@ def verify(path: str | Path, what: str, progress: bool = False) -> None:
     Parameters
     ----------
     path, what
-        As for `opened`; to be opened and checked before.
+        As for `opened`.
     progress
         Whether to show a progress bar.
 
     Raises
     ------
     ValueError
-        Names the data set whose chunks are damaged; or says that the damage is elsewhere.
+        Names the data set whose chunks are damaged, or says that the damage is elsewhere.
     """
-    size = Path(path).stat().st_size - _TRAILER_BYTES
     with opened(path, what) as file:
+        _refuse_foreign(path, file)
         blocks = [
             (name, slice(row, row + rows))
             for name in file
             if file[name].fletcher32
-            for rows in [max(1, _BLOCK // max(1, file[name].nbytes // max(1, len(file[name]))))]
+            for rows in [max(1, _BLOCK * len(file[name]) // max(1, file[name].nbytes))]
             for row in range(0, len(file[name]), rows)
         ]
         for name, rows in track(blocks, "reading chunks", progress=progress):
             read(path, file[name], rows)
-    whole = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        starts = range(0, size, _BLOCK)
-        for start in track(starts, "reading bytes", len(starts), progress):
-            whole.update(stream.read(min(_BLOCK, size - start)))
-    if whole.hexdigest() != sealed_digest(path):
-        raise ValueError(
-            f"{path}: expected the bytes that the digest in its last line was made of (got others, "
-            "not in the data themselves): it was damaged after hargcn wrote it"
-        )
+    _compare(path, progress)
 
 
 def read(path: str | Path, dataset: h5py.Dataset, rows: Any) -> np.ndarray:
@@ -226,6 +224,39 @@ def name_axes(file: h5py.File, axes: dict[str, tuple[str, ...]]) -> None:
                 file[name].dims[axis].attach_scale(file[dim])
 
 
+def _last_line(path: str | Path) -> str:
+    """Return the digest in the last line, nothing where there is none."""
+    with Path(path).open("rb") as stream:
+        stream.seek(max(0, Path(path).stat().st_size - _TRAILER_BYTES))
+        match = _TRAILER.fullmatch(stream.read())
+    return match[1].decode() if match else ""
+
+
+def _compare(path: str | Path, progress: bool = False) -> None:
+    """Compare every byte with the digest in the last line, where there is one."""
+    size, expected = Path(path).stat().st_size - _TRAILER_BYTES, _last_line(path)
+    if not expected:
+        return
+    whole = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        starts = range(0, size, _BLOCK)
+        for start in track(starts, "reading bytes", len(starts), progress):
+            whole.update(stream.read(min(_BLOCK, size - start)))
+    if whole.hexdigest() != expected:
+        raise ValueError(
+            f"{path}: expected the bytes that the digest in its last line was made of "
+            "(got others): it was damaged after hargcn wrote it"
+        )
+
+
+def _refuse_foreign(path: str | Path, file: h5py.File) -> None:
+    size = Path(path).stat().st_size
+    for name in file:
+        defect = _foreign(file, name) or _oversized(file[name], size)
+        if defect:
+            raise ValueError(f"{path}: expected data of its own, as hargcn writes (got {defect})")
+
+
 def _foreign(file: h5py.File, name: str) -> str:
     """Say what lies elsewhere, or is nothing that hargcn writes."""
     link = file.get(name, getlink=True)
@@ -249,17 +280,22 @@ def _foreign(file: h5py.File, name: str) -> str:
 
 def _oversized(dataset: h5py.Dataset, size: int) -> str:
     """Say where a declared shape cannot have been stored in a file of this size."""
-    stored = min(dataset.id.get_storage_size(), size)
+    if _nothing_stored(dataset):
+        return ""
+    shape, chunk = dataset.shape, dataset.chunks or dataset.shape
+    pieces = math.prod(-(-length // part) for length, part in zip(shape, chunk, strict=True))
+    # Counted first: HDF5 goes through all pieces to say what they take.
+    stored = min(dataset.id.get_storage_size(), size) if pieces <= size else size
     packed = _RATIO if dataset.compression else 1
-    cells = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
-    if cells * dataset.dtype.itemsize > stored * packed and not _nothing_stored(dataset):
-        return f"{dataset.name.strip('/')!r} of shape {dataset.shape} in {stored} bytes"
+    cells = max(math.prod(shape), math.prod(chunk))
+    if pieces > size or cells * dataset.dtype.itemsize > stored * packed:
+        return f"{dataset.name.strip('/')!r} of shape {shape} in {stored} bytes"
     return ""
 
 
 def _nothing_stored(dataset: h5py.Dataset) -> bool:
     """Whether a data set only stands for an axis without coordinates."""
-    return bool(dataset.is_scale and dataset.id.get_storage_size() == 0)
+    return bool(dataset.is_scale and dataset.chunks is None and dataset.id.get_storage_size() == 0)
 
 
 def _structure(file: h5py.File) -> str:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-_QUICK = 2**27  # bytes that are read in about a second
-
 
 def verify(
     file: Annotated[Path, typer.Argument(help="Windows or explanations (.h5), or a checkpoint.")],
@@ -34,11 +32,11 @@ def _data(file: Path) -> str:
     from hargcn import Explanation, Windows, hdf5
 
     with hdf5.opened(file, "file of hargcn") as content:
-        is_windows = str(content.attrs.get("format")).startswith("hargcn-windows")
-    opened = Windows.open(file) if is_windows else Explanation.open(file)
-    kind = "windows" if is_windows else "explanations"
-    hdf5.verify(file, f"{kind} file", progress=file.stat().st_size > _QUICK)
-    return f"{len(opened)} {kind}"
+        explains = "attribution" in content
+    # First, because it says which data set is damaged.
+    hdf5.verify(file, "file of hargcn", progress=file.stat().st_size > hdf5.QUICK)
+    opened = Explanation.open(file) if explains else Windows.open(file)
+    return f"{len(opened)} {'explanations' if explains else 'windows'}"
 
 
 COMMANDS = (verify,)

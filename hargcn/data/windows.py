@@ -134,7 +134,7 @@ class Windows:
             If it is damaged, something else, or of another version; says which.
         """
         path = Path(path)
-        with hdf5.opened(path, WHAT) as file:
+        with hdf5.checked(path, WHAT, FORMAT, "prepare") as file:
             check(path, file)
             shape = file["positions"].shape
             unknown = np.full(shape[0], -1)
