@@ -8,7 +8,6 @@ imported on first use, so that `import hargcn` stays cheap.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from hargcn.skeleton import Skeleton, skeleton
@@ -43,7 +42,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("hargcn")
+        return import_module("importlib.metadata").version("hargcn")
     if name == "explainers":
         return import_module("hargcn.explainers")
     if name in _LAZY:

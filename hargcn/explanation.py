@@ -138,7 +138,12 @@ class Explanation:
                 data[name] = (axes, _numpy(items))
         dataset = xr.Dataset(data)
         names = {"sample": [str(i) for i in range(sizes["sample"])], **(coords or {})}
-        several = {k: v for k, v in names.items() if isinstance(v, tuple) and k not in dims}
+        # Of several axes at once: (dims, names).
+        several = {
+            name: value
+            for name, value in names.items()
+            if name not in dims and isinstance(value, tuple) and isinstance(value[0], tuple)
+        }
         known = {dim: list(names[dim]) for dim in dims if dim in names}
         for dim, labels in known.items():
             if len(labels) != sizes[dim]:

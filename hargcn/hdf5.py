@@ -32,7 +32,7 @@ LIBVER = "v110"
 FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 """How arrays are stored, as h5py takes it."""
 
-_KNOWN = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+_KNOWN = {1, 2, 3, 32000}  # HDF5's numbers of the filters gzip, shuffle, fletcher32 and lzf
 _RATIO = 1100  # deflate packs at most 1032 to 1, lzf less
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _TRAILER = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
@@ -144,7 +144,7 @@ def sealed_digest(path: str | Path) -> str:
     if not found:
         raise ValueError(
             f"{path}: expected the digest of the whole file in its last line (got none): "
-            "it was changed or cut after hargcn wrote it"
+            "it was changed or cut after hargcn wrote it, or an earlier hargcn did (make it anew)"
         )
     return found
 
@@ -176,6 +176,7 @@ def verify(path: str | Path, what: str, progress: bool = False) -> None:
         for name, rows in track(blocks, "reading chunks", progress=progress):
             read(path, file[name], rows)
     _compare(path, progress)
+    sealed_digest(path)
 
 
 def read(path: str | Path, dataset: h5py.Dataset, rows: Any) -> np.ndarray:
@@ -274,7 +275,7 @@ def _foreign(file: h5py.File, name: str) -> str:
     if node.dtype.kind not in "iufb" and not h5py.check_string_dtype(node.dtype):
         return f"{name!r} of type {node.dtype}"
     plan = node.id.get_create_plist()
-    unknown = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - set(_KNOWN)
+    unknown = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - _KNOWN
     return f"{name!r} behind a filter {min(unknown)} of HDF5" if unknown else ""
 
 

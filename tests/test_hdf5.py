@@ -44,6 +44,8 @@ def test_no_flipped_byte_passes_unnoticed(files, tmp_path):
         for _ in range(300):
             bad.write_bytes(flipped(whole, rng))
             assert said(read, bad).startswith(f"{bad}: expected ")
+            verified = said(lambda path: hdf5.verify(path, "file"), bad)
+            assert verified.startswith(f"{bad}: expected ")
 
 
 def test_of_large_files_chunks_are_checked_when_read_and_all_bytes_by_verify(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 from typing import cast
 
 import typer
@@ -35,7 +34,9 @@ for module in (demo, train, explain, plot, evaluate, verify):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hargcn {version('hargcn')}")
+        from hargcn import __version__
+
+        typer.echo(f"hargcn {__version__}")
         raise typer.Exit
 
 

@@ -39,7 +39,7 @@ def test_what_is_not_ours_or_too_old_is_refused(tmp_path, checkpoint):
     assert "expected a whole HDF5 file of hargcn" in refused("verify", path)
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "hargcn-windows"
-    assert "make it anew with `hargcn prepare`" in refused("verify", path)
+    assert "an earlier hargcn did (make it anew)" in refused("verify", path)
     card = json.loads(checkpoint.with_suffix(".json").read_text(encoding="utf-8"))
     old = tmp_path / "model.safetensors"
     old.write_bytes(checkpoint.read_bytes())

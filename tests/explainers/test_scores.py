@@ -44,6 +44,11 @@ def test_labels_are_what_the_model_knows():
     found = labels(model, torch.zeros(2, 4, 4, 9, 17, 1), dims)
     assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
     assert len(found["coords"]["joint"]) == 17
+    axes, table = found["coords"]["channel_name"]
+    assert axes == ("branch", "channel")
+    assert [row[0] for row in table] == [
+        "x", "velocity x over 1 frame", "bone x", "acceleration x over 1 frame",
+    ]  # fmt: skip
     assert (found["skeleton"].name, found["frames"]) == ("coco17", 9)
     assert labels(nn.Identity(), torch.zeros(2, 3), ("sample", "axis1")) == {
         "coords": {}, "skeleton": None, "frames": None,
