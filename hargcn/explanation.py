@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
+from hargcn import hdf5
 from hargcn.files import replacing
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
     import shap
 
-FORMAT = "hargcn-explanation-1"
+FORMAT = "hargcn-explanation-2"
+WHAT = "explanation file"
 _VARIABLES = ("attribution", "target", "score")
-_ATTRIBUTES = ("method", "layer", "utility", "settings", "skeleton")
+_ATTRIBUTES = ("method", "layer", "utility", "settings", "skeleton", "dtype", "hargcn", "torch")
 
 DIMS = ("sample", "branch", "channel", "time", "joint", "person")
 """The axes of a model's input, in its order (N, I, C, T, V, M)."""
+
+EXTRA_DIMS = ("edge", "hop", "player", "player_b", "frequency", "y", "x")
+"""Further axes that an explanation may have, in this order behind `DIMS`."""
+
+_FOREIGN = re.compile(r"axis\d+")  # axes of inputs that nobody named
 
 
 def _stored(name: str, doc: str) -> property:
@@ -48,11 +59,14 @@ class Explanation:
     Parameters
     ----------
     dataset
-        Variable `attribution` with named dims (for skeleton models an ordered subset of `DIMS`,
-        the first always "sample") and the per-sample variables `target`, `score` and, where known,
-        `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`.
-        Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), digests.
-
+        Variable `attribution` with named dims (for skeleton models of `DIMS` and `EXTRA_DIMS`, the
+        first always "sample") and the per-sample variables `target`, `score` and, where known,
+        `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`, and
+        of the windows `positions` (sample, space, frame, joint, person), `state` (sample, frame,
+        joint, person), `seconds` (sample, frame) and `fps`. Coordinates: names along axes, and what
+        each channel is in each branch, `channel_name` (branch, channel).
+        Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), `dtype` (the
+        float type of the computation), `hargcn` and `torch` (their versions), digests.
     """
 
     dataset: xr.Dataset
@@ -79,6 +93,7 @@ class Explanation:
         layer: str = "",
         utility: str = "logit",
         settings: Mapping[str, Any] | None = None,
+        dtype: str = "",
         coords: Mapping[str, Any] | None = None,
         skeleton: Skeleton | None = None,
         frames: int | None = None,
@@ -99,10 +114,13 @@ class Explanation:
             (sample,) class index explained, its score, and the predicted class.
         settings
             The method's settings; stored as JSON.
+        dtype
+            The float type of the computation; by default that of the values.
         coords
-            Names or positions along axes.
+            Names or positions along axes; of several axes as a tuple (dims, names).
         skeleton
-            The key-point layout; pictures need nothing else.
+            The key-point layout; pictures need nothing else. With one, axes are of `DIMS` and
+            `EXTRA_DIMS`, or "axis1", "axis2", ... where nobody named them.
         frames
             Frames of the input window, so that a coarse map can be brought back to them.
         variables
@@ -112,6 +130,8 @@ class Explanation:
         if array.ndim != len(dims):
             raise ValueError(f"Expected one axis for each of {tuple(dims)} (got {array.shape})")
         sizes = dict(zip(dims, array.shape, strict=True))
+        if skeleton is not None:
+            _expect(dims, (*DIMS, *EXTRA_DIMS), f"explanation {method!r}")
         given = {"target": target, "score": score, "predicted": predicted, **(variables or {})}
         data: dict[str, Any] = {"attribution": (tuple(dims), array)}
         for name, value in given.items():
@@ -120,6 +140,12 @@ class Explanation:
                 data[name] = (axes, _numpy(items))
         dataset = xr.Dataset(data)
         names = {"sample": [str(i) for i in range(sizes["sample"])], **(coords or {})}
+        # Of several axes at once: (dims, names).
+        several = {
+            name: value
+            for name, value in names.items()
+            if name not in dims and isinstance(value, tuple) and isinstance(value[0], tuple)
+        }
         known = {dim: list(names[dim]) for dim in dims if dim in names}
         for dim, labels in known.items():
             if len(labels) != sizes[dim]:
@@ -134,10 +160,13 @@ class Explanation:
             "utility": utility,
             "settings": json.dumps(settings or {}),
             "skeleton": json.dumps(skeleton.to_dict()) if skeleton else "",
+            "dtype": dtype or str(array.dtype),
+            "hargcn": version("hargcn"),
+            "torch": version("torch").split("+")[0],
         }
         if frames is not None:
             attrs["frames"] = frames
-        return cls(dataset.assign_coords(known).assign_attrs(attrs))
+        return cls(dataset.assign_coords({**known, **several}).assign_attrs(attrs))
 
     # -- what it holds ---------------------------------------------------------------------------
 
@@ -188,10 +217,28 @@ class Explanation:
     def __len__(self) -> int:
         return self.values.sizes["sample"]
 
+    def expect_axes(self, who: str, known: Sequence[str] = DIMS) -> None:
+        """Refuse axes that a consumer does not understand.
+
+        Parameters
+        ----------
+        who
+            The consumer, as the message says it.
+        known
+            The axes it understands. Axes that nobody named ("axis1") are not looked at.
+
+        Raises
+        ------
+        ValueError
+            Names the consumer, the axes it understands and the first other one.
+        """
+        _expect(self.dims, known, who)
+
     # -- views -----------------------------------------------------------------------------------
 
     def joint_scores(self) -> xr.DataArray:
-        """Return (sample, joint) scores: the signed mean over every other axis."""
+        """Return (sample, joint) scores: the signed mean over every other axis of `DIMS`."""
+        self.expect_axes("joint scores")
         return self.values.mean([d for d in self.dims if d not in ("sample", "joint")])
 
     def mean(self, *dims: str) -> Explanation:
@@ -251,13 +298,16 @@ class Explanation:
 
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file that `xarray.open_dataset(path, engine="h5netcdf")` and h5py open."""
-        numeric = {
-            name: {"zlib": True, "complevel": 4}
-            for name, variable in self.dataset.data_vars.items()
+        arrays = {
+            str(name): {**hdf5.FILTERS, "chunksizes": hdf5.chunks(variable.shape, 8)}
+            for name, variable in self.dataset.variables.items()
             if variable.dtype.kind in "fiub" and variable.ndim > 1
         }
         with replacing(path) as temporary:
-            self.dataset.to_netcdf(temporary, engine="h5netcdf", encoding=numeric)
+            store = H5NetCDFStore.open(str(temporary), "w", driver_kwds={"libver": hdf5.LIBVER})
+            with closing(store):
+                self.dataset.dump_to_store(store, encoding=arrays)
+            hdf5.seal(temporary)
 
     @classmethod
     def open(cls, path: str | Path) -> Explanation:
@@ -294,6 +344,7 @@ class Explanation:
         """
         import shap
 
+        self.expect_axes("to_shap")
         base = self.base_value.to_numpy()
         sums = self.values.sum([d for d in self.dims if d not in ("sample", "joint")])
         if "joint" not in sums.dims:
@@ -313,6 +364,12 @@ def _numpy(values: Any) -> np.ndarray:
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
+def _expect(dims: Sequence[str], known: Sequence[str], who: str) -> None:
+    for dim in dims:
+        if dim not in known and not _FOREIGN.fullmatch(dim):
+            raise ValueError(f"{who}: expected axes {', '.join(known)} (got {dim!r})")
+
+
 def _listed(selection: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the sample axis when a single sample is selected: every explanation has one."""
     if isinstance(selection.get("sample"), str | int | np.integer):
@@ -330,21 +387,10 @@ def _read(path: str | Path) -> xr.Dataset:
     ValueError
         If it is no explanation file, or a damaged one; names the file and what was found.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such explanation file")
-    try:
-        loaded = xr.load_dataset(path, engine="h5netcdf", phony_dims="sort")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"{path}: expected an explanation file (HDF5), found something else or a "
-            f"truncated file ({str(error).splitlines()[0]})"
-        ) from error
+    with hdf5.checked(path, WHAT, FORMAT, "explain"):
+        loaded = xr.load_dataset(path, engine="h5netcdf")
+    del loaded.attrs["digest"]
     dataset = loaded.drop_encoding()  # or its string lengths cut longer names of other shards
-    if dataset.attrs.get("format") != FORMAT:
-        raise ValueError(
-            f"{path}: expected an explanation file of format {FORMAT} "
-            f"(got {dataset.attrs.get('format', 'variables ' + str(list(dataset)))})"
-        )
     _check(path, dataset)
     return dataset
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import metadata
+
 import h5py
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hargcn
-from hargcn.explanation import DIMS, FORMAT, Explanation
+from hargcn import hdf5
+from hargcn.analysis.agreement import agreement, correlate
+from hargcn.analysis.ranking import Ranking, convergence
+from hargcn.explainers.hybrid import product, rank_average
+from hargcn.explanation import DIMS, EXTRA_DIMS, FORMAT, Explanation
+from hargcn.metrics.localisation import energy
+from hargcn.metrics.maps import joint_scores
+from hargcn.plots import plot_heatmap, plot_ranking, plot_strip
 
 
 def build(samples=3, times=4, seed=0, **changes):
@@ -140,15 +149,18 @@ def test_foreign_and_truncated_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such explanation file"):
         Explanation.open(path)
     path.write_text("hello")
-    with pytest.raises(ValueError, match=r"e\.h5: expected an explanation file"):
+    with pytest.raises(ValueError, match=r"e\.h5: expected a whole HDF5 explanation file"):
         Explanation.open(path)
     build().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"e\.h5: expected an explanation file"):
+    with pytest.raises(ValueError, match=r"e\.h5: expected a whole HDF5 explanation file"):
         Explanation.open(path)
     xr.Dataset({"x": ("a", [1.0])}).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"format hargcn-explanation-1 \(got variables \['x'\]"):
+    with pytest.raises(ValueError, match=r"format hargcn-explanation-2 \(got another HDF5 file"):
+        Explanation.open(path)
+    build().assign(format="hargcn-explanation-1").save(path)
+    with pytest.raises(ValueError, match=r"got 'hargcn-explanation-1'\): .*`hargcn explain`"):
         Explanation.open(path)
 
 
@@ -205,6 +217,7 @@ def test_damage_is_named(tmp_path, damage, said):
     dataset, path = small().dataset.copy(deep=True), tmp_path / "e.h5"
     damage(dataset)
     dataset.to_netcdf(path, engine="h5netcdf")
+    hdf5.seal(path)
     with pytest.raises(ValueError, match=f"e.h5: {said}"):
         Explanation.open(path)
 
@@ -213,5 +226,82 @@ def test_no_file_and_another_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such explanation file"):
         Explanation.open(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("nothing", "utf-8")
-    with pytest.raises(ValueError, match="found something else or a truncated file"):
+    with pytest.raises(ValueError, match="found something else or a damaged file"):
         Explanation.open(tmp_path / "text.h5")
+
+
+def test_the_file_says_what_computed_it(tmp_path):
+    build().save(tmp_path / "e.h5")
+    with h5py.File(tmp_path / "e.h5") as file:
+        found = {name: file.attrs[name] for name in ("format", "dtype", "hargcn", "torch")}
+    assert found == {
+        "format": "hargcn-explanation-2",
+        "dtype": "float32",
+        "hargcn": metadata.version("hargcn"),
+        "torch": metadata.version("torch").split("+")[0],
+    }
+    assert build(dtype="float64").dataset.attrs["dtype"] == "float64"
+
+
+def test_what_changed_after_writing_is_noticed_on_opening(tmp_path):
+    path = tmp_path / "e.h5"
+    build().save(path)
+    with h5py.File(path, "r+") as file:
+        file["target"][1] = 5
+    with pytest.raises(ValueError, match=r"e\.h5: expected the attributes and columns"):
+        Explanation.open(path)
+
+
+def test_channels_of_each_branch_have_names(tmp_path):
+    table = [["x", "y", "relative x", "relative y"], ["a", "b", "c", "d"]]
+    names = {"branch": ["J", "V"], "channel_name": (("branch", "channel"), table)}
+    build(coords=names).save(tmp_path / "e.h5")
+    read = Explanation.open(tmp_path / "e.h5")
+    assert read.dataset.coords["channel_name"].dims == ("branch", "channel")
+    assert read.dataset.coords["channel_name"].to_numpy().tolist() == table
+    assert read.sel(branch="V").dataset["channel_name"].to_numpy().tolist() == table[1]
+    assert "channel_name" not in read.mean("branch").dataset
+
+
+def test_axes_of_skeleton_explanations_are_declared():
+    skeleton = hargcn.skeleton("coco17")
+    known = {"method": "m", "target": [0], "score": [0.0], "skeleton": skeleton}
+    for dim in (*EXTRA_DIMS, "axis3"):
+        Explanation.build(np.zeros((1, 17, 2)), ("sample", "joint", dim), **known)
+    with pytest.raises(ValueError, match=r"'m': expected axes .*, player, .* \(got 'phase'\)"):
+        Explanation.build(np.zeros((1, 17, 2)), ("sample", "joint", "phase"), **known)
+    # Whose input has no skeleton names its axes as it likes.
+    foreign = {**known, "skeleton": None}
+    Explanation.build(np.zeros((1, 2)), ("sample", "phase"), **foreign)
+
+
+def with_frequency() -> Explanation:
+    return Explanation.build(
+        np.ones((2, 24, 17, 3)), ("sample", "time", "joint", "frequency"), method="m",
+        target=[0, 1], score=[1.0, 2.0], skeleton=hargcn.skeleton("coco17"), frames=24,
+    ).assign({"base_value": [0.0, 0.0]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("who", "consume"),
+    [
+        ("rank", Ranking.of),
+        ("rank", plot_ranking),
+        ("convergence", lambda e: convergence({1: e, 2: e})),
+        ("comparison with 'b'", lambda e: agreement({"a": small(), "b": e, "c": e})),
+        ("comparison with 'a'", lambda e: correlate([{"a": e, "b": e}], "a")),
+        ("picture of a body", lambda e: plot_strip(e, 0, np.ones((2, 24, 17, 1)))),
+        ("heat map", lambda e: plot_heatmap(e, 0)),
+        ("map over time and joints", lambda e: energy(e, np.ones((2, 24, 17), bool))),
+        ("joint scores", joint_scores),
+        ("joint scores", Explanation.joint_scores),
+        ("hybrid", lambda e: rank_average(e, e)),
+        ("hybrid", lambda e: product(e, e)),
+        ("to_shap", Explanation.to_shap),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_consumer_refuses_axes_it_does_not_understand_by_name(who, consume):
+    said = r"{}: expected axes sample, branch, .* \(got 'frequency'\)"
+    with pytest.raises(ValueError, match=said.format(who)):
+        consume(with_frequency())

@@ -36,6 +36,7 @@ def common_grid(explanations: Mapping[str, Explanation]) -> dict[str, xr.DataArr
     shared = set(first.dims).intersection(*(each.dims for each in explanations.values()))
     dims = list(dict.fromkeys(dim for dim in (*DIMS, *first.dims) if dim in shared))
     for name, each in explanations.items():
+        each.expect_axes(f"comparison with {name!r}")
         same_samples(name, each, first)
     values = {
         name: each.values.mean([d for d in each.dims if d not in dims]).transpose(*dims)

@@ -89,6 +89,7 @@ class Ranking:
     @classmethod
     def of(cls, explanation: Explanation, by: Order = "signed") -> Ranking:
         """Rank the joints of an explanation by its `joint_scores`."""
+        explanation.expect_axes("rank")
         if "joint" not in explanation.dims:
             raise ValueError(
                 f"Expected an explanation with an axis 'joint' (got {explanation.dims})"
@@ -177,6 +178,7 @@ def convergence(
     """
     sizes = sorted(explanations)
     full = explanations[sizes[-1]]
+    full.expect_axes("convergence")
     for size in sizes:
         same_samples(f"background {size}", explanations[size], full)
     reference = full.joint_scores()

@@ -11,9 +11,8 @@ from typing import cast
 
 import typer
 
-from hargcn import __version__
 from hargcn.allocator import keep_freed_memory
-from hargcn.cli import demo, evaluate, explain, network, plot, prepare, settings
+from hargcn.cli import demo, evaluate, explain, network, plot, prepare, settings, verify
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -28,13 +27,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, prepare, network, explain, plot, evaluate, settings):
+for module in (demo, prepare, network, explain, plot, evaluate, settings, verify):
     for command in module.COMMANDS:
         app.command()(command)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from hargcn import __version__
+
         typer.echo(f"hargcn {__version__}")
         raise typer.Exit
 

@@ -58,11 +58,15 @@ class Window:
     ----------
     start
         Its first frame in the recording.
+    fps
+        Its frames per second: a resampled window has a rate of its own.
     arrays
-        `positions` (C, T, V, M), `valid` (T, M), and `truth`, `distractor` (T, V) where known.
+        `positions` (C, T, V, M), `valid` (T, M), `state` (T, V, M), `time` (T,) in seconds of the
+        recording, and, where known, `confidence` (T, V, M) and `truth`, `distractor` (T, V).
     """
 
     start: int
+    fps: float
     arrays: dict[str, np.ndarray]
 
 
@@ -80,7 +84,7 @@ def cut(recording: Recording, config: WindowConfig) -> Iterator[Window]:
     ------
     Window
         In the order of time. A recording shorter than the length gives one window whose frames past
-        the end are zero and not valid.
+        the end are zero and not valid; their time goes on.
 
     Raises
     ------
@@ -114,25 +118,34 @@ def _whole(recording: Recording, config: WindowConfig) -> Window:
     first, last = int(shown[0]), int(shown[-1])
     if config.fit == "pad" and last - first < config.length:
         return _piece(recording, config.length, first)
-    return Window(first, _arrays(resample(recording, np.linspace(first, last, config.length))))
+    stretched = resample(recording, np.linspace(first, last, config.length))
+    seconds = stretched.time[-1] - stretched.time[0]
+    fps = (config.length - 1) / seconds if seconds > 0 else recording.fps
+    return Window(first, fps, _arrays(stretched))
 
 
 def _piece(recording: Recording, length: int, start: int) -> Window:
-    """Return `length` frames from `start`, zero past the end of the recording."""
+    """Return `length` frames from `start`, absent past the end of the recording."""
     pieces = {}
     for name, array in _arrays(recording).items():
         axis = 1 if name == "positions" else 0
         piece = array[(slice(None),) * axis + (slice(start, start + length),)]
         pad = [(0, 0)] * piece.ndim
         pad[axis] = (0, length - piece.shape[axis])
-        pieces[name] = np.pad(piece, pad)
-    return Window(start, pieces)
+        pieces[name] = np.pad(piece, pad, constant_values=np.nan if name == "confidence" else 0)
+    short = length - len(recording.time[start:])
+    if short > 0:
+        pieces["time"][-short:] = recording.time[-1] + np.arange(1, short + 1) / recording.fps
+    return Window(start, recording.fps, pieces)
 
 
 def _arrays(recording: Recording) -> dict[str, np.ndarray]:
     named = {
         "positions": recording.positions,
         "valid": recording.valid,
+        "state": recording.state,
+        "time": recording.time,
+        "confidence": recording.confidence,
         "truth": recording.truth,
         "distractor": recording.distractor,
     }

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hargcn.data.recording import Recording
+from hargcn.data.recording import INTERPOLATED, OBSERVED, Recording
 
 
 def fill_gaps(recording: Recording, max_gap: float) -> Recording:
@@ -18,7 +18,7 @@ def fill_gaps(recording: Recording, max_gap: float) -> Recording:
 
     A gap is a run of frames between two sights of a joint; a person who vanishes for a moment
     leaves one in every joint. Dropped frames are those in which some joint of a person stays
-    unknown: the person counts as absent there.
+    unknown: the person counts as absent there. What is filled in has the state "interpolated".
     """
     observed, positions = recording.observed, recording.positions.copy()
     limit = max_gap * recording.fps + 1e-6
@@ -41,7 +41,8 @@ def fill_gaps(recording: Recording, max_gap: float) -> Recording:
             f"{recording.sample}: no frame is left in which every joint is seen or lies in a gap "
             f"of at most {max_gap:g} s"
         )
-    filled_in = replace(recording, positions=positions, valid=valid)
+    state = np.where(known & ~observed, INTERPOLATED, recording.state)
+    filled_in = replace(recording, positions=positions, valid=valid, state=state)
     return filled_in.noting(interpolated=filled, dropped=dropped)
 
 
@@ -58,14 +59,16 @@ def resample(recording: Recording, grid: np.ndarray) -> Recording:
     Returns
     -------
     Recording
-        T' frames. A person is there where both neighbouring frames show it; masks take the nearest
-        frame. `fps` is left to the caller.
+        T' frames. A person is there where both neighbouring frames show it; a joint is observed
+        where it was in both, and interpolated otherwise; masks take the nearest frame. `fps` is
+        left to the caller.
     """
     from scipy.interpolate import make_interp_spline
 
     # Rounded, so that a whole frame number is exactly whole.
     grid = np.round(grid, 6).clip(0, recording.frames - 1)
     low, high = np.floor(grid).astype(int), np.ceil(grid).astype(int)
+    share = grid - low
     nearest = np.floor(grid + 0.5).astype(int)
     positions = recording.positions
     if recording.frames > 1:
@@ -74,12 +77,20 @@ def resample(recording: Recording, grid: np.ndarray) -> Recording:
     else:
         positions = positions[:, low]
     valid = recording.valid[low] & recording.valid[high]
+    both = (recording.state[low] == OBSERVED) & (recording.state[high] == OBSERVED)
+    confidence = recording.confidence
+    if confidence is not None:
+        far = share[:, None, None]
+        confidence = (1 - far) * confidence[low] + far * confidence[high]
     return replace(
         recording,
         positions=positions,
         valid=valid,
         truth=None if recording.truth is None else recording.truth[nearest],
         distractor=None if recording.distractor is None else recording.distractor[nearest],
+        state=np.where(both, OBSERVED, INTERPOLATED),
+        confidence=confidence,
+        time=(1 - share) * recording.time[low] + share * recording.time[high],
     )
 
 

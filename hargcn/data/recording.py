@@ -12,6 +12,10 @@ import numpy as np
 from hargcn.files import track
 from hargcn.skeleton import Skeleton
 
+ABSENT, OBSERVED, INTERPOLATED = range(3)
+STATES = ("absent", "observed", "interpolated")
+"""What the numbers in `Recording.state` mean."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -40,6 +44,14 @@ class Recording:
         Numbers of the view and of the set-up, where the data set has them.
     truth, distractor
         (T, V) where the evidence of the class was planted, and where a decoy was.
+    state
+        (T, V, M) whether a joint is absent (0: not seen, or its person is away), observed (1) or
+        interpolated (2); by default every position that is there was observed.
+    confidence
+        (T, V, M) the detector's confidence in what it observed, NaN elsewhere; None where no
+        confidence is known.
+    time
+        (T,) seconds of each frame since the first one recorded; by default frames by `fps`.
     notes
         Counters of the reader and the preprocessing, for the quality report.
 
@@ -60,6 +72,9 @@ class Recording:
     setup: int | None = None
     truth: np.ndarray | None = None
     distractor: np.ndarray | None = None
+    state: np.ndarray = field(default_factory=lambda: np.empty(0))
+    confidence: np.ndarray | None = None
+    time: np.ndarray = field(default_factory=lambda: np.empty(0))
     notes: Mapping[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,6 +89,7 @@ class Recording:
             seen = np.isfinite(positions).all(axis=0)
             positions[:, ~seen] = np.nan
             positions[:, ~np.broadcast_to(self.valid[:, None], seen.shape)] = 0
+            _settle(self)
             defects = _never_seen(self)
         if defects:
             raise ValueError(f"{self.sample}: " + "; ".join(defects))
@@ -101,6 +117,18 @@ class Recording:
         return replace(self, notes=notes)
 
 
+def _settle(recording: Recording) -> None:
+    """Fill in states and times that were left out, and make states agree with the positions."""
+    observed, state = recording.observed, recording.state
+    state = np.where(observed, np.maximum(state, OBSERVED) if state.size else OBSERVED, ABSENT)
+    object.__setattr__(recording, "state", state.astype(np.uint8))
+    if recording.confidence is not None:
+        known = np.where(state == OBSERVED, recording.confidence, np.nan)
+        object.__setattr__(recording, "confidence", known.astype(np.float32))
+    time = recording.time if recording.time.size else np.arange(recording.frames) / recording.fps
+    object.__setattr__(recording, "time", np.array(time, dtype=np.float64))
+
+
 def _shape_defects(recording: Recording) -> list[str]:
     """List what is wrong with the fields of a recording before its values are looked at."""
     shape, skeleton = recording.positions.shape, recording.skeleton
@@ -114,12 +142,15 @@ def _shape_defects(recording: Recording) -> list[str]:
         defects.append(f"expected {skeleton.n_joints} joints of {skeleton.name} (got {joints})")
     if frames < 1 or persons < 1:
         defects.append(f"expected at least 1 frame and 1 person (got {frames} and {persons})")
-    if recording.valid.shape != (frames, persons):
-        defects.append(f"expected valid {(frames, persons)} (got {recording.valid.shape})")
-    for name in ("truth", "distractor"):
-        mask = getattr(recording, name)
-        if mask is not None and mask.shape != (frames, joints):
-            defects.append(f"expected {name} {(frames, joints)} (got {mask.shape})")
+    cells = (frames, joints, persons)
+    shapes = {"valid": cells[::2], "truth": cells[:2], "distractor": cells[:2], "state": cells}
+    for name, shape in {**shapes, "confidence": cells, "time": cells[:1]}.items():
+        given = getattr(recording, name)
+        left_out = given is None or (name in ("state", "time") and not given.size)
+        if not left_out and given.shape != shape:
+            defects.append(f"expected {name} {shape} (got {given.shape})")
+    if not (np.diff(recording.time) >= 0).all():
+        defects.append("expected seconds in the order of the frames as time")
     if not (np.isfinite(recording.fps) and recording.fps > 0):
         defects.append(f"expected fps > 0 (got {recording.fps})")
     if recording.label is not None and recording.label < 0:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,61 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hargcn import hdf5
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.recording import Recording, Recordings
 from hargcn.data.splits import SplitConfig
-from hargcn.data.windows_file import (
-    COLUMNS,
-    FORMAT,
-    MASKS,
-    VERSION,
-    WindowWriter,
-    check,
-    column,
-    open_windows_file,
-    parsed,
-)
-from hargcn.files import digest, replacing, track
+from hargcn.data.windows_file import COLUMNS, FORMAT, MASKS, WHAT, WindowWriter, check, parsed
+from hargcn.files import replacing, track
 from hargcn.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Everything about some windows, in memory.
+
+    Parameters
+    ----------
+    positions
+        (n, C, T, V, M) float32; exactly 0 where a person is absent or the recording has ended.
+    valid
+        (n, T, M) bool: the person is there.
+    state
+        (n, T, V, M) uint8: a joint is absent (0), observed (1) or interpolated (2).
+    confidence
+        (n, T, V, M) float32 of what was observed, NaN elsewhere; None where nothing is known.
+    time
+        (n, T) seconds of each frame in its recording.
+    fps
+        (n,) frames per second.
+    label
+        (n,) int index into the classes, -1 where not known.
+    sample, group
+        (n,) str: the recording and the subject.
+    start
+        (n,) int first frame in the preprocessed recording.
+    names
+        (n,) str: the windows' names.
+    truth, distractor
+        (n, T, V) bool, where evidence and decoys were planted; None without planted data.
+    """
+
+    positions: np.ndarray
+    valid: np.ndarray
+    state: np.ndarray
+    confidence: np.ndarray | None
+    time: np.ndarray
+    fps: np.ndarray
+    label: np.ndarray
+    sample: np.ndarray
+    group: np.ndarray
+    start: np.ndarray
+    names: list[str]
+    truth: np.ndarray | None
+    distractor: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +81,15 @@ class Windows:
         The file.
     skeleton
         Layout of the joints.
-    fps
-        Frames per second of the recordings the windows were cut from.
     classes
         Names of the labels.
     attrs
-        The file's other attributes: source, preprocessing, windows, split_settings, quality.
+        The file's other attributes: source, reader, preprocessing, windows, split_settings,
+        quality, hargcn.
     shape
         (C, T, V, M) of every window.
-    masks
-        Which of "truth" and "distractor" the file has.
+    has
+        Which of "confidence", "truth" and "distractor" the file has.
     rows
         Which windows of the file these are.
     label
@@ -61,23 +100,25 @@ class Windows:
         (N,) int first frame in the preprocessed recording.
     split
         (N,) str: "train", "val", "test" or "".
+    fps
+        (N,) frames per second: resampled windows have rates of their own.
     camera, setup
         (N,) int, -1 where not known.
     """
 
     path: Path
     skeleton: Skeleton
-    fps: float
     classes: tuple[str, ...]
     attrs: Mapping[str, Any]
     shape: tuple[int, int, int, int]
-    masks: tuple[str, ...]
+    has: tuple[str, ...]
     rows: np.ndarray
     label: np.ndarray
     sample: np.ndarray
     group: np.ndarray
     start: np.ndarray
     split: np.ndarray
+    fps: np.ndarray
     camera: np.ndarray
     setup: np.ndarray
 
@@ -90,15 +131,16 @@ class Windows:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is truncated, something else, or of another version; says which.
+            If it is damaged, something else, or of another version; says which.
         """
         path = Path(path)
-        with open_windows_file(path) as file:
+        with hdf5.checked(path, WHAT, FORMAT, "prepare") as file:
             check(path, file)
             shape = file["positions"].shape
             unknown = np.full(shape[0], -1)
             columns = {
-                name: column(file[name]) if name in file else unknown.copy() for name in COLUMNS
+                name: hdf5.column(file[name]) if name in file else unknown.copy()
+                for name in COLUMNS
             }
             attrs = {key: parsed(value) for key, value in file.attrs.items()}
             skeleton = Skeleton.from_dict(attrs.pop("skeleton"), str(path))
@@ -111,11 +153,10 @@ class Windows:
             return cls(
                 path=path,
                 skeleton=skeleton,
-                fps=float(attrs.pop("fps")),
                 classes=tuple(attrs.pop("classes")),
                 attrs=attrs,
                 shape=shape[1:],
-                masks=tuple(name for name in MASKS if name in file),
+                has=tuple(name for name in ("confidence", *MASKS) if name in file),
                 rows=np.arange(shape[0]),
                 **columns,
             )
@@ -143,10 +184,46 @@ class Windows:
         """One name per window: the recording and the first frame."""
         return [f"{sample}@{start}" for sample, start in zip(self.sample, self.start, strict=True)]
 
+    @property
+    def rate(self) -> float | None:
+        """The frames per second of all windows, None where they differ."""
+        return float(self.fps[0]) if len(self) and np.ptp(self.fps) == 0 else None
+
     @cached_property
     def digest(self) -> str:
-        """The digest of the whole file."""
-        return digest(self.path)
+        """The digest of the whole file, in 16 hexadecimal digits."""
+        return hdf5.sealed_digest(self.path)[:16]
+
+    def read(self, index: ArrayLike | slice | None = None) -> Batch:
+        """Read everything about some windows, opening the file once.
+
+        Parameters
+        ----------
+        index
+            Numbers of windows within this object, a slice or a mask; None for all.
+
+        Raises
+        ------
+        ValueError
+            For damaged chunks, or numbers that are not finite.
+        """
+        some = self if index is None else self.subset(index)
+        stored = some._read("positions", "valid", "state", "time", *some.has)
+        return Batch(
+            positions=stored["positions"],
+            valid=stored["valid"],
+            state=stored["state"],
+            confidence=stored.get("confidence"),
+            time=stored["time"],
+            fps=some.fps,
+            label=some.label,
+            sample=some.sample,
+            group=some.group,
+            start=some.start,
+            names=some.names,
+            truth=stored.get("truth"),
+            distractor=stored.get("distractor"),
+        )
 
     def positions(self, index: ArrayLike | slice | None = None) -> np.ndarray:
         """Read positions.
@@ -166,22 +243,19 @@ class Windows:
         ValueError
             If the file holds numbers that are not finite.
         """
-        read = self._read("positions", index)
-        if not np.isfinite(read).all():
-            raise ValueError(f"{self.path}: expected finite positions (got NaN or infinity)")
-        return read
+        return self._one("positions", index)
 
     def valid(self, index: ArrayLike | slice | None = None) -> np.ndarray:
         """Read (n, T, M) bool: the person is there."""
-        return self._read("valid", index)
+        return self._one("valid", index)
 
     def truth(self, index: ArrayLike | slice | None = None) -> np.ndarray | None:
         """Read (n, T, V) bool, where evidence was planted; None without planted data."""
-        return self._read("truth", index) if "truth" in self.masks else None
+        return self._one("truth", index) if "truth" in self.has else None
 
     def distractor(self, index: ArrayLike | slice | None = None) -> np.ndarray | None:
         """Read (n, T, V) bool, where decoys were planted; None without planted data."""
-        return self._read("distractor", index) if "distractor" in self.masks else None
+        return self._one("distractor", index) if "distractor" in self.has else None
 
     def subset(self, which: str | ArrayLike | slice) -> Windows:
         """Return some of the windows: a set by name, or by number, slice or mask.
@@ -203,21 +277,24 @@ class Windows:
         }
         return replace(self, **chosen)
 
-    def _read(self, name: str, index: ArrayLike | slice | None) -> np.ndarray:
-        """Read rows of a data set, each stretch of neighbours at once."""
-        rows = self.rows if index is None else np.atleast_1d(self.rows[_index(index)])
-        wanted, back = np.unique(rows, return_inverse=True)
-        with open_windows_file(self.path) as file:
-            stored = file[name]
-            out = np.empty((len(wanted), *stored.shape[1:]), stored.dtype)
-            new = np.ones(len(wanted), dtype=bool)
-            new[1:] = np.diff(wanted) != 1
-            for stretch in np.split(np.arange(len(wanted)), np.flatnonzero(new)[1:]):
-                if len(stretch):
-                    low, high = stretch[0], stretch[-1] + 1
-                    out[low:high] = stored[wanted[low] : wanted[low] + high - low]
-        in_order = len(rows) == len(wanted) and bool((np.diff(rows) > 0).all())
-        return out if in_order else out[back]
+    def _one(self, name: str, index: ArrayLike | slice | None) -> np.ndarray:
+        return (self if index is None else self.subset(index))._read(name)[name]
+
+    def _read(self, *names: str) -> dict[str, np.ndarray]:
+        """Read data sets, each stretch of neighbouring windows at once."""
+        wanted, back = np.unique(self.rows, return_inverse=True)
+        stretches = np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(wanted) != 1) + 1)
+        found = {}
+        with hdf5.opened(self.path, WHAT) as file:
+            for name in names:
+                out = np.empty((len(wanted), *file[name].shape[1:]), file[name].dtype)
+                for at in (stretch for stretch in stretches if len(stretch)):
+                    rows = slice(wanted[at[0]], wanted[at[-1]] + 1)
+                    out[at[0] : at[-1] + 1] = hdf5.read(self.path, file[name], rows)
+                found[name] = out if np.array_equal(wanted, self.rows) else out[back]
+        if not np.isfinite(found.get("positions", 0)).all():
+            raise ValueError(f"{self.path}: expected finite positions (got NaN or infinity)")
+        return found
 
 
 def write_windows(
@@ -229,6 +306,7 @@ def write_windows(
     preprocessing: Mapping[str, Any] | None = None,
     split: SplitConfig | None = None,
     progress: bool = False,
+    reader: str = "",
 ) -> Windows:
     """Cut recordings into windows and write them, one recording in memory at a time.
 
@@ -237,7 +315,8 @@ def write_windows(
     path
         The file to write; it appears when whole.
     recordings
-        Preprocessed recordings of one skeleton, frame rate and number of persons.
+        Preprocessed recordings of one skeleton and number of persons, and of one frame rate unless
+        each becomes one resampled window.
     classes
         Names of the labels.
     config
@@ -250,6 +329,8 @@ def write_windows(
         How to assign the sets; None leaves them empty.
     progress
         Whether to show a progress bar (`Recordings` have their own).
+    reader
+        Name of what read the recordings.
 
     Returns
     -------
@@ -263,25 +344,29 @@ def write_windows(
         split that does not fit; nothing is written then.
     """
     config = config or WindowConfig()
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        writer = WindowWriter(file, tuple(classes))
-        for recording in track(recordings, "writing windows", progress=progress):
-            writer.add(recording, list(cut(recording, config)))
-        notes: dict[str, float] = {}
-        skipped: list[str] = []
-        if isinstance(recordings, Recordings):
-            notes, skipped = dict(recordings.notes), list(recordings.skipped)
-        quality = replace(writer.finish(split), notes=notes, skipped=skipped)
-        file.attrs.update(
-            format=FORMAT,
-            format_version=VERSION,
-            classes=json.dumps(list(classes)),
-            source=source,
-            preprocessing=json.dumps(preprocessing or {}),
-            windows=config.model_dump_json(),
-            split_settings=split.model_dump_json() if split else "{}",
-            quality=json.dumps(quality.to_dict()),
-        )
+    one_rate = (config.mode, config.fit) != ("whole", "resample")
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w", libver=hdf5.LIBVER) as file:
+            writer = WindowWriter(file, tuple(classes), one_rate)
+            for recording in track(recordings, "writing windows", progress=progress):
+                writer.add(recording, list(cut(recording, config)))
+            notes: dict[str, float] = {}
+            skipped: list[str] = []
+            if isinstance(recordings, Recordings):
+                notes, skipped = dict(recordings.notes), list(recordings.skipped)
+            quality = replace(writer.finish(split), notes=notes, skipped=skipped)
+            file.attrs.update(
+                format=FORMAT,
+                classes=json.dumps(list(classes)),
+                source=source,
+                reader=reader,
+                preprocessing=json.dumps(preprocessing or {}),
+                windows=config.model_dump_json(),
+                split_settings=split.model_dump_json() if split else "{}",
+                quality=json.dumps(quality.to_dict()),
+                hargcn=version("hargcn"),
+            )
+        hdf5.seal(temporary)
     return Windows.open(path)
 
 

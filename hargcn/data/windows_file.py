@@ -1,33 +1,56 @@
 """The HDF5 windows file: its layout, how windows are appended and how a file is checked.
 
-The file holds `positions` (window, space, time, joint, person) float32, `valid` (window, time,
-person) bool, per window `label`, `sample`, `group`, `start` and `split`, where known `camera`,
-`setup`, and for planted data `truth` and `distractor` (window, time, joint) bool. Attributes:
-`skeleton_name`, `skeleton`, `classes`, `fps`, `source`, `preprocessing`, `windows`,
-`split_settings`, `quality` (JSON where not plain text or a number), `format` and `format_version`.
+The file holds `positions` (window, space, frame, joint, person) float32, `valid` (window, frame,
+person) bool, `state` (window, frame, joint, person) uint8 (0 absent, 1 observed, 2 interpolated),
+`time` (window, frame) in seconds of the recording, per window `fps`, `label`, `sample`, `group`,
+`start` and `split`; where known `confidence` (window, frame, joint, person) float32, `camera`,
+`setup`; for planted data `truth` and `distractor` (window, frame, joint) bool. Attributes:
+`format`, `skeleton_name`, `skeleton`, `classes`, `source`, `reader`, `preprocessing`, `windows`,
+`split_settings`, `quality` (JSON where not plain text), `hargcn` (the version) and the `digest`
+of `hargcn.hdf5`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from hargcn import hdf5
 from hargcn.data.cutting import Window
 from hargcn.data.quality import Entry, Quality, report
-from hargcn.data.recording import Recording
+from hargcn.data.recording import STATES, Recording
 from hargcn.data.splits import SplitConfig, assign
 
-FORMAT = "hargcn-windows"
-VERSION = 1
+FORMAT = "hargcn-windows-2"
+WHAT = "windows file"
 MASKS = ("truth", "distractor")
-COLUMNS = ("label", "sample", "group", "start", "split", "camera", "setup")
-_REQUIRED = ("positions", "valid", *COLUMNS[:5])
+COLUMNS = ("label", "sample", "group", "start", "split", "fps", "camera", "setup")
+AXES = {
+    "positions": ("window", "space", "frame", "joint", "person"),
+    "valid": ("window", "frame", "person"),
+    "state": ("window", "frame", "joint", "person"),
+    "time": ("window", "frame"),
+    "confidence": ("window", "frame", "joint", "person"),
+    **{name: ("window", "frame", "joint") for name in MASKS},
+    **{name: ("window",) for name in COLUMNS},
+}
+"""Every data set's axes."""
+
+_TEXT = h5py.string_dtype()
+_REQUIRED = ("positions", "valid", "state", "time", *COLUMNS[:6])
+_NOTES: dict[str, dict[str, Any]] = {
+    "time": {"units": "s"},
+    "fps": {"units": "1/s"},
+    "state": {
+        "flag_values": np.arange(len(STATES), dtype=np.uint8),
+        "flag_meanings": " ".join(STATES),
+    },
+}
 
 
 class WindowWriter:
@@ -39,13 +62,18 @@ class WindowWriter:
         Open for writing, empty.
     classes
         Names of the labels.
+    one_rate
+        Whether all recordings must have the same frames per second: a length in frames would mean
+        other seconds otherwise.
     """
 
-    def __init__(self, file: h5py.File, classes: Sequence[str]) -> None:
+    def __init__(self, file: h5py.File, classes: Sequence[str], one_rate: bool = True) -> None:
         self.file = file
         self.classes = classes
+        self.one_rate = one_rate
         self.entries: list[Entry] = []
         self.starts: list[int] = []
+        self.rates: list[float] = []
         self.columns: dict[str, list[Any]] = {
             name: [] for name in ("sample", "group", "label", "camera", "setup")
         }
@@ -63,15 +91,19 @@ class WindowWriter:
         self._check(recording)
         for name, column in self.columns.items():
             column.append(getattr(recording, name))
+        before = len(self.starts)
         self.starts += [window.start for window in windows]
+        self.rates += [window.fps for window in windows]
         self.entries.append(Entry.of(recording, len(windows)))
         if not windows:
             return
-        for name in windows[0].arrays:
-            block = np.stack([window.arrays[name] for window in windows])
-            stored = self._stored(name, block)
+        arrays = {name: np.stack([w.arrays[name] for w in windows]) for name in windows[0].arrays}
+        if "confidence" in self.file and "confidence" not in arrays:
+            arrays["confidence"] = np.full(arrays["state"].shape, np.nan, np.float32)
+        for name, block in arrays.items():
+            stored = self._stored(name, block, before)
             stored.resize(len(self.starts), axis=0)
-            stored[-len(windows) :] = block
+            stored[before:] = block
 
     def finish(self, split: SplitConfig | None) -> Quality:
         """Assign the sets (see `assign`), write the columns and return the quality report.
@@ -87,29 +119,33 @@ class WindowWriter:
         if split is not None:
             sets = [str(name) for name in assign(self.columns, split)]
         repeats = [entry.windows for entry in self.entries]
-        text = h5py.string_dtype()
         for name, column in {**self.columns, "split": sets}.items():
             if name in ("camera", "setup") and all(value is None for value in column):
                 continue
             is_text = isinstance(column[0], str)
             values = column if is_text else [-1 if value is None else value for value in column]
             spread = np.repeat(np.array(values, dtype=object if is_text else np.int64), repeats)
-            self.file.create_dataset(name, data=spread, dtype=text if is_text else None)
+            self.file.create_dataset(name, data=spread, dtype=_TEXT if is_text else None)
         self.file.create_dataset("start", data=np.array(self.starts, dtype=np.int64))
+        self.file.create_dataset("fps", data=np.array(self.rates, dtype=np.float64))
+        hdf5.name_axes(self.file, {k: dims for k, dims in AXES.items() if k in self.file})
+        for name, notes in _NOTES.items():
+            self.file[name].attrs.update(notes)
         return report(self.entries, sets, self.classes)
 
-    def _stored(self, name: str, block: np.ndarray) -> h5py.Dataset:
+    def _stored(self, name: str, block: np.ndarray, before: int) -> h5py.Dataset:
         if name not in self.file:
-            self.file.create_dataset(
+            stored = self.file.create_dataset(
                 name,
-                shape=(0, *block.shape[1:]),
+                shape=(before, *block.shape[1:]),
                 maxshape=(None, *block.shape[1:]),
                 dtype=block.dtype,
-                chunks=(1, *block.shape[1:]),  # windows are read one by one in any order
-                compression="gzip",
-                compression_opts=1,
-                shuffle=True,
+                # Small: windows are read one by one in any order.
+                chunks=hdf5.chunks((2**14, *block.shape[1:]), block.itemsize),
+                **hdf5.FILTERS,
             )
+            for row in range(before):  # only some recordings know their confidence
+                stored[row] = np.nan
         return self.file[name]
 
     def _check(self, recording: Recording) -> None:
@@ -124,7 +160,7 @@ class WindowWriter:
             )
         kind = {
             "skeleton": recording.skeleton.to_dict(),
-            "fps": recording.fps,
+            "fps": recording.fps if self.one_rate else None,
             "persons": recording.persons,
             "truth": recording.truth is not None,
             "distractor": recording.distractor is not None,
@@ -133,7 +169,9 @@ class WindowWriter:
             self.kind = kind
             self.file.attrs["skeleton"] = json.dumps(kind["skeleton"])
             self.file.attrs["skeleton_name"] = recording.skeleton.name
-            self.file.attrs["fps"] = float(recording.fps)
+            names = {"joint": recording.skeleton.joints, "space": "xyz"[: recording.skeleton.ndim]}
+            for axis, along in names.items():
+                self.file.create_dataset(axis, data=np.array(list(along), object), dtype=_TEXT)
         for what, value in kind.items():
             known = self.kind[what]
             if value != known:
@@ -142,44 +180,17 @@ class WindowWriter:
                 raise ValueError(f"{name}: expected the same {what} as {first}{found}")
 
 
-@contextmanager
-def open_windows_file(path: Path) -> Iterator[h5py.File]:
-    """Open for reading; the file is closed again, so that workers may fork at any time."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such windows file")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: expected a whole HDF5 windows file ({error})") from error
-    with file:
-        yield file
-
-
 def check(path: Path, file: h5py.File) -> None:
-    """Refuse a file of another kind or version, or one that lacks something."""
-    if file.attrs.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected a windows file of hargcn (got another HDF5 file)")
-    version = file.attrs.get("format_version")
-    if version != VERSION:
-        raise ValueError(f"{path}: expected windows format version {VERSION} (got {version})")
+    """Refuse a file that lacks something, or whose shapes do not fit together."""
     missing = [name for name in _REQUIRED if name not in file]
-    missing += [name for name in ("skeleton", "classes", "fps") if name not in file.attrs]
+    missing += [name for name in ("skeleton", "classes") if name not in file.attrs]
     if missing:
         raise ValueError(f"{path}: expected {', '.join(missing)} (got none)")
-    n, _, frames, joints, persons = file["positions"].shape
-    shapes: dict[str, tuple[int, ...]] = {name: (n,) for name in COLUMNS}
-    shapes |= {name: (n, frames, joints) for name in MASKS}
-    shapes["valid"] = (n, frames, persons)
-    for name, shape in shapes.items():
+    axes = dict(zip(AXES["positions"], file["positions"].shape, strict=True))
+    for name, dims in AXES.items():
+        shape = tuple(axes[dim] for dim in dims)
         if name in file and file[name].shape != shape:
             raise ValueError(f"{path}: expected {name} {shape} (got {file[name].shape})")
-
-
-def column(stored: h5py.Dataset) -> np.ndarray:
-    """Read a small column; text comes as str."""
-    if h5py.check_string_dtype(stored.dtype):
-        return np.asarray(stored.asstr()[()], dtype=np.str_)
-    return np.asarray(stored[()])
 
 
 def parsed(value: Any) -> Any:

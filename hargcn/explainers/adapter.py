@@ -184,7 +184,12 @@ def axis_labels(model: nn.Module | ExplainableModel, sizes: Mapping[str, int]) -
     """
     names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
     skeleton = getattr(model, "skeleton", None)
+    coords: dict[str, Any] = {d: list(v) for d, v in names.items() if len(v) == sizes.get(d)}
+    by_branch: Mapping[str, Sequence[str]] = getattr(model, "channel_names", {})
+    if by_branch and {"branch", "channel"} <= coords.keys():
+        rows = [list(by_branch[branch]) for branch in coords["branch"]]
+        coords["channel_name"] = (("branch", "channel"), rows)
     return {
-        "coords": {d: list(v) for d, v in names.items() if len(v) == sizes.get(d)},
+        "coords": coords,
         "skeleton": skeleton if isinstance(skeleton, Skeleton) and "joint" in sizes else None,
     }

@@ -108,6 +108,8 @@ class HybridProduct(HybridRank):
 
 def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.DataArray]:
     """Bring both to the frames of the finer one; refuse different samples, classes, joints."""
+    for each in (shap, cam):
+        each.expect_axes("hybrid")
     names = [each.dataset["sample"].to_numpy().astype(str) for each in (shap, cam)]
     if len(names[0]) == len(names[1]) and (names[0] != names[1]).any():
         raise ValueError(

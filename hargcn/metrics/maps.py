@@ -17,6 +17,7 @@ def cells(explanation: Explanation, frames: int) -> np.ndarray:
 
     Coarse time cells are interpolated to frames; an explanation without time holds at every frame.
     """
+    explanation.expect_axes("map over time and joints")
     if "joint" not in explanation.dims:
         raise ValueError(f"Expected an explanation with an axis 'joint' (got {explanation.dims})")
     kept = ("sample", "time", "joint")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from hargcn.skeleton import Skeleton
 
+if TYPE_CHECKING:
+    from hargcn.data.windows import Batch
+
 BRANCHES = ("J", "V", "B", "A")
+_CHANNELS = {
+    "J": ("{}", "relative {}"),
+    "V": ("velocity {} over 1 frame", "velocity {} over 2 frames"),
+    "B": ("bone {}", "bone angle {}"),
+    "A": ("acceleration {} over 1 frame", "acceleration {} over 2 frames"),
+}
 _PADDING = 27  # samples that scipy's sosfiltfilt needs for an order of 8
 POSITION_DIMS = ("sample", "channel", "time", "joint", "person")
 
@@ -73,6 +82,26 @@ def branches(
     return torch.stack([made[name]() * mask for name in names], dim=1)
 
 
+def channel_names(names: Sequence[str], ndim: int) -> dict[str, list[str]]:
+    """Return what each of a branch's 2 * `ndim` channels is, by branch."""
+    return {
+        name: [form.format(axis) for form in _CHANNELS[name] for axis in "xyz"[:ndim]]
+        for name in names
+    }
+
+
+def shared_channel_names(ndim: int) -> list[str]:
+    """Return names of the channels that are true in every branch: each has two quantities."""
+    return [f"{which} {axis}" for which in ("first", "second") for axis in "xyz"[:ndim]]
+
+
+def placed(batch: Batch, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return a batch's positions and valid on a network's device, positions in its type."""
+    weights = next(model.parameters())
+    positions = torch.from_numpy(batch.positions).to(weights.device, weights.dtype)
+    return positions, torch.from_numpy(batch.valid).to(weights.device)
+
+
 class SkeletonNetwork(Protocol):
     """A network that makes its own input from positions."""
 
@@ -105,6 +134,10 @@ class PositionModel(nn.Module):
         self.model = model
         self.skeleton = model.skeleton
         self.axis_names = {**model.axis_names, "channel": list("xyz"[: self.skeleton.ndim])}
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """Return what the network takes for windows: positions (N, C, T, V, M)."""
+        return placed(batch, self)[0]
 
     def forward(self, positions: Tensor) -> Tensor:
         """Return the logits (N, classes) of positions (N, C, T, V, M)."""

@@ -16,7 +16,7 @@ from hargcn.files import digest, replacing
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.skeleton import Skeleton
 
-_FORMAT = "hargcn-model-1"
+_FORMAT = "hargcn-model-2"
 
 
 def save_model(
@@ -31,7 +31,9 @@ def save_model(
     path
         File name ending in `.safetensors`.
     card
-        What else to record: metrics, data digest, training settings.
+        What else to record: metrics, data digest, training settings. Its entry `input` may say what
+        the network was trained to take: `frames`, `fps` (None where windows differ) and
+        `preprocessing`; the layout and the branches are added.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -39,9 +41,13 @@ def save_model(
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as temporary:
         save_file(state, temporary, metadata={"format": _FORMAT})
+    card = card or {}
+    expected = {"layout": model.skeleton.name, "branches": list(model.config.branches)}
+    unknown = dict.fromkeys(("frames", "fps", "preprocessing"))
     full = {
         "format": _FORMAT,
-        **(card or {}),
+        **card,
+        "input": {**expected, **unknown, **card.get("input", {})},
         "config": model.config.model_dump(mode="json"),
         "skeleton": model.skeleton.to_dict(),
         "classes": list(model.classes),
@@ -101,5 +107,7 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ValueError(f"{beside}: expected a JSON model card ({error})") from error
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
-        raise ValueError(f"{beside}: expected a model card of format {_FORMAT} (got {found})")
+        ours = str(found).startswith(_FORMAT.rpartition("-")[0])
+        hint = ": make it anew with `hargcn train`" if ours else ""
+        raise ValueError(f"{beside}: expected a model card of format {_FORMAT} (got {found}){hint}")
     return card

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from hargcn.checks import one_of
 from hargcn.explanation import DIMS
 from hargcn.networks.attention import attention
-from hargcn.networks.branches import branches
+from hargcn.networks.branches import branches, channel_names, placed, shared_channel_names
 from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, InputNorm
 from hargcn.skeleton import Skeleton, partitions
+
+if TYPE_CHECKING:
+    from hargcn.data.windows import Batch
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]
 
@@ -209,9 +212,10 @@ class MultiBranchSTGCN(nn.Module):
         self.axis_names: dict[str, Sequence[str]] = {
             "branch": config.branches,
             "joint": skeleton.joints,
-            "channel": [f"{axis}{i}" for i in (1, 2) for axis in "xyz"[: skeleton.ndim]],
+            "channel": shared_channel_names(skeleton.ndim),
             "class": self.classes,
         }
+        self.channel_names = channel_names(config.branches, skeleton.ndim)
         width = 0
         for branch in config.branches:
             stream, width = self._branch(channels)
@@ -274,6 +278,10 @@ class MultiBranchSTGCN(nn.Module):
         return Stream(blocks), last
 
     # -- running ---------------------------------------------------------------------------------
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """Return what the network takes for windows: (N, I, 2C, T, V, M), on its device."""
+        return self.features(*placed(batch, self))
 
     def features(self, positions: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn positions (N, C, T, V, M) into this network's input (N, I, 2C, T, V, M)."""

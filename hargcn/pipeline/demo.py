@@ -17,7 +17,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.localisation import energy, mask_area
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline import network
-from hargcn.pipeline.explain import explain_windows, model_inputs
+from hargcn.pipeline.explain import explain_windows
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import synthesise
@@ -99,7 +99,7 @@ def _explain(
     train = data.subset("train")
     rows = choose(train.positions, train.label, _BACKGROUND, seed=seed)
     gradcam = GradCAM(f"{last}.tcn")
-    shap = DeepSHAP(model_inputs(model, train.subset(rows)))
+    shap = DeepSHAP(model.inputs(train.read(rows)))
     maps = explain_windows(
         model,
         chosen,

@@ -13,7 +13,7 @@ import torch
 
 from hargcn.analysis import ranking
 from hargcn.checks import at_least, one_of, writable
-from hargcn.data.windows import Windows
+from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import METHODS, Explainer, make
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.deepshap.background import by_size, choose, shares
@@ -121,7 +121,7 @@ def explain(
     network = PositionModel(model) if on == "positions" else model
     explainer = build_explainer(network, data, request, layers)
     if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
-        first = model_inputs(network, chosen.subset([0]))
+        first = network.inputs(chosen.read([0]))
         say(str(explainer.forecast(network, first, len(chosen))))
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, request=request,
@@ -181,7 +181,7 @@ def build_explainer(
         rows, weights = choose_background(
             data, request["background"], request["background_by"], request["seed"]
         )
-        needed["background"] = model_inputs(network, rows)
+        needed["background"] = network.inputs(rows.read())
         if weights is not None:
             own.setdefault("weights", weights)
     return make(method, own, needed)
@@ -263,7 +263,8 @@ def explain_batch(
     layers: Sequence[str] = (),
 ) -> dict[str, Explanation]:
     """Explain windows at once; return explanations, described, by layer ("" for the input)."""
-    x = model_inputs(network, windows)
+    batch = windows.read()
+    x = network.inputs(batch)
     with torch.inference_mode():
         logits = network(x)
     try:
@@ -274,30 +275,34 @@ def explain_batch(
         made = explainer.at_layers(network, x, wanted, layers or [explainer.layer])
     else:
         made = {"": explainer(network, x, wanted)}
-    return {name: described(one, network, windows) for name, one in made.items()}
+    return {name: described(one, network, windows, batch) for name, one in made.items()}
 
 
-def described(explanation: Explanation, network: Network, windows: Windows) -> Explanation:
+def described(
+    explanation: Explanation, network: Network, windows: Windows, batch: Batch
+) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
     variables: dict[str, Any] = {
         "label": true_classes(network, windows),
-        "group": windows.group.astype(str),
-        "recording": windows.sample.astype(str),
-        "present": (("sample", "person"), windows.valid().any(axis=1)),
-        "positions": (("sample", "space", "frame", "joint", "person"), windows.positions()),
+        "group": batch.group.astype(str),
+        "recording": batch.sample.astype(str),
+        "fps": batch.fps,
+        "seconds": (("sample", "frame"), batch.time),
+        "present": (("sample", "person"), batch.valid.any(axis=1)),
+        "positions": (("sample", "space", "frame", "joint", "person"), batch.positions),
+        "state": (("sample", "frame", "joint", "person"), batch.state),
     }
     for name in ("truth", "distractor"):
-        mask = getattr(windows, name)()
+        mask = getattr(batch, name)
         if mask is not None:
             variables[name] = (("sample", "frame", "joint"), mask)
     return explanation.assign(
         variables,
-        {"sample": windows.names},
+        {"sample": batch.names},
         skeleton=json.dumps(network.skeleton.to_dict()),
         classes=json.dumps(_classes(network)),
         model=_weights(network),
         data=windows.digest,
-        fps=windows.fps,
         frames=windows.frames,
     )
 
@@ -334,15 +339,6 @@ def choose_background(
     rows = choose(train.positions, train.label, int(wanted), way, seed)
     weights = shares(train.positions(), rows) if way == "medoids" else None
     return train.subset(rows), weights
-
-
-def model_inputs(network: Network, windows: Windows) -> torch.Tensor:
-    """Return what a network takes for windows: branches, or raw positions."""
-    device = next(network.parameters()).device
-    positions = torch.from_numpy(windows.positions()).to(device)
-    if isinstance(network, PositionModel):
-        return positions
-    return network.features(positions, torch.from_numpy(windows.valid()).to(device))
 
 
 def _model(network: Network) -> MultiBranchSTGCN:

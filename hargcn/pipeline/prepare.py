@@ -92,7 +92,7 @@ def prepare(
     if shuffle_labels:
         ready = ready.through(partial(planting.shuffle_labels, seed=settings.plant.seed))
         about = [*about, "labels shuffled"]
-    return _write(out, ready, classes, settings, ", ".join(about), split)
+    return _write(out, ready, classes, settings, ", ".join(about), split, kind.name)
 
 
 def synthesise(
@@ -156,6 +156,7 @@ def _write(
     settings: PrepareConfig,
     source: str,
     split: SplitConfig | None,
+    reader: str = "",
 ) -> Windows:
     return write_windows(
         out,
@@ -163,6 +164,7 @@ def _write(
         classes,
         settings.windows,
         source=source,
+        reader=reader,
         preprocessing=settings.preprocess.model_dump(mode="json"),
         split=split,
     )

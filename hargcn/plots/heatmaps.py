@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 
 from hargcn.analysis.ranking import joint_names
 from hargcn.explanation import Explanation
-from hargcn.plots.skeletons import frame_rate, joint_map, one_sample, title
+from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title
 from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
@@ -40,7 +41,7 @@ def plot_heatmap(
         Its name or its number.
     fps
         Frames per second, for an axis in seconds besides the one in frames; default the stored
-        rate.
+        time of each frame.
     person
         Number of one person; default all, one below the other.
     limit
@@ -53,6 +54,7 @@ def plot_heatmap(
     ValueError
         For an explanation without these axes, or an unknown sample or person.
     """
+    explanation.expect_axes("heat map")
     if not {"time", "joint"} <= set(explanation.dims):
         raise ValueError(
             f"explanation {explanation.name!r}: expected axes 'time' and 'joint' "
@@ -70,7 +72,8 @@ def plot_heatmap(
 
     figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table)))
     norm = signed_norm(table, limit)
-    edges = _edges(times, int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1)))
+    frames = int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1))
+    edges = _edges(times, frames)
     axis.pcolormesh(edges, np.arange(len(table) + 1), table, norm=norm, cmap=SIGNED)
     axis.set_yticks(np.arange(len(table)) + 0.5, names * len(persons))
     axis.invert_yaxis()
@@ -91,10 +94,10 @@ def plot_heatmap(
             )
     axis.set_xlabel("frame")
     axis.set_title(wrapped(title(one), 6))
-    fps = fps or frame_rate(one)
-    if fps:
-        rate = float(fps)
-        there_and_back = (lambda frame: np.divide(frame, rate), lambda s: np.multiply(s, rate))
+    seconds = frame_seconds(one, frames, fps)
+    if seconds is not None and seconds[-1] > seconds[0]:
+        count = np.arange(len(seconds))
+        there_and_back = partial(_along, count, seconds), partial(_along, seconds, count)
         above = axis.secondary_xaxis("top", functions=there_and_back)
         above.set_xlabel("time (s)")
     signed_bar(figure, axis, norm, f"attribution ({one.utility})", float(table.min()))
@@ -269,6 +272,13 @@ def _edges(times: np.ndarray, frames: int) -> np.ndarray:
     between = (times[1:] + times[:-1]) / 2
     first, last = min(-0.5, times[0]), max(frames - 0.5, times[-1])
     return np.concatenate([[first], between, [last]])
+
+
+def _along(x: np.ndarray, y: np.ndarray, at: Any) -> np.ndarray:
+    """Interpolate the rising line through (x, y), which goes on beyond its ends."""
+    at = np.asarray(at, float)
+    beyond = np.minimum(at - x[0], 0) + np.maximum(at - x[-1], 0)
+    return np.interp(at, x, y) + beyond * (y[-1] - y[0]) / (x[-1] - x[0])
 
 
 def _last(branch: str) -> int:

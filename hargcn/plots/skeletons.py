@@ -88,8 +88,8 @@ class Scene:
         Scale of the whole window, so that its frames compare.
     title, unit
         What is explained, and the attributions' unit.
-    fps
-        Frames per second, where known.
+    seconds
+        (T,) time of each frame in the recording, where known.
     """
 
     points: np.ndarray
@@ -99,7 +99,7 @@ class Scene:
     norm: TwoSlopeNorm
     title: str
     unit: str
-    fps: float | None = None
+    seconds: np.ndarray | None = None
 
     def at(self, frame: int) -> np.ndarray:
         """Return (V, M) attributions of the cell nearest to a frame."""
@@ -118,6 +118,7 @@ def scene(
     positions: Any = None,
     view: View = "front",
     limit: float | None = None,
+    fps: float | None = None,
 ) -> Scene:
     """Bring one sample's attributions and positions together.
 
@@ -134,6 +135,8 @@ def scene(
         See `project`.
     limit
         Magnitude at the ends of the colour scale; default the sample's largest.
+    fps
+        Frames per second, instead of the time stored with the explanation.
 
     Raises
     ------
@@ -141,6 +144,7 @@ def scene(
         For an explanation without skeleton or joints, an unknown sample, or positions of another
         shape.
     """
+    explanation.expect_axes("picture of a body")
     skeleton = explanation.skeleton
     if skeleton is None or "joint" not in explanation.dims:
         raise ValueError(
@@ -173,7 +177,7 @@ def scene(
         signed_norm(values, limit),
         title(one),
         one.utility,
-        frame_rate(one),
+        frame_seconds(one, positions.shape[1], fps),
     )
 
 
@@ -191,10 +195,15 @@ def one_sample(explanation: Explanation, sample: str | int) -> Explanation:
     return explanation.isel(sample=[index])
 
 
-def frame_rate(explanation: Explanation) -> float | None:
-    """Return the frames per second stored with an explanation, if any."""
-    fps = explanation.dataset.attrs.get("fps")
-    return None if fps is None else float(fps)
+def frame_seconds(one: Explanation, frames: int, fps: float | None = None) -> np.ndarray | None:
+    """Return when each frame of a single sample was taken, (T,) seconds, where known.
+
+    As stored in `seconds` (sample, frame), or counted from the first frame at `fps`.
+    """
+    if fps is not None:
+        return np.arange(frames) / fps
+    stored = one.dataset.get("seconds")
+    return None if stored is None else stored.to_numpy()[0]
 
 
 def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:

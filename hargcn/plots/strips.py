@@ -50,7 +50,7 @@ def plot_strip(
     view
         "front", "side", "top" or (azimuth, elevation) in degrees, for 3D positions.
     fps
-        Frames per second, to label frames in seconds too; default the stored rate.
+        Frames per second, to label frames in seconds too; default the stored time of each frame.
     limit
         Magnitude at the ends of the colour scale.
     ax
@@ -61,8 +61,7 @@ def plot_strip(
     ValueError
         For a sample, positions or frames that do not fit the explanation.
     """
-    shown = scene(explanation, sample, positions, view, limit)
-    fps = fps or shown.fps
+    shown = scene(explanation, sample, positions, view, limit, fps)
     chosen = _frames(shown, frames)
     offsets, low, high = _places(shown.points[:, chosen])
     tall, span = high[1] - low[1], offsets[-1] + high[0] - low[0]
@@ -73,7 +72,7 @@ def plot_strip(
     for offset, frame in zip(offsets, chosen, strict=True):
         points = shown.points[:, frame] + np.array([offset, 0])[:, None, None]
         _bodies(axis, shown, points, frame, scale=min(1.0, body / 3))
-        _caption(axis, offset + (low[0] + high[0]) / 2, low[1], frame, shown.peak, fps)
+        _caption(axis, offset + (low[0] + high[0]) / 2, low[1], frame, shown)
         if persons > 1 and offset > 0:
             axis.axvline(offset + low[0], color="#dddddd", linewidth=0.8)
     axis.set_xlim(low[0], offsets[-1] + high[0])
@@ -107,7 +106,7 @@ def save_gif(
         Show every so-manieth frame only.
     fps
         Frames per second of the recording: the picture runs at its speed and tells seconds. Default
-        the stored rate; without one 30, and frame numbers only.
+        the stored time of each frame; without it 30, and frame numbers only.
     dpi
         Dots per inch.
     progress
@@ -120,9 +119,10 @@ def save_gif(
     """
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"{path}: expected a moving picture .gif (got {Path(path).suffix!r})")
-    shown = scene(explanation, sample, positions, view, limit)
-    fps = fps or shown.fps
+    shown = scene(explanation, sample, positions, view, limit, fps)
     count = shown.points.shape[1]
+    lasts = 0.0 if shown.seconds is None else float(np.ptp(shown.seconds))
+    rate = (count - 1) / lasts if lasts > 0 else 30.0
     _, low, high = _places(shown.points)
     with replacing(path) as temporary, mpl.rc_context(STYLE):
         width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
@@ -133,14 +133,14 @@ def save_gif(
         stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # placed once; laying out every frame anew is slow
-        writer = PillowWriter(fps=max(1, round((fps or 30) / step)))
+        writer = PillowWriter(fps=max(1, round(rate / step)))
         with writer.saving(figure, str(temporary), dpi):
             frames = range(0, count, step)
             for frame in track(frames, "drawing frames", len(frames), progress):
                 for artist in list(axis.collections):
                     artist.remove()
                 _bodies(axis, shown, shown.points[:, frame], frame)
-                stamp.set_text(_moment(frame, fps))
+                stamp.set_text(_moment(frame, shown))
                 writer.grab_frame()
 
 
@@ -172,14 +172,15 @@ def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.arange(points.shape[1]) * (high[0] - low[0]), low, high
 
 
-def _moment(frame: int, fps: float | None) -> str:
-    return f"frame {frame}" + (f"\n{frame / fps:.2f} s" if fps else "")
+def _moment(frame: int, shown: Scene) -> str:
+    seconds = "" if shown.seconds is None else f"\n{shown.seconds[frame]:.2f} s"
+    return f"frame {frame}{seconds}"
 
 
-def _caption(ax: Axes, x: float, y: float, frame: int, peak: int, fps: float | None) -> None:
-    """Write a frame's number, and its time where the rate is known, below it."""
-    is_peak = frame == peak
-    text = _moment(frame, fps) + ("\nlargest" if is_peak else "")
+def _caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
+    """Write a frame's number, and its time where that is known, below it."""
+    is_peak = frame == shown.peak
+    text = _moment(frame, shown) + ("\nlargest" if is_peak else "")
     ax.annotate(
         text,
         (x, y),

@@ -17,10 +17,10 @@ from hargcn.networks.stgcn import MultiBranchSTGCN
 IN_MEMORY = 2 * 1024**3
 """Windows of fewer bytes than this are kept in memory; others are read batch by batch."""
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Tensors = tuple[Tensor, Tensor, Tensor]
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[Tensors]):
     """Windows as tensors (positions (n, C, T, V, M), valid (n, T, M), label (n,)).
 
     Parameters
@@ -33,7 +33,7 @@ class Batches(Dataset[Batch]):
 
     def __init__(self, windows: Windows, workers: int = 0) -> None:
         self.windows = windows
-        self.kept: Batch | None = None
+        self.kept: Tensors | None = None
         if 4 * len(windows) * math.prod(windows.shape) < IN_MEMORY:
             self.kept = self._read(np.arange(len(windows)))
         self.workers = 0 if self.kept else workers
@@ -41,21 +41,21 @@ class Batches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitems__(self, index: Sequence[int]) -> Batch:
+    def __getitems__(self, index: Sequence[int]) -> Tensors:
         """Return the windows of these numbers."""
         if self.kept is None:
             return self._read(np.asarray(index))
         positions, valid, label = self.kept
         return positions[index], valid[index], label[index]
 
-    def _read(self, index: np.ndarray) -> Batch:
+    def _read(self, index: np.ndarray) -> Tensors:
         return (
             torch.from_numpy(self.windows.positions(index)),
             torch.from_numpy(self.windows.valid(index)),
             torch.from_numpy(self.windows.label[index]).long(),
         )
 
-    def in_order(self, order: Sequence[int] | np.ndarray, batch_size: int) -> Iterator[Batch]:
+    def in_order(self, order: Sequence[int] | np.ndarray, batch_size: int) -> Iterator[Tensors]:
         """Yield batches in the order given, as equal in size as can be.
 
         Equal, because a last batch of one window has no batch statistics.

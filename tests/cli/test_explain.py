@@ -8,7 +8,7 @@ import pytest
 from fixtures.command_line import done, refused
 from fixtures.moving_windows import moving_windows
 
-from hargcn import Explanation, load_model
+from hargcn import Explanation, hdf5, load_model
 from hargcn.data.windows import Windows
 from hargcn.pipeline.shards import Shards
 
@@ -210,6 +210,7 @@ def test_a_killed_run_goes_on_only_with_the_same_background(
         done(*common, "--method", "shap", "--background", given)
     with h5py.File(given, "r+") as file:
         file["positions"][0] += 1
+    hdf5.seal(given)
     done(*common, "--method", "shap", "--background", given)
     done(*common, "--method", "shapcam", "--set", "players=parts", "--seed", 1)
     done(*common, "--method", "shapcam", "--set", "players=parts", "--seed", 2)

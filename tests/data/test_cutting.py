@@ -100,3 +100,41 @@ def test_windows_must_move() -> None:
     with pytest.raises(ValueError, match=r"an overlap below the length 50 \(got 75\)"):
         WindowConfig(length=50)
     assert WindowConfig(mode="whole", length=50).length == 50
+
+
+def test_a_resampled_window_has_its_own_rate_and_keeps_its_seconds() -> None:
+    """32 frames at 15 per second last 31/15 s, however many frames a window makes of them."""
+    (window,) = windows(drifting(frames=32, fps=15), mode="whole", length=48)
+    seconds = window.arrays["time"]
+    assert seconds[0] == 0
+    assert seconds[-1] == pytest.approx(31 / 15, abs=1e-9)
+    assert seconds[-1] != pytest.approx(3.13, abs=0.05)  # 47 frames at the recording's rate
+    assert window.fps == pytest.approx(47 / (31 / 15))
+    np.testing.assert_allclose(np.diff(seconds), 1 / window.fps, atol=1e-6)
+
+
+def test_seconds_count_from_the_start_of_the_recording() -> None:
+    found = windows(drifting(frames=60, fps=20), length=20, overlap=10)
+    for window in found:
+        np.testing.assert_allclose(window.arrays["time"], (window.start + np.arange(20)) / 20)
+        assert window.fps == 20
+    (padded,) = windows(drifting(frames=5, fps=20), length=8, overlap=0)
+    np.testing.assert_allclose(padded.arrays["time"], np.arange(8) / 20)
+
+
+def test_states_and_confidence_are_cut_alike_and_absent_past_the_end() -> None:
+    state, confidence = np.ones((12, 19, 1)), np.full((12, 19, 1), 0.5)
+    state[3, 4] = 2
+    recording = drifting(frames=12, state=state, confidence=confidence)
+    (window,) = windows(recording, length=16, overlap=0)
+    assert window.arrays["state"][3, 4, 0] == 2
+    assert (window.arrays["state"][12:] == 0).all()
+    assert np.isnan(window.arrays["confidence"][12:]).all()
+    assert window.arrays["confidence"][2, 4, 0] == 0.5
+    assert "confidence" not in windows(drifting(), length=20, overlap=0)[0].arrays
+
+
+def test_a_single_frame_resampled_lasts_no_time() -> None:
+    (window,) = windows(drifting(frames=1, fps=25), mode="whole", length=4)
+    assert window.arrays["time"].tolist() == [0, 0, 0, 0]
+    assert window.fps == 25

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, resample, runs
+from hargcn.data.recording import ABSENT, INTERPOLATED, OBSERVED
 
 
 def without(frames: list[int], joint: int | slice = slice(None), **fields) -> object:
@@ -169,3 +170,28 @@ def test_runs_are_the_true_stretches(flags) -> None:
         found[run] = True
         last = run.stop
     np.testing.assert_array_equal(found, array)
+
+
+def test_what_a_gap_is_filled_with_is_interpolated() -> None:
+    filled = fill_gaps(without([20, 21, 22], joint=4, confidence=np.full((60, 19, 1), 0.9)), 0.1)
+    expected = np.ones((60, 19, 1))
+    expected[20:23, 4] = INTERPOLATED
+    np.testing.assert_array_equal(filled.state, expected)
+    assert np.isnan(filled.confidence[expected == INTERPOLATED]).all()
+    np.testing.assert_allclose(filled.confidence[expected == OBSERVED], 0.9, rtol=1e-6)
+    dropped = fill_gaps(without(list(range(20, 30)), joint=4), max_gap=0.1)
+    assert (dropped.state[20:30] == ABSENT).all()
+
+
+def test_resampled_joints_are_observed_where_both_neighbours_were() -> None:
+    state, confidence = np.ones((60, 19, 1)), np.ones((60, 19, 1))
+    state[10, 4] = INTERPOLATED
+    confidence[20] = 0.5
+    valid = np.ones((60, 1))
+    valid[50:] = 0
+    moved = resample(drifting(state=state, confidence=confidence, valid=valid), np.arange(119) / 2)
+    assert np.flatnonzero(moved.state[:99, 4, 0] == INTERPOLATED).tolist() == [19, 20, 21]
+    assert (np.delete(moved.state[:99], 4, axis=1) == OBSERVED).all()
+    assert (moved.state[99:] == ABSENT).all()
+    np.testing.assert_allclose(moved.confidence[38:43, 0, 0], [1, 0.75, 0.5, 0.75, 1])
+    np.testing.assert_allclose(moved.time, np.arange(119) / 60)

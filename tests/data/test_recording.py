@@ -115,3 +115,29 @@ def test_list_files(tmp_path) -> None:
     for name in ("b.csv", "a.csv", "c.txt"):
         (tmp_path / name).touch()
     assert [file.name for file in list_files(tmp_path, "*.csv")] == ["a.csv", "b.csv"]
+
+
+def test_states_agree_with_the_positions() -> None:
+    positions = drifting().positions.copy()
+    positions[:, 5, 3] = np.nan
+    valid = np.ones((60, 1))
+    valid[50:] = 0
+    recording = drifting(positions=positions, valid=valid, confidence=np.full((60, 19, 1), 0.7))
+    expected = np.ones((60, 19, 1))
+    expected[5, 3] = expected[50:] = 0
+    np.testing.assert_array_equal(recording.state, expected)
+    assert recording.state.dtype == np.uint8
+    np.testing.assert_array_equal(np.isnan(recording.confidence), expected == 0)
+    np.testing.assert_allclose(recording.time, np.arange(60) / 30)
+
+
+def test_states_confidence_and_time_of_another_shape() -> None:
+    with pytest.raises(ValueError, match="clip: ") as error:
+        drifting(state=np.ones((2, 3)), confidence=np.ones(4), time=[3, 2, 1] * np.ones(3))
+    for defect in (
+        "expected state (60, 19, 1) (got (2, 3))",
+        "expected confidence (60, 19, 1) (got (4,))",
+        "expected time (60,) (got (3,))",
+        "expected seconds in the order of the frames",
+    ):
+        assert defect in str(error.value)

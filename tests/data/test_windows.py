@@ -10,11 +10,13 @@ import weakref
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from fixtures.recordings import drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hargcn
+from hargcn import hdf5
 from hargcn.data.preprocess import PRESETS, preprocess
 from hargcn.data.quality import Quality
 from hargcn.data.readers.mini_rgbd import MiniRGBD
@@ -64,7 +66,8 @@ def test_round_trip(path) -> None:
     assert windows.shape == (2, 20, 19, 2)
     assert (windows.n_channels, windows.frames, windows.persons) == (2, 20, 2)
     assert windows.classes == ("calm", "wild")
-    assert windows.fps == 30
+    assert windows.fps.tolist() == [30] * 25
+    assert windows.rate == 30
     assert windows.skeleton == hargcn.skeleton("inmotion19")
     assert windows.names[:6] == ["r0@0", "r0@10", "r0@20", "r0@30", "r0@40", "r1@0"]
     assert windows.label.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5 + [0] * 5
@@ -140,6 +143,76 @@ def test_masks_travel(tmp_path) -> None:
     assert windows.subset([6]).truth().shape == (1, 20, 19)
 
 
+def test_everything_about_some_windows_is_read_at_once(tmp_path, monkeypatch) -> None:
+    made = recordings(masks=True)
+    windows = write_windows(tmp_path / "w.h5", made, ["calm", "wild"], CONFIG, reader="made")
+    opened = []
+    original = hdf5.opened
+    monkeypatch.setattr(hdf5, "opened", lambda *a: opened.append(a) or original(*a))
+    batch = windows.read([7, 6])
+    assert len(opened) == 1
+    assert len(batch) == 2
+    for name in ("positions", "valid", "truth", "distractor"):
+        np.testing.assert_array_equal(getattr(batch, name), getattr(windows, name)([7, 6]))
+    for name in ("label", "sample", "group", "start", "fps"):
+        np.testing.assert_array_equal(getattr(batch, name), getattr(windows, name)[[7, 6]])
+    assert batch.names == ["r1@20", "r1@10"]
+    np.testing.assert_allclose(batch.time, (batch.start[:, None] + np.arange(20)) / 30)
+    np.testing.assert_array_equal(
+        batch.state, np.broadcast_to(batch.valid[:, :, None], (2, 20, 19, 2))
+    )
+    assert batch.confidence is None
+    assert windows.attrs["reader"] == "made"
+    assert windows.attrs["hargcn"] == hargcn.__version__
+    assert len(windows.read(slice(0, 0))) == 0
+
+
+def test_rates_may_differ_where_each_recording_is_stretched(tmp_path) -> None:
+    slow, fast = drifting(32, fps=15, sample="slow"), drifting(60, fps=30, sample="fast")
+    whole = {"mode": "whole", "length": 48}
+    windows = write_windows(tmp_path / "w.h5", [slow, fast], ["calm"], WindowConfig(**whole))
+    np.testing.assert_allclose(windows.fps, [47 / (31 / 15), 47 / (59 / 30)])
+    assert windows.rate is None
+    np.testing.assert_allclose(windows.read().time[:, -1], [31 / 15, 59 / 30])
+    # There a length in frames would mean other seconds.
+    for config in (CONFIG, WindowConfig(**whole, fit="pad")):
+        with pytest.raises(ValueError, match=r"fast: expected the same fps as slow: 15 \(got 30\)"):
+            write_windows(tmp_path / "x.h5", [slow, fast], ["calm"], config)
+
+
+def test_confidence_where_only_some_recordings_know_it(tmp_path) -> None:
+    known = np.full((60, 19, 1), 0.25)
+    made = [
+        drifting(sample=name, confidence=c)
+        for name, c in zip("abc", (None, known, None), strict=True)
+    ]
+    windows = write_windows(tmp_path / "w.h5", made, ["calm"], CONFIG)
+    finite = np.isfinite(windows.read().confidence).all(axis=(1, 2, 3))
+    assert finite.tolist() == [False] * 5 + [True] * 5 + [False] * 5
+    assert np.nanmax(windows.read().confidence) == 0.25
+
+
+def test_xarray_opens_the_file_alone(path) -> None:
+    windows = Windows.open(path)
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        assert found["positions"].dims == ("window", "space", "frame", "joint", "person")
+        assert found["time"].dims == ("window", "frame")
+        assert found["joint"].to_numpy().tolist() == list(windows.skeleton.joints)
+        assert found["state"].attrs["flag_meanings"] == "absent observed interpolated"
+        assert found["state"].attrs["flag_values"].tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(found["positions"], windows.positions())
+        np.testing.assert_array_equal(found["valid"], windows.valid())
+
+
+def test_equal_recordings_give_equal_bytes(path, tmp_path) -> None:
+    split = SplitConfig(train=["a"], val=["b"], test=["c"])
+    again = tmp_path / "again.h5"
+    write_windows(
+        again, recordings(), ["calm", "wild"], CONFIG, "made up", {"fps": 30}, split=split
+    )
+    assert again.read_bytes() == path.read_bytes()
+
+
 def test_without_a_split_no_window_has_a_set(tmp_path) -> None:
     windows = write_windows(tmp_path / "w.h5", recordings(), ["calm", "wild"], CONFIG)
     assert set(windows.split) == {""}
@@ -205,7 +278,9 @@ def test_truncated_and_foreign_files(path, tmp_path) -> None:
             Windows.open(bad)
     with h5py.File(bad, "w") as file:
         file["attribution"] = np.zeros(3)
-    with pytest.raises(ValueError, match="expected a windows file of hargcn"):
+    with pytest.raises(
+        ValueError, match=r"windows file of format hargcn-windows-2 \(got another HDF5"
+    ):
         Windows.open(bad)
 
 
@@ -214,15 +289,16 @@ def spoil(path, tmp_path, change):
     bad.write_bytes(path.read_bytes())
     with h5py.File(bad, "r+") as file:
         change(file)
+    hdf5.seal(bad)
     return bad
 
 
 def test_files_of_other_versions_or_with_parts_missing(path, tmp_path) -> None:
-    def newer(file) -> None:
-        file.attrs["format_version"] = 2
+    def older(file) -> None:
+        file.attrs["format"] = "hargcn-windows"
 
-    with pytest.raises(ValueError, match=r"format version 1 \(got 2\)"):
-        Windows.open(spoil(path, tmp_path, newer))
+    with pytest.raises(ValueError, match=r"windows-2 \(got 'hargcn-windows'\): .*hargcn prepare"):
+        Windows.open(spoil(path, tmp_path, older))
 
     def without(file) -> None:
         del file["valid"], file["label"], file.attrs["classes"]

@@ -65,6 +65,11 @@ def test_labels_are_what_the_model_knows():
     found = axis_labels(model, dict(zip(DIMS, (2, 4, 4, 9, 17, 1), strict=True)))
     assert list(found["coords"]["branch"]) == ["J", "V", "B", "A"]
     assert len(found["coords"]["joint"]) == 17
+    axes, names = found["coords"]["channel_name"]
+    assert axes == ("branch", "channel")
+    assert [row[0] for row in names] == [
+        "x", "velocity x over 1 frame", "bone x", "acceleration x over 1 frame",
+    ]  # fmt: skip
     assert found["skeleton"].name == "coco17"
     assert axis_labels(nn.Identity(), {"sample": 2, "axis1": 3}) == {"coords": {}, "skeleton": None}
 

@@ -82,12 +82,12 @@ def test_it_is_an_explanation_like_any_other(tmp_path):
 
 def test_what_both_say_alike_is_kept():
     rest = {"label": [0, 1], "positions": (("sample", "space"), np.zeros((2, 2)))}
-    a = shap().assign({**rest, "standard_error": [0.1, 0.2]}, model="m", data="d", fps=30.0)
-    b = cam().assign({**rest, "standard_error": [0.3, 0.4]}, model="m", data="d", fps=25.0)
+    a = shap().assign({**rest, "standard_error": [0.1, 0.2]}, model="m", data="d", seen=30.0)
+    b = cam().assign({**rest, "standard_error": [0.3, 0.4]}, model="m", data="d", seen=25.0)
     each = product(a, b)
     assert set(each.dataset) == {"attribution", "target", "score", "label", "positions"}
     assert (each.dataset.attrs["model"], each.dataset.attrs["data"]) == ("m", "d")
-    assert "fps" not in each.dataset.attrs
+    assert "seen" not in each.dataset.attrs
     assert each.layer == "main.0.tcn"
 
 

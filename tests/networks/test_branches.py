@@ -3,10 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 import hargcn
-from hargcn.networks.branches import PositionModel, branches
+from hargcn.networks.branches import (
+    PositionModel,
+    branches,
+    channel_names,
+    shared_channel_names,
+)
 
 COCO = hargcn.skeleton("coco17")
 
@@ -111,3 +117,29 @@ def test_wrong_input_is_refused():
         branches(torch.zeros(1, 4, 5, 17, 1), COCO)
     with pytest.raises(ValueError, match=r"\['X'\]"):
         branches(line(), COCO, ["X"])
+
+
+def test_channels_are_what_their_names_say():
+    names = channel_names("JVBA", 2)
+    assert names["J"] == ["x", "y", "relative x", "relative y"]
+    assert names["B"] == ["bone x", "bone y", "bone angle x", "bone angle y"]
+    x = dict(zip("JVBA", branches(line(), COCO)[0], strict=True))
+    at = {branch: dict(zip(named, x[branch], strict=True)) for branch, named in names.items()}
+    torch.testing.assert_close(at["J"]["y"], line()[0, 1])
+    assert (at["J"]["relative x"][:, COCO.reference] == 0).all()
+    torch.testing.assert_close(
+        at["V"]["velocity y over 2 frames"][:-2], line()[0, 1, :-2] * 0 + 0.5
+    )
+    assert at["B"]["bone angle x"].max() <= np.pi
+    assert len(names["A"]) == len(shared_channel_names(2)) == 4
+    assert len(set(shared_channel_names(3))) == 6
+
+
+def test_a_batch_comes_to_the_network_in_its_own_type(tmp_path):
+    windows = moving_windows(tmp_path / "w.h5", groups=2, per_group=1)
+    model, batch = small_model().double(), windows.read([3, 1])
+    positions = torch.from_numpy(batch.positions).double()
+    expected = model.features(positions, torch.from_numpy(batch.valid))
+    torch.testing.assert_close(model.inputs(batch), expected, rtol=0, atol=0)
+    assert torch.equal(PositionModel(model).inputs(batch), positions)
+    assert model(model.inputs(batch)).dtype == torch.float64

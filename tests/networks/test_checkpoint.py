@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 
 import pytest
 import torch
@@ -16,6 +17,14 @@ def test_round_trip_is_bit_identical(tmp_path):
     read = hargcn.load_model(path)
     assert not read.training
     assert read.card["metrics"] == {"accuracy": 0.5}
+    assert read.card["input"] == {
+        "layout": "ntu25",
+        "branches": ["J", "V", "B", "A"],
+        "frames": None,
+        "fps": None,
+        "preprocessing": None,
+    }
+    assert read.card["versions"]["hargcn"] == hargcn.__version__ == metadata.version("hargcn")
     assert (read.config, read.skeleton, read.classes) == (
         model.config,
         model.skeleton,
@@ -56,7 +65,10 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         hargcn.load_model(path)
 
     path.with_suffix(".json").write_text("{}")
-    with pytest.raises(ValueError, match=r"model card of format hargcn-model-1 \(got None\)"):
+    with pytest.raises(ValueError, match=r"model card of format hargcn-model-2 \(got None\)$"):
+        hargcn.load_model(path)
+    path.with_suffix(".json").write_text(json.dumps({**card, "format": "hargcn-model-1"}))
+    with pytest.raises(ValueError, match=r"\(got hargcn-model-1\): make it anew with `hargcn tra"):
         hargcn.load_model(path)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(ValueError, match="expected a JSON model card"):

@@ -15,7 +15,7 @@ from hargcn.data.planted.synthetic import SyntheticConfig, generate
 from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import GradCAM, NegatedGradCAM
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.explain import explain_batch, explain_windows, model_inputs, true_classes
+from hargcn.pipeline.explain import explain_batch, explain_windows, true_classes
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 
@@ -177,7 +177,9 @@ def test_files_hold_what_pictures_and_measures_need(tmp_path):
     assert json.loads(content.attrs["classes"]) == ["without", "with"]
     assert content.attrs["model"] == network.card["weights"]
     assert content.attrs["data"] == data.digest
-    assert content.attrs["fps"] == data.fps
+    np.testing.assert_array_equal(content["fps"], data.fps)
+    np.testing.assert_array_equal(content["seconds"], data.read().time)
+    np.testing.assert_array_equal(content["state"], data.read().state)
 
 
 def test_windows_of_another_skeleton_are_refused(windows, tmp_path):
@@ -187,7 +189,7 @@ def test_windows_of_another_skeleton_are_refused(windows, tmp_path):
 
 
 def test_targets_by_prediction_label_and_name(model, windows):
-    x = model_inputs(model, windows)
+    x = model.inputs(windows.read())
     predicted = model(x).argmax(1).numpy()
     expected = {"predicted": predicted, "label": windows.label, "class2": np.full(12, 2)}
     for word, numbers in expected.items():

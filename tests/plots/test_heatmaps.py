@@ -53,7 +53,11 @@ def test_zero_is_neutral_and_seconds_are_frames_by_the_rate():
     figure.draw_without_rendering()
     np.testing.assert_allclose(above.get_xlim(), np.array(axis.get_xlim()) / 12)
     assert above.get_xlabel() == "time (s)"
-    assert len(plot_heatmap(shap_like(1).assign(fps=12.0), 0)[1].child_axes) == 1
+    time = (("sample", "frame"), 2.5 + np.arange(FRAMES)[None] / 12)
+    figure, axis = plot_heatmap(shap_like(1).assign({"seconds": time}), 0)
+    (above,) = axis.child_axes
+    figure.draw_without_rendering()
+    np.testing.assert_allclose(above.get_xlim(), 2.5 + np.array(axis.get_xlim()) / 12)
     assert not plot_heatmap(shap_like(1), 0)[1].child_axes
 
 

@@ -50,7 +50,8 @@ def test_by_default_the_frame_of_the_largest_attribution_is_among_them_and_marke
 def test_stored_movement_and_rate_are_the_default():
     place = positions()
     stored = (("sample", "space", "frame", "joint", "person"), np.stack([place * 9, place]))
-    made = cam_like(2).assign({"positions": stored}, fps=12.0)
+    seconds = (("sample", "frame"), np.stack([np.arange(FRAMES), np.arange(FRAMES) / 12]))
+    made = cam_like(2).assign({"positions": stored, "seconds": seconds})
     _, own = plot_strip(made, 1, frames=[12])
     _, same = plot_strip(cam_like(2), 1, place, [12], fps=12)
     np.testing.assert_array_equal(bodies(own)[0].get_offsets(), bodies(same)[0].get_offsets())
@@ -144,6 +145,14 @@ def test_a_gif_moves_at_the_recordings_speed(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["clip.gif"]
     with pytest.raises(ValueError, match=r"moving picture .gif \(got '.mp4'\)"):
         save_gif(cam_like(1), 0, positions(), tmp_path / "clip.mp4")
+
+
+def test_a_gif_runs_at_the_rate_of_the_stored_time(tmp_path):
+    seconds = (("sample", "frame"), 2.5 + np.arange(FRAMES)[None] / 15)
+    made = cam_like(1).assign({"seconds": seconds})
+    save_gif(made, 0, positions(), tmp_path / "clip.gif", step=3, dpi=40)
+    with Image.open(tmp_path / "clip.gif") as clip:
+        assert clip.info["duration"] == 200
 
 
 def test_bones_connect_the_joints_of_their_own_frame():

@@ -11,6 +11,7 @@ import torch
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
+from hargcn import hdf5
 from hargcn.data.windows import Windows
 from hargcn.training import batches
 from hargcn.training.batches import Batches, check
@@ -64,5 +65,6 @@ def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     moving_windows(tmp_path / "w.h5", groups=2)
     with h5py.File(tmp_path / "w.h5", "r+") as file:
         file["positions"][3, 0, 0, 0, 0] = np.nan
+    hdf5.seal(tmp_path / "w.h5")
     with pytest.raises(ValueError, match=r"w.h5: expected finite positions"):
         Batches(Windows.open(tmp_path / "w.h5"))

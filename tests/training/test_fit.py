@@ -61,7 +61,13 @@ def test_it_learns_and_writes_a_checkpoint_log_and_card(windows: Windows, tmp_pa
     card = json.loads(result.path.with_suffix(".json").read_text())
     assert card["training"]["lr"] == 0.01
     assert card["data"]["digest"] == windows.digest
-    assert card["frames"] == windows.frames
+    assert card["input"] == {
+        "layout": "inmotion19",
+        "branches": list(TINY.branches),
+        "frames": windows.frames,
+        "fps": 30,
+        "preprocessing": {},
+    }
     best = max(rows, key=lambda row: (float(row["val_accuracy"]), -float(row["val_loss"])))
     assert card["epoch"] == result.epoch == int(best["epoch"])
     assert card["validation"]["windows"]["accuracy"] == float(best["val_accuracy"])

@@ -293,8 +293,12 @@ def _clips(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Rec
             yield replace(
                 recording,
                 sample=f"{recording.sample}@{window.start}",
+                fps=window.fps,
                 positions=window.arrays["positions"],
                 valid=window.arrays["valid"],
+                state=window.arrays["state"],
+                confidence=window.arrays.get("confidence"),
+                time=window.arrays["time"],
                 truth=None,
                 distractor=None,
             )

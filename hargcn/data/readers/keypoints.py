@@ -127,10 +127,12 @@ def _recording(path: Path, layout: Skeleton, likelihood: float, row: pd.Series) 
     cells = _numbers(path, table, wanted).T.reshape(layout.ndim, layout.n_joints, -1)
     positions[..., 0][:, order] = cells.transpose(0, 2, 1)
     unlikely = np.zeros(shape[1:3], dtype=bool)
+    confidence = np.full(shape[1:], np.nan)
     for joint, name in enumerate(layout.joints):
         if f"{name}_likelihood" in table:
             values = _numbers(path, table, [f"{name}_likelihood"])[:, 0]
             unlikely[order, joint] = ~(values >= likelihood)
+            confidence[order, joint, 0] = values
     positions[:, unlikely] = np.nan
     return Recording(
         positions=positions,
@@ -140,6 +142,7 @@ def _recording(path: Path, layout: Skeleton, likelihood: float, row: pd.Series) 
         sample=path.stem,
         group=str(row["subject"]) if "subject" in row else path.stem,
         label=int(row["label"]) if "label" in row else None,
+        confidence=None if np.isnan(confidence).all() else confidence,
         notes={"frames_missing": frames - len(table), "low_likelihood": int(unlikely.sum())},
     )
 

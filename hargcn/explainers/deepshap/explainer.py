@@ -300,6 +300,7 @@ class DeepSHAP(Explainer):
             predicted=predicted,
             utility=self.utility,
             settings=self.settings,
+            dtype=str(dtype).removeprefix("torch."),
             variables=tally.variables(),
             frames=sizes.get("time"),
             **axis_labels(model, sizes),

@@ -40,6 +40,7 @@ def test_columns_go_by_name_in_any_order(tmp_path) -> None:
         )
     assert (recording.sample, recording.group, recording.label) == ("v1", "v1", None)
     assert recording.fps == 25
+    assert recording.confidence is None
 
 
 def test_other_columns_are_ignored_and_names_may_have_spaces(tmp_path) -> None:
@@ -58,6 +59,8 @@ def test_empty_cells_and_low_likelihood_are_not_observed(tmp_path) -> None:
     recording = KeyPoints("inmotion19", fps=30, likelihood=0.5).read(path)
     wrist = JOINTS.index("left_wrist")
     lost = {(int(t), int(v)) for t, v, _ in np.argwhere(~recording.observed)}
+    np.testing.assert_allclose(recording.confidence[[0, 2, 3], wrist, 0], 0.9, rtol=1e-6)
+    assert np.isfinite(recording.confidence).sum() == 3
     assert lost == {(2, 0), (1, wrist), (4, wrist)}
     assert recording.notes == {"frames_missing": 0, "low_likelihood": 2}
     rows[:, 38] = 0.3
