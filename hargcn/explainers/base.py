@@ -20,7 +20,7 @@ from hargcn.explanation import Explanation
 from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
 
 Promise = Literal["adds up", "none"]
-Need = Literal["layer", "background", "explainers", "mask"]
+Need = Literal["layer", "background", "mask", "shap", "cam"]
 
 
 @settings

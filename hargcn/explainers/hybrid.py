@@ -80,7 +80,7 @@ class HybridRank(Explainer):
     name = "hybrid-rank"
     label = "hybrid (ranks)"
     source = "outlook of Tempel et al. 2024, section 6"
-    needs = ("explainers",)
+    needs = ("shap", "cam")
     cost = "that of both"
 
     shap: Explainer

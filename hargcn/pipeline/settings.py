@@ -16,11 +16,10 @@ from pydantic.fields import FieldInfo
 
 from hargcn.checks import nearest
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
+from hargcn.data.readers import READERS
+from hargcn.explainers.base import METHODS
 from hargcn.pipeline.config import ExperimentConfig
 from hargcn.registry import fields_of, meanings
-
-ROOTS: dict[str, type] = {"": ExperimentConfig}
-"""Classes of settings by the prefix of their keys; methods and readers join them here."""
 
 NAME = "NAME"
 """Stands in a key for a name that the user chooses."""
@@ -36,7 +35,17 @@ Every key of an experiment file: its type, its default and what it means. This p
 
 `hargcn train` changes settings by `--set KEY=VALUE`. `hargcn prepare` takes the keys of the section
 `prepare` without that word (`--set windows.overlap=50`), and starts from settings that suit what it
-reads. A section that is given in part has the defaults below for the rest of it."""
+reads; the options of a format below follow `reader.` there (`--set reader.missing=FILE`).
+`hargcn explain --method NAME` takes the settings of the method by their last word (`--set
+relu=true`). A section that is given in part has the defaults below for the rest of it."""
+
+
+def roots() -> dict[str, type]:
+    """Return classes of settings by the prefix of their keys: experiments, formats, methods."""
+    formats = {f"format.{name}": cls for name, cls in READERS.all().items()}
+    methods = {f"method.{name}": cls for name, cls in METHODS.all().items()}
+    chosen = {key: cls for key, cls in {**formats, **methods}.items() if fields(cls)}
+    return {"": ExperimentConfig, **chosen}
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def settings_reference(key: str | None = None, *, markdown: bool = False) -> str
     ValueError
         For a key that is none; offers the nearest.
     """
-    chosen = list(sections(ROOTS)) if key is None else _found(key)
+    chosen = list(sections(roots())) if key is None else _found(key)
     parts = [each.markdown() if markdown else each.text() for each in chosen]
     head = [_INTRODUCTION] if markdown and key is None else []
     return "\n\n".join([*head, *parts]) + "\n"
@@ -175,15 +184,24 @@ def settings_of(cls: type, key: str = "") -> list[Setting]:
 
 
 def fields(cls: type) -> dict[str, FieldInfo]:
-    """Return the fields of a pydantic model, or of a class of `registry.settings`."""
-    return dict(cls.model_fields) if issubclass(cls, BaseModel) else fields_of(cls)
+    """Return the fields of a pydantic model, or of a class of `registry.settings`.
+
+    What a method needs, such as a layer, is no setting.
+    """
+    if issubclass(cls, BaseModel):
+        return dict(cls.model_fields)
+    needs = getattr(cls, "needs", ())
+    return {name: field for name, field in fields_of(cls).items() if name not in needs}
 
 
 def _found(key: str) -> list[Section | Setting]:
     """Return the setting of a key, and the sections inside it."""
-    known = {setting.key: setting for setting in every_setting(ROOTS)}
+    whole = roots()
+    known = {setting.key: setting for setting in every_setting(whole)}
+    if key in whole and key:
+        return list(sections({key: whole[key]}))
     if key not in known:
-        hint = nearest(key, known)
+        hint = nearest(key, [*known, *whole])
         raise ValueError(f"Expected the key of a setting or section (got {key!r}{hint})")
     setting = known[key]
     return [setting, *(sections({_inside(setting): setting.inner}) if setting.inner else [])]
