@@ -189,36 +189,28 @@ def experiment(
             continue
         if say is not None:
             say(f"{number}/{len(own.steps)} {command} {arguments.get('out', '')}".rstrip())
-        _run(
-            command,
-            arguments,
-            {**given["all"], "progress": progress, **given.get(command, {})},
-            out,
-        )
+        _run(command, arguments, {"progress": progress, **given[command]}, out)
     return out
 
 
 def _given(
     path: Path, own: Experiment, out: Path, set_: Sequence[str], trained: bool, fresh: bool
 ) -> dict[str, dict[str, Any]]:
-    """Return what steps need not mention: arguments of all commands, and of single ones."""
+    """Return the arguments that steps need not mention, by command."""
     windows = out / "windows.h5"
     checkpoint = out / "run" / "model.safetensors" if trained else own.checkpoint
     changes = [each.removeprefix("prepare.") for each in set_ if each.startswith("prepare.")]
     made = {"out": windows, "config": own.extends, "changes": changes, "force": True}
     recordings = {} if own.recordings is None else {"path": _recordings(path, own.recordings)}
-    return {
-        "all": {"checkpoint": checkpoint, "windows": windows},
+    run = {"config": own.extends, "out": out / "run", "fresh": fresh}
+    special: dict[str, dict[str, Any]] = {
         "prepare": {**made, **recordings},
         "synthesise": made,
-        "train": {
-            "config": own.extends,
-            "set_": [f"windows={json.dumps(str(windows))}", *set_],
-            "out": out / "run",
-            "fresh": fresh,
-        },
+        "train": {**run, "set_": [f"windows={json.dumps(str(windows))}", *set_]},
         "correlate": {"inputs": [checkpoint, windows]},
     }
+    usual = {"checkpoint": checkpoint, "windows": windows}
+    return {command: {**usual, **special.get(command, {})} for command in COMMANDS}
 
 
 def _run(command: str, arguments: Mapping[str, Any], given: Mapping[str, Any], out: Path) -> None:
@@ -250,7 +242,7 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
 
 
 def _arguments(command: Any, given: Any) -> tuple[str, dict[str, Any]]:
-    """Check the names of a command and its arguments; without the underscore of `class_`, `set_`."""
+    """Check the names of a command and its arguments; `class` and `set` need no underscore."""
     known = _parameters(COMMANDS[one_of("a command", command, COMMANDS)])
     if not isinstance(given or {}, dict):
         raise ValueError(f"Expected arguments of {command}, or nothing (got {given!r})")
