@@ -23,6 +23,7 @@ CONTRACTS = PROJECT["tool"]["importlinter"]["contracts"]
 FILES = sorted((ROOT / "hargcn").rglob("*.py"))
 
 SHARED_NAMES = {
+    "checked": "settings against their class; a file that is opened against its digest",
     "convert": "a checkpoint file of the published code; the pipeline's reads names of classes too",
     "correlate": "layers' maps with one layer's; the pipeline's makes the maps first",
     "check": "refuses what the functions of its module cannot take",

@@ -1,4 +1,4 @@
-"""`explain`, `combine`, `methods`: from a network and windows to explanations."""
+"""`explain`, `reproduce`, `combine`, `methods`: from a network and windows to explanations."""
 
 from __future__ import annotations
 
@@ -118,6 +118,25 @@ def combine(
     typer.echo(str(out))
 
 
+def reproduce(
+    explanation: Annotated[Path, typer.Argument(metavar="EXPLANATION", help="File to make again.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Its network.")],
+    windows: Annotated[Path, typer.Option("--windows", "-w", help="Its windows file.")],
+    device: Device = "cpu",
+) -> None:
+    """Explain again as a file says, and compare with it; another result is an error.
+
+    Example: hargcn reproduce shap.h5 --checkpoint model.safetensors --windows windows.h5
+    """
+    from hargcn.pipeline.reproduce import reproduce
+
+    found = reproduce(explanation, checkpoint, windows, device=device, progress=True)
+    typer.echo(
+        f"{explanation}: the same for {found.samples} windows (largest difference "
+        f"{found.difference:.1e} of the largest attribution)"
+    )
+
+
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
     as_json: Json = False,
@@ -150,4 +169,4 @@ def methods(
         table("settings (--set NAME=VALUE)", ["name", "type", "default", "meaning"], rows)
 
 
-COMMANDS = (explain, combine, methods)
+COMMANDS = (explain, reproduce, combine, methods)

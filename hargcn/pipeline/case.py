@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class ExplainedWindows:
         """
         made: dict[str, Any] = {}
         for name, explanation in self.explanations.items():
-            if "request" in explanation.dataset.attrs:
+            with suppress(ValueError):  # of another origin: it is left out
                 made[name] = rebuilt(explanation, self.model, self.data)
         if not made:
             raise ValueError("Expected an explanation to remake (found none that can be run again)")

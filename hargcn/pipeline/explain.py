@@ -179,10 +179,12 @@ def build_explainer(
     """
     method, own = request["method"], dict(request["settings"])
     cls = METHODS.find(method)
-    if "seed" in fields_of(cls):
+    if "seed" in fields_of(cls) and "seed" in request:
         own.setdefault("seed", request["seed"])
     needed: dict[str, Any] = {"layer": layers[0] if layers else None}
     if "background" in cls.needs:
+        if "background" not in request:
+            raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
         rows, weights = choose_background(
             data, request["background"], request["background_by"], request["seed"],
             request["background_class"],
@@ -194,9 +196,31 @@ def build_explainer(
 
 
 def rebuilt(explanation: Explanation, network: Network, data: Windows) -> Explainer:
-    """Build again what made an explanation, from the request that its file stores."""
-    request = json.loads(explanation.dataset.attrs["request"])
+    """Build again what made an explanation, from the request that it stores.
+
+    Raises
+    ------
+    ValueError
+        For an explanation that `explain` did not make, or against a background of one's own.
+    """
+    request = json.loads(explanation.dataset.attrs.get("request") or "{}")
+    if request.get("method") != explanation.method:
+        raise ValueError(f"Expected an explanation made by explain (got {explanation.name!r})")
     return build_explainer(network, data, request, [explanation.layer] if explanation.layer else [])
+
+
+def _asked(
+    explainer: Explainer, layers: Sequence[str], target: str, network: Network
+) -> dict[str, Any]:
+    own = {key: value for key, value in explainer.settings.items() if key not in explainer.needs}
+    on = "positions" if isinstance(network, PositionModel) else "branches"
+    return {
+        "method": explainer.name,
+        "settings": own,
+        "layer": [*layers],
+        "target": target,
+        "on": on,
+    }
 
 
 def explain_windows(
@@ -207,7 +231,7 @@ def explain_windows(
     *,
     layers: Sequence[str] = (),
     target: str = "predicted",
-    request: Mapping[str, Any] | None = None,
+    request: dict[str, Any] | None = None,
     shard: int = 32,
     progress: bool = True,
 ) -> list[Path]:
@@ -228,7 +252,8 @@ def explain_windows(
     target
         "predicted", "label", or the name of a class.
     request
-        Stored with the explanations, for `reproduce`.
+        Arguments of `explain`, stored with the explanations so that they can be made again; without,
+        those of the explainer, which say nothing of where a background came from.
     shard
         Windows per shard.
     progress
@@ -248,7 +273,7 @@ def explain_windows(
         "on": type(network).__qualname__, "windows": windows.names, "shard": shard,
         "target": target, "explainer": f"{type(explainer).__module__}.{explainer.name}",
         "settings": explainer.settings, "layers": [*layers] or [getattr(explainer, "layer", "")],
-        "request": dict(request or {}),
+        "request": request,
     }  # fmt: skip
     starts = range(0, len(windows), shard)
     shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
@@ -256,7 +281,7 @@ def explain_windows(
         if not shards.done(number):
             some = windows.subset(slice(start, start + shard))
             made = explain_batch(network, some, explainer, target, layers)
-            asked = json.dumps(dict(request or {}))
+            asked = json.dumps(request or _asked(explainer, layers, target, network))
             shards.add(number, {key: one.assign(request=asked) for key, one in made.items()})
     return list(shards.join(out).values())
 

@@ -161,7 +161,7 @@ def follow(windows: Path, folder: Path, persons: int, *options: str) -> None:
     )  # fmt: skip
     assert said.split() == [str(path) for path in cams]
     done(
-        "explain", checkpoint, windows, "--method", "shap", "--background", 6, "--chunk", 4,
+        "explain", checkpoint, windows, "--method", "shap", "--background", 6, "--set", "chunk=4",
         *options, "--limit", 2, "--out", shap,
     )  # fmt: skip
     made = hargcn.Explanation.open(shap)

@@ -1,0 +1,112 @@
+"""Running again what an explanation file says it was made by, and comparing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hargcn.data.windows import Windows
+from hargcn.explanation import Explanation
+from hargcn.networks.branches import PositionModel
+from hargcn.pipeline.explain import build_explainer, explain_windows
+from hargcn.pipeline.opening import open_network
+
+TOLERANCE = 1e-4
+"""Largest difference, relative to a file's largest value, that other chunks and threads explain."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How an explanation that was made again differs from the one in a file.
+
+    Parameters
+    ----------
+    samples
+        How many windows.
+    difference
+        The largest difference of two attributions, relative to the largest attribution.
+    score_difference
+        The same of the scores.
+    """
+
+    samples: int
+    difference: float
+    score_difference: float
+
+
+def reproduce(
+    explanation: str | Path,
+    checkpoint: str | Path,
+    windows: str | Path,
+    *,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Reproduction:
+    """Explain again as a file says, and compare with it.
+
+    Parameters
+    ----------
+    explanation
+        A file that `explain` made; it holds the request, and digests of network and windows.
+    checkpoint, windows
+        That network, and the windows file it explained.
+    device
+        Where to compute.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        For a file without a request, another network or other windows, or attributions that differ
+        by more than 1e-4 of the largest.
+    """
+    made = Explanation.open(explanation)
+    attrs = made.dataset.attrs
+    if not attrs.get("request"):
+        raise ValueError(
+            f"{explanation}: expected an explanation made by hargcn explain, which notes what was "
+            "asked (it holds no request)"
+        )
+    request = json.loads(attrs["request"])
+    model, data = open_network(checkpoint, device), Windows.open(windows)
+    for path, mine, theirs in (
+        (checkpoint, model.card.get("weights", ""), attrs["model"]),
+        (windows, data.digest, attrs["data"]),
+    ):
+        if mine != theirs:
+            raise ValueError(f"{path}: expected the file {explanation} was made with (its digest "
+                             f"is {theirs}, this one's {mine})")  # fmt: skip
+    rows = {name: number for number, name in enumerate(data.names)}
+    chosen = data.subset([rows[str(name)] for name in made.dataset["sample"].to_numpy()])
+    network = PositionModel(model) if request["on"] == "positions" else model
+    layers = [made.layer] if made.layer else []
+    explainer = build_explainer(network, data, request, layers)
+    with TemporaryDirectory() as folder:
+        (path,) = explain_windows(
+            network, chosen, explainer, Path(folder) / "again.h5", layers=layers,
+            target=request["target"], request=request, progress=progress,
+        )  # fmt: skip
+        again = Explanation.open(path)
+    if not np.array_equal(made.target, again.target):
+        raise ValueError(f"{explanation}: expected the same classes to be explained again")
+    found = Reproduction(
+        len(made),
+        _difference(made.values.to_numpy(), again.values.to_numpy()),
+        _difference(made.score.to_numpy(), again.score.to_numpy()),
+    )
+    if not max(found.difference, found.score_difference) <= TOLERANCE:
+        raise ValueError(
+            f"{explanation}: expected the same values within {TOLERANCE:.0e} of the largest (got "
+            f"{found.difference:.1e} for attributions, {found.score_difference:.1e} for scores)"
+        )
+    return found
+
+
+def _difference(mine: np.ndarray, theirs: np.ndarray) -> float:
+    largest = float(np.abs(mine).max()) or 1.0
+    return float(np.abs(mine - theirs).max()) / largest
