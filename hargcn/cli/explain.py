@@ -79,14 +79,10 @@ def explain(
 
     Works in shards: the same command given again after a kill goes on where it stopped.
 
-    Example: hargcn explain model.safetensors windows.h5 --method gradcam --layer main.1.tcn
-    --layer main.1.attention --out gradcam.h5
+    Example: hargcn explain model.safetensors windows.h5 --layer main.1.tcn --out gradcam.h5
 
-    Example: hargcn explain model.safetensors windows.h5 --method shap --background 100
-    --set chunk=20 --class label --out shap.h5
+    Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
     """
-    from functools import partial
-
     from hargcn.pipeline.config import read_content
     from hargcn.pipeline.explain import explain
 
@@ -95,7 +91,7 @@ def explain(
         layer=layer or (), target=target, split=split, of=of or (), limit=limit,
         limit_seed=limit_seed, background=background, background_by=background_by,
         background_class=background_class or (), on=on, convergence=convergence, seed=seed,
-        device=device, shard=shard, progress=True, say=partial(typer.echo, err=True),
+        device=device, shard=shard, progress=True, say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
 

@@ -239,6 +239,7 @@ def test_windows_and_background_of_some_classes(checkpoint, waving, tmp_path):
     with torch.inference_mode():
         base = float(model(model.inputs(rows.read()))[:, found.target.to_numpy()[0]].mean())
     assert float(found.base_value[0]) == pytest.approx(base, abs=1e-4)
+    done("reproduce", out, "--checkpoint", checkpoint, "--windows", waving)
     told = {"of": ["class0", "class2"], "limit_seed": 3, "background_class": ["class1"]}
     assert told.items() <= json.loads(found.dataset.attrs["request"]).items()
 

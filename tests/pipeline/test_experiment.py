@@ -52,7 +52,8 @@ quick:
 MADE = (
     "windows.h5", "run/model.safetensors", "test.json", "correlation.csv", "correlation.png",
     "shap.h5", "gradcam.main.0.tcn.h5", "gradcam.main.0.attention.h5", "product.h5", "ranking.png",
-    "strip.png", "perturb.h5", "perturb.csv", "perturb.gap.png", "perturb.accuracy.png", "table.csv",
+    "strip.png", "perturb.h5", "perturb.csv", "perturb.gap.png", "perturb.accuracy.png",
+    "table.csv",
 )  # fmt: skip
 
 
