@@ -32,7 +32,7 @@ def gap_curve(
 ) -> np.ndarray:
     """Return |p_c(x) - p_c(x')| with the k most important joints edited, k = 0..top.
 
-    The prediction gap of Tempel et al. 2024, section 3.3; c is the explained class.
+    The prediction gap of Dai et al. 2022 (OpenXAI); c is the explained class.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def pgi(
 ) -> xr.DataArray:
     """Prediction gap on important features: area under `gap_curve` over k, divided by top.
 
-    Tempel et al. 2024, section 3.3; higher is better. Trapezoids, k = 0..top (default all joints).
+    PGI of Dai et al. 2022 (OpenXAI), which Tempel et al. 2024, section 6, name without defining it.
+    Higher is better. Trapezoids, k = 0..top (default all joints).
     """
     gaps = gap_curve(model, x, explanation, edit, top=top, order=order, draws=draws, run=run)
     return per_sample(area(gaps), explanation, "pgi")
@@ -89,7 +90,7 @@ def pgu(
 ) -> xr.DataArray:
     """Prediction gap on unimportant features: as `pgi` with everything but the k joints edited.
 
-    Tempel et al. 2024, section 3.3; lower is better.
+    PGU of Dai et al. 2022 (OpenXAI). Lower is better.
     """
     gaps = gap_curve(
         model, x, explanation, edit, complement=True, top=top, order=order, draws=draws, run=run

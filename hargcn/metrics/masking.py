@@ -113,7 +113,7 @@ def increase(
     *,
     run: Runner | None = None,
 ) -> xr.DataArray:
-    """1 where O > Y (see `average_drop`), else 0: Increase in Confidence (Cai 2025, eq. 19).
+    """1 where O > Y (see `average_drop`), else 0: Increase in Confidence (Cai 2025, eq. 22).
 
     Higher is better. A rise below 1e-6 is rounding: a map of ones gives O = Y, hence 0.
     """
@@ -129,7 +129,7 @@ def add(
     *,
     run: Runner | None = None,
 ) -> xr.DataArray:
-    """max(0, Y - D) / Y, D = p_c with the map's evidence removed: ADD (Cai 2025, eq. 20).
+    """max(0, Y - D) / Y, D = p_c with the map's evidence removed: ADD (Cai 2025, eq. 23).
 
     Average Drop in Deletion (Jung & Oh 2021). Higher is better.
     """
@@ -138,7 +138,7 @@ def add(
 
 
 def complexity(explanation: Explanation, frames: int) -> xr.DataArray:
-    """Mean of the map in [0, 1] (Cai 2025, eq. 22, after Poppi et al. 2021). Lower is better."""
+    """Mean of the map in [0, 1] (Cai 2025, eq. 20, after Poppi et al. 2021). Lower is better."""
     return per_sample(unit(cells(explanation, frames)).mean((1, 2)), explanation, "complexity")
 
 
@@ -153,7 +153,7 @@ def coherency(
 ) -> xr.DataArray:
     """(1 + rho) / 2, rho the Pearson correlation with the map of what the map keeps.
 
-    Coherency (Cai 2025, eq. 21, after Poppi et al. 2021). Higher is better; 0.5 where either map
+    Coherency (Cai 2025, eq. 19, after Poppi et al. 2021). Higher is better; 0.5 where either map
     has no contrast. Explains every sample once more.
     """
     check(x, explanation)
@@ -179,7 +179,7 @@ def adcc(
 ) -> xr.DataArray:
     """3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - average drop)), per sample.
 
-    ADCC (Cai 2025, eq. 23, after Poppi et al. 2021, eq. 5). Higher is better; 0 where a part is 0.
+    ADCC (Cai 2025, eq. 21, after Poppi et al. 2021, eq. 5). Higher is better; 0 where a part is 0.
     """
     parts = np.stack(
         [

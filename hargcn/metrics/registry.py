@@ -124,12 +124,12 @@ METRICS: dict[str, Metric] = {
     "pgi": Metric(
         lambda c: faithfulness.pgi(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
         "higher",
-        "Tempel et al. 2024, 3.3: area of |p_c(x) - p_c(x')| over k",
+        "Dai et al. 2022 (OpenXAI): area of |p_c(x) - p_c(x')| over k",
     ),
     "pgu": Metric(
         lambda c: faithfulness.pgu(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
         "lower",
-        "Tempel et al. 2024, 3.3: the same, all but the k joints",
+        "Dai et al. 2022 (OpenXAI): the same, all but the k joints",
     ),
     "deletion": Metric(
         lambda c: masking.deletion(*c.base, c.substrate, steps=c.steps, run=c.run),
@@ -147,24 +147,24 @@ METRICS: dict[str, Metric] = {
         "Cai 2025, eq. 18",
     ),
     "increase": Metric(
-        lambda c: masking.increase(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 19"
+        lambda c: masking.increase(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 22"
     ),
     "add": Metric(
-        lambda c: masking.add(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 20"
+        lambda c: masking.add(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 23"
     ),
     "coherency": Metric(
         lambda c: masking.coherency(*c.remade, c.substrate, run=c.run),
         "higher",
-        "Cai 2025, eq. 21",
+        "Cai 2025, eq. 19",
         lambda _: 1,
     ),
     "complexity": Metric(
-        lambda c: masking.complexity(c.explanation, c.x.shape[-3]), "lower", "Cai 2025, eq. 22"
+        lambda c: masking.complexity(c.explanation, c.x.shape[-3]), "lower", "Cai 2025, eq. 20"
     ),
     "adcc": Metric(
         lambda c: masking.adcc(*c.remade, c.substrate, run=c.run),
         "higher",
-        "Cai 2025, eq. 23, per sample",
+        "Cai 2025, eq. 21, per sample",
         lambda _: 1,
     ),
     "sensitivity-n": Metric(

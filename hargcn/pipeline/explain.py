@@ -252,8 +252,8 @@ def explain_windows(
     target
         "predicted", "label", or the name of a class.
     request
-        Arguments of `explain`, stored with the explanations so that they can be made again; without,
-        those of the explainer, which say nothing of where a background came from.
+        Arguments of `explain`, stored with the explanations so that they can be made again;
+        without, those of the explainer, which say nothing of where a background came from.
     shard
         Windows per shard.
     progress

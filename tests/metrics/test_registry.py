@@ -22,6 +22,14 @@ def test_every_measure_of_the_command_line_is_known_and_says_where_it_is_defined
     assert all(metric.source for metric in METRICS.values())
 
 
+def test_sources_name_the_equation_of_the_definition():
+    of_cai = {"average-drop": 18, "coherency": 19, "complexity": 20, "adcc": 21, "increase": 22}
+    for name, equation in {**of_cai, "add": 23}.items():
+        assert METRICS[name].source.startswith(f"Cai 2025, eq. {equation}"), name
+    for name in ("pgi", "pgu"):
+        assert METRICS[name].source.startswith("Dai et al. 2022"), name
+
+
 def test_measures_that_explain_again_know_how_often():
     again = {name: metric.calls(case()) for name, metric in METRICS.items() if metric.calls(case())}
     assert again == {
