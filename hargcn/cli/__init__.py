@@ -12,7 +12,17 @@ from typing import cast
 import typer
 
 from hargcn.allocator import keep_freed_memory
-from hargcn.cli import demo, evaluate, explain, network, plot, prepare, settings, verify
+from hargcn.cli import (
+    demo,
+    evaluate,
+    experiment,
+    explain,
+    network,
+    plot,
+    prepare,
+    settings,
+    verify,
+)
 
 # Typer brings its own copy of click, or uses the installed one: its errors lead to either.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -27,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, prepare, network, explain, plot, evaluate, settings, verify):
+for module in (demo, prepare, network, explain, plot, evaluate, experiment, settings, verify):
     for command in module.COMMANDS:
         app.command()(command)
 

@@ -12,6 +12,7 @@ from hargcn.cli.options import (
     Checkpoint,
     Class,
     Device,
+    Dpi,
     Explanations,
     Limit,
     Seed,
@@ -71,6 +72,7 @@ def correlate(
     limit: Limit = None,
     batch: Pass = 32,
     relu: Relu = False,
+    dpi: Dpi = 200,
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
@@ -85,7 +87,7 @@ def correlate(
 
     found = correlate(
         inputs, out, between=between, reference=reference, class_=class_, split=split, limit=limit,
-        batch=batch, relu=relu, device=device, seed=seed,
+        batch=batch, relu=relu, dpi=dpi, device=device, seed=seed,
     )  # fmt: skip
     (_methods if between == "methods" else _layers)(found)
     typer.echo(f"{out}\n{out.with_suffix('.png')}")
@@ -102,6 +104,7 @@ def perturb(
     draws: Draws = 1,
     order: Order = "signed",
     segments: Segments = 1,
+    dpi: Dpi = 200,
     batch: Batch = None,
     device: Device = "cpu",
     seed: Seed = 1234,
@@ -118,7 +121,7 @@ def perturb(
 
     curves = perturb(
         checkpoint, windows, explanations, out, edit=edit, top=top, random=random, draws=draws,
-        order=order, segments=segments, batch=batch, device=device, seed=seed,
+        order=order, segments=segments, dpi=dpi, batch=batch, device=device, seed=seed,
     )  # fmt: skip
     rows = [
         [" ".join(map(str, names)), interval(value, low, high, ".4f")]

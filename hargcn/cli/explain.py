@@ -32,11 +32,20 @@ Class = Annotated[
     str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Explain the first N windows only.")]
+Of = Annotated[
+    list[str] | None, typer.Option(help="Only windows whose true class is this (again for more).")
+]
+LimitSeed = Annotated[
+    int | None, typer.Option(help="Draw the --limit windows with this seed, not the first ones.")
+]
 Background = Annotated[
     str, typer.Option(help="SHAP: number of training windows, or a windows file.")
 ]
 BackgroundBy = Annotated[
     str, typer.Option(help="SHAP: how to choose them: random, balanced, medoids.")
+]
+BackgroundClass = Annotated[
+    list[str] | None, typer.Option(help="SHAP: choose them of this class only (again for more).")
 ]
 On = Annotated[str, typer.Option(help="Explain branches (J, V, B, A) or raw positions.")]
 Convergence = Annotated[
@@ -54,9 +63,12 @@ def explain(
     layer: Layers = None,
     target: Class = "predicted",
     split: Split = "test",
+    of: Of = None,
     limit: Limit = None,
+    limit_seed: LimitSeed = None,
     background: Background = "100",
     background_by: BackgroundBy = "random",
+    background_class: BackgroundClass = None,
     on: On = "branches",
     convergence: Convergence = None,
     seed: Seed = 1234,
@@ -67,20 +79,19 @@ def explain(
 
     Works in shards: the same command given again after a kill goes on where it stopped.
 
-    Example: hargcn explain model.safetensors windows.h5 --method gradcam --layer main.1.tcn
-    --layer main.1.attention --out gradcam.h5
+    Example: hargcn explain model.safetensors windows.h5 --layer main.1.tcn --out gradcam.h5
 
-    Example: hargcn explain model.safetensors windows.h5 --method shap --background 100
-    --set chunk=20 --class label --out shap.h5
+    Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
     """
     from hargcn.pipeline.config import read_content
     from hargcn.pipeline.explain import explain
 
     written = explain(
         checkpoint, windows, out, method=method, settings=read_content(None, set_ or ()),
-        layer=layer or (), target=target, split=split, limit=limit, background=background,
-        background_by=background_by, on=on, convergence=convergence, seed=seed, device=device,
-        shard=shard, progress=True, say=lambda text: typer.echo(text, err=True),
+        layer=layer or (), target=target, split=split, of=of or (), limit=limit,
+        limit_seed=limit_seed, background=background, background_by=background_by,
+        background_class=background_class or (), on=on, convergence=convergence, seed=seed,
+        device=device, shard=shard, progress=True, say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
 

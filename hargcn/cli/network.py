@@ -32,6 +32,11 @@ Threshold = Annotated[
 ]
 
 
+Figures = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the figures, too (.json).")
+]
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="Experiment file (YAML), see configs/.")],
     set_: Set = None,
@@ -61,6 +66,7 @@ def test(
     device: Device = "cpu",
     aggregate: Aggregate = "mean",
     threshold: Threshold = None,
+    out: Figures = None,
 ) -> None:
     """Test a network: how well it classifies windows and recordings.
 
@@ -70,7 +76,7 @@ def test(
 
     found = network.test(
         checkpoint, windows, split=split, device=device, aggregate=aggregate, threshold=threshold,
-        progress=not as_json,
+        out=out, progress=not as_json,
     )  # fmt: skip
     if as_json:
         typer.echo(found.to_json())

@@ -29,6 +29,7 @@ Batch = Annotated[
     int | None, typer.Option(help="Rows per forward pass; by default what runs fastest.")
 ]
 Table = Annotated[Path, typer.Option("--out", "-o", help="Table (.csv).")]
+Dpi = Annotated[int, typer.Option(min=1, help="Dots per inch of a PNG.")]
 Picture = Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.png, .svg).")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hargcn.cli.options import Explanations, Picture, table
+from hargcn.cli.options import Dpi, Explanations, Picture, table
 
 OfClass = Annotated[
     str | None, typer.Option("--class", help="Only windows explained for this class.")
@@ -25,14 +25,20 @@ Frames = Annotated[
 Heatmap = Annotated[bool, typer.Option("--heatmap", help="Draw the time x joint map instead.")]
 
 
-def rank(explanations: Explanations, out: Picture, class_: OfClass = None, top: Top = 10) -> None:
+def rank(
+    explanations: Explanations,
+    out: Picture,
+    class_: OfClass = None,
+    top: Top = 10,
+    dpi: Dpi = 200,
+) -> None:
     """Rank the joints: box plots side by side, and a table of the medians.
 
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png
     """
     from hargcn.pipeline.pictures import rank
 
-    found = rank(explanations, out, class_=class_)
+    found = rank(explanations, out, class_=class_, dpi=dpi)
     medians = [
         [f"{joint} {median:+.3g}" for joint, median in zip(r.joints, r.medians, strict=True)]
         for r in found.values()
@@ -48,6 +54,7 @@ def show(
     sample: Sample = None,
     frames: Frames = None,
     heatmap: Heatmap = False,
+    dpi: Dpi = 200,
 ) -> None:
     """Draw one explained window: a strip of skeletons, a clip, or a map.
 
@@ -55,7 +62,8 @@ def show(
     """
     from hargcn.pipeline.pictures import show
 
-    typer.echo(str(show(explanation, out, sample=sample, frames=frames, heatmap=heatmap)))
+    drawn = show(explanation, out, sample=sample, frames=frames, heatmap=heatmap, dpi=dpi)
+    typer.echo(str(drawn))
 
 
 COMMANDS = (rank, show)

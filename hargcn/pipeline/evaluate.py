@@ -42,6 +42,7 @@ def correlate(
     limit: int | None = None,
     batch: int = 32,
     relu: bool = False,
+    dpi: int = 200,
     device: str = "cpu",
     seed: int = 1234,
     progress: bool = True,
@@ -68,6 +69,8 @@ def correlate(
         Windows per pass.
     relu
         Compare positive parts only.
+    dpi
+        Dots per inch of a PNG.
     device
         "cpu", "cuda" or "cuda:N".
     seed
@@ -103,7 +106,7 @@ def correlate(
         found = correlate_layers(batches, last, relu=relu, seed=seed)
         figure, _ = plot_correlation(found)
     write_csv(found, out)
-    save_figure(figure, out.with_suffix(".png"))
+    save_figure(figure, out.with_suffix(".png"), dpi)
     return found
 
 
@@ -119,6 +122,7 @@ def perturb(
     draws: int = 1,
     order: str = "signed",
     segments: int = 1,
+    dpi: int = 200,
     batch: int | None = None,
     device: str = "cpu",
     seed: int = 1234,
@@ -146,6 +150,8 @@ def perturb(
         Rank joints "signed", or by "magnitude".
     segments
         Cut windows into so many stretches, ranked and perturbed by themselves.
+    dpi
+        Dots per inch of a PNG.
     batch
         Rows per forward pass; by default what runs fastest.
     device
@@ -187,7 +193,7 @@ def perturb(
     curves.save(out)
     for path, (measure, segment) in curve_pictures(curves, out).items():
         figure, _ = plot_curves(curves.dataset, measure, segment=segment)
-        save_figure(figure, path)
+        save_figure(figure, path, dpi)
     return curves
 
 

@@ -23,7 +23,7 @@ from hargcn.explanation import Explanation
 from hargcn.files import track
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.opening import open_network, open_windows
+from hargcn.pipeline.opening import of_classes, open_network, open_windows
 from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
 from hargcn.registry import fields_of
@@ -41,9 +41,12 @@ def explain(
     layer: Sequence[str] = (),
     target: str = "predicted",
     split: str = "test",
+    of: Sequence[str] = (),
     limit: int | None = None,
+    limit_seed: int | None = None,
     background: int | str = 100,
     background_by: str = "random",
+    background_class: Sequence[str] = (),
     on: str = "branches",
     convergence: str | Path | None = None,
     seed: int = 1234,
@@ -68,11 +71,12 @@ def explain(
         Names of layers, or "all", for methods that need one; by default the last.
     target
         "predicted", "label", or the name of a class.
-    split, limit
-        Which windows: a set or "all", and of these the first so many.
-    background, background_by
+    split, of, limit, limit_seed
+        Which windows: a set or "all"; of these the ones whose true class is one of `of`; of these
+        the first so many, or so many drawn with a seed.
+    background, background_by, background_class
         For methods that need one: how many training windows and how they are chosen (random,
-        balanced, medoids), or a windows file.
+        balanced, medoids) from those of all or some classes, or a windows file.
     on
         Explain the network's "branches" or raw "positions".
     convergence
@@ -105,7 +109,8 @@ def explain(
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
         "settings": dict(settings or {}), "layer": list(layer), "target": target, "split": split,
-        "limit": limit, "background": background, "background_by": background_by, "on": on,
+        "of": list(of), "limit": limit, "limit_seed": limit_seed, "background": background,
+        "background_by": background_by, "background_class": list(background_class), "on": on,
         "seed": seed, "device": device,
     }  # fmt: skip
     METHODS.find(method)
@@ -114,7 +119,7 @@ def explain(
     out = writable(out, *inputs)
     model, data = open_network(checkpoint, device), Windows.open(windows)
     same_skeleton(model, data)
-    chosen = open_windows(windows, split, limit)
+    chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed)
     layers = layers_of(model, method, layer)
     for path in outputs(out, layers).values():
         writable(path, *inputs)
@@ -181,8 +186,9 @@ def build_explainer(
         if "background" not in request:
             raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
         rows, weights = choose_background(
-            data, request["background"], request["background_by"], request["seed"]
-        )
+            data, request["background"], request["background_by"], request["seed"],
+            request["background_class"],
+        )  # fmt: skip
         needed["background"] = network.inputs(rows.read())
         if weights is not None:
             own.setdefault("weights", weights)
@@ -348,10 +354,12 @@ def true_classes(network: Network, windows: Windows) -> np.ndarray:
 
 
 def choose_background(
-    data: Windows, wanted: str, how: str, seed: int
+    data: Windows, wanted: str, how: str, seed: int, classes: Sequence[str] = ()
 ) -> tuple[Windows, np.ndarray | None]:
     """Return the background, drawn from the training set or a file's, and its weights."""
     if not wanted.isdigit():
+        if classes:
+            raise ValueError(f"--background-class: expected a number of windows (got {wanted!r})")
         given = Windows.open(wanted)
         if (given.skeleton, given.shape) != (data.skeleton, data.shape):
             raise ValueError(
@@ -361,6 +369,7 @@ def choose_background(
         return given, None
     way = one_of("--background-by", how, ("random", "balanced", "medoids"))
     train = data.subset("train")
+    train = of_classes(train, classes) if classes else train
     rows = choose(train.positions, train.label, int(wanted), way, seed)
     weights = shares(train.positions(), rows) if way == "medoids" else None
     return train.subset(rows), weights

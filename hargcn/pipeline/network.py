@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hargcn.checks import one_of, writable
+from hargcn.files import replacing
 from hargcn.networks import convert as published
 from hargcn.networks.checkpoint import load_model, save_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
@@ -27,6 +28,7 @@ def test(
     device: str = "cpu",
     aggregate: str = "mean",
     threshold: float | None = None,
+    out: str | Path | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Measure how well a network classifies windows, and recordings.
@@ -43,6 +45,8 @@ def test(
         How a recording's probabilities come from those of its windows: "mean" or "median".
     threshold
         With two classes, the probability from which on the second class is predicted.
+    out
+        A file to write the figures to (.json).
     progress
         Whether to show a progress bar.
 
@@ -55,8 +59,10 @@ def test(
         not there, a threshold with other than two classes.
     """
     one_of("aggregate", aggregate, ("mean", "median"))
+    if out is not None:
+        out = writable(out, checkpoint, windows, suffix=".json")
     model = open_network(checkpoint, device)
-    return classification_report(
+    found = classification_report(
         model,
         open_windows(windows, split),
         device=device,
@@ -64,6 +70,10 @@ def test(
         threshold=threshold,
         progress=progress,
     )
+    if out is not None:
+        with replacing(out) as temporary:
+            temporary.write_text(found.to_json() + "\n", encoding="utf-8")
+    return found
 
 
 def layers(checkpoint: str | Path) -> dict[str, tuple[int, int, int]]:

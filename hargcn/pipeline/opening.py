@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from hargcn.checks import at_least
+from hargcn.checks import at_least, one_of
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.networks.checkpoint import load_model
@@ -32,22 +33,62 @@ def open_network(checkpoint: str | Path, device: str = "cpu") -> MultiBranchSTGC
     return load_model(checkpoint, device)
 
 
-def open_windows(path: str | Path, split: str = "all", limit: int | None = None) -> Windows:
-    """Open a windows file, or of it a set ("train", "val", "test"), or that set's first windows.
+def open_windows(
+    path: str | Path,
+    split: str = "all",
+    limit: int | None = None,
+    *,
+    of: Sequence[str] = (),
+    limit_seed: int | None = None,
+) -> Windows:
+    """Open a windows file, or some of its windows.
+
+    Parameters
+    ----------
+    path
+        The file.
+    split
+        A set ("train", "val", "test"), or "all".
+    limit
+        So many windows only: the first ones.
+    of
+        Only windows whose true class is one of these.
+    limit_seed
+        Draw the `limit` windows with this seed instead of taking the first ones; in their order.
 
     Raises
     ------
     ValueError
-        For a set that no window belongs to, and for what `Windows.open` refuses.
+        For a set or classes that no window belongs to, and for what `Windows.open` refuses.
     """
     at_least("limit", limit, 1)
     windows = Windows.open(path)
     windows = windows if split == "all" else windows.subset(split)
-    return windows if limit is None else windows.subset(slice(0, limit))
+    windows = of_classes(windows, of) if of else windows
+    if limit is None or limit_seed is None:
+        return windows if limit is None else windows.subset(slice(0, limit))
+    drawn = np.random.default_rng(limit_seed).permutation(len(windows))[:limit]
+    return windows.subset(np.sort(drawn))
+
+
+def of_classes(windows: Windows, names: Sequence[str]) -> Windows:
+    """Return the windows whose true class is one of these.
+
+    Raises
+    ------
+    ValueError
+        For an unknown class, or where no window is left.
+    """
+    known = list(windows.classes)
+    wanted = [known.index(one_of("class", name, known)) for name in names]
+    kept = np.flatnonzero(np.isin(windows.label, wanted))
+    if not len(kept):
+        raise ValueError(f"{windows.path}: expected windows of class {', '.join(names)} (got none)")
+    return windows.subset(kept)
 
 
 def open_explanations(paths: Sequence[str | Path]) -> dict[str, Explanation]:
-    """Open explanation files by method and layer, or by file name where these are the same.
+    """Open explanation files by method and layer; those with the same ones by file name.
 
     Raises
     ------
@@ -61,7 +102,10 @@ def open_explanations(paths: Sequence[str | Path]) -> dict[str, Explanation]:
     if not paths:
         raise ValueError("Expected at least one explanation file (got none)")
     read = [Explanation.open(path) for path in paths]
-    for names in ([e.name for e in read], [Path(path).stem for path in paths]):
+    own = [explanation.name for explanation in read]
+    for others in ([Path(path).stem for path in paths], list(map(str, paths))):
+        pairs = zip(own, others, strict=True)
+        names = [name if own.count(name) == 1 else other for name, other in pairs]
         if len(set(names)) == len(names):
-            return dict(zip(names, read, strict=True))
-    return dict(zip(map(str, paths), read, strict=True))
+            break
+    return dict(zip(names, read, strict=True))

@@ -14,7 +14,11 @@ from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, sa
 
 
 def rank(
-    explanations: Sequence[str | Path], out: str | Path, *, class_: str | None = None
+    explanations: Sequence[str | Path],
+    out: str | Path,
+    *,
+    class_: str | None = None,
+    dpi: int = 200,
 ) -> dict[str, Ranking]:
     """Rank the joints, and draw box plots side by side.
 
@@ -26,6 +30,8 @@ def rank(
         Picture to write (.png, .svg, .pdf).
     class_
         Only windows that were explained for this class.
+    dpi
+        Dots per inch of a PNG.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def rank(
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
     figure, _ = plot_ranking(named)
-    save_figure(figure, out)
+    save_figure(figure, out, dpi)
     return {name: Ranking.of(each) for name, each in named.items()}
 
 
@@ -55,6 +61,7 @@ def show(
     sample: str | None = None,
     frames: str | Sequence[int] | None = None,
     heatmap: bool = False,
+    dpi: int = 200,
     progress: bool = True,
 ) -> Path:
     """Draw one explained window: a strip of skeletons, a clip, or a time x joint map.
@@ -71,6 +78,8 @@ def show(
         Frames of the strip, as a list or "0,15,30"; by default evenly spaced.
     heatmap
         Draw the map instead of the strip.
+    dpi
+        Dots per inch of a PNG.
     progress
         Whether to show a progress bar while a clip is drawn.
 
@@ -102,7 +111,7 @@ def show(
         figure, _ = plot_heatmap(found, name)
     else:
         figure, _ = plot_strip(found, name, positions, _frames(frames, positions.shape[1]))
-    save_figure(figure, out)
+    save_figure(figure, out, dpi)
     return out
 
 

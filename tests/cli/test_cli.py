@@ -56,6 +56,7 @@ def test_the_commands_are_those_that_others_script_against():
     names = (
         "demo", "prepare", "synthesise", "formats", "layouts", "train", "test", "layers", "convert",
         "explain", "combine", "methods", "rank", "show", "correlate", "perturb", "evaluate",
+        "experiment",
         "settings",
     )  # fmt: skip
     assert {(name,) for name in names} <= set(COMMANDS)

@@ -5,11 +5,13 @@ import json
 import h5py
 import numpy as np
 import pytest
+import torch
 from fixtures.command_line import done, refused
 from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, hdf5, load_model
 from hargcn.data.windows import Windows
+from hargcn.pipeline.explain import choose_background
 from hargcn.pipeline.shards import Shards
 
 
@@ -216,3 +218,35 @@ def test_a_killed_run_goes_on_only_with_the_same_background(
     done(*common, "--method", "shapcam", "--set", "players=parts", "--seed", 2)
     assert marks[0] == marks[1]
     assert len(set(marks)) == 4
+
+
+def test_windows_and_background_of_some_classes(checkpoint, waving, tmp_path):
+    out = tmp_path / "x.h5"
+    done(
+        "explain", checkpoint, waving, "--of", "class0", "--of", "class2", "--limit", 5,
+        "--limit-seed", 3, "--method", "shap", "--background", 4, "--background-class", "class1",
+        "--out", out,
+    )  # fmt: skip
+    found, data = Explanation.open(out), Windows.open(waving)
+    names = [str(name) for name in found.dataset["sample"].to_numpy()]
+    test = data.subset("test")
+    several = test.subset(np.flatnonzero(test.label != 1))
+    drawn = np.sort(np.random.default_rng(3).permutation(len(several))[:5])
+    assert names == several.subset(drawn).names != several.names[:5]
+    rows, _ = choose_background(data, "4", "random", 1234, ["class1"])
+    assert set(rows.label) == {1}
+    model = load_model(checkpoint)
+    with torch.inference_mode():
+        base = float(model(model.inputs(rows.read()))[:, found.target.to_numpy()[0]].mean())
+    assert float(found.base_value[0]) == pytest.approx(base, abs=1e-4)
+    done("reproduce", out, "--checkpoint", checkpoint, "--windows", waving)
+    told = {"of": ["class0", "class2"], "limit_seed": 3, "background_class": ["class1"]}
+    assert told.items() <= json.loads(found.dataset.attrs["request"]).items()
+
+
+def test_classes_that_are_not_there_are_refused(checkpoint, waving, earlier):
+    common = ("explain", checkpoint, waving, "--out", earlier, "--method", "shap")
+    assert "got 'clas1'; did you mean 'class1'" in refused(*common, "--of", "clas1")
+    assert "got 'clas1'; did you mean 'class1'" in refused(*common, "--background-class", "clas1")
+    line = refused(*common, "--background", waving, "--background-class", "class1")
+    assert line.startswith("--background-class: expected a number of windows (got ")

@@ -100,6 +100,14 @@ def test_figures_are_json_for_scripts_and_a_table_for_people(checkpoint, waving,
     assert "balanced_accuracy" in done("test", checkpoint, waving, *options)
 
 
+def test_figures_go_into_a_file(checkpoint, waving, tmp_path):
+    out = tmp_path / "test.json"
+    said = done("test", checkpoint, waving, "--out", out, "--json")
+    assert json.loads(out.read_text("utf-8")) == json.loads(said)
+    line = refused("test", checkpoint, waving, "--out", tmp_path / "test.csv")
+    assert line.endswith("expected a name ending in .json to write")
+
+
 def test_broken_options_of_test_are_refused_in_one_line(checkpoint, waving):
     line = refused("test", checkpoint, waving, "--aggregate", "max")
     assert line == "Expected aggregate of mean, median (got 'max')"

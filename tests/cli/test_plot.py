@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import numpy as np
 from fixtures.command_line import done, refused
+from PIL import Image
 
 from hargcn import Explanation
 
@@ -29,7 +31,12 @@ def test_options_reach_the_picture(shap, tmp_path):
     said = done("show", shap, "--sample", name, "--frames", "0,8", "--out", out)
     assert said == f"{out}\n"
     assert name in out.read_text("utf-8")
-    done("show", shap, "--heatmap", "--out", tmp_path / "map.png")
+    sizes = []
+    for dpi in (50, 100):
+        done("show", shap, "--heatmap", "--dpi", dpi, "--out", tmp_path / "map.png")
+        with Image.open(tmp_path / "map.png") as picture:
+            sizes.append(np.array(picture.size))
+    np.testing.assert_allclose(sizes[1], 2 * sizes[0], atol=1)
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_line(shap, earlier):

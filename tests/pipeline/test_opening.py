@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hargcn import Explanation
-from hargcn.pipeline.opening import open_explanations, open_network, open_windows
+from hargcn.pipeline.opening import of_classes, open_explanations, open_network, open_windows
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "tpu", "cuda:x", "CPU", ""])
@@ -35,6 +35,13 @@ def test_windows_are_all_a_set_or_the_first_of_a_set(waving):
         open_windows(waving, "tset")
     with pytest.raises(ValueError, match="Expected limit of at least 1"):
         open_windows(waving, limit=0)
+    few = open_windows(waving, "test", 3, of=["class2", "class0"], limit_seed=0)
+    assert len(few) == 3
+    assert set(few.label) <= {0, 2}
+    assert few.names == sorted(few.names, key=open_windows(waving).names.index)
+    nothing = r"expected windows of class class1 \(got none\)"
+    with pytest.raises(ValueError, match=nothing):
+        of_classes(few, ["class1"])
 
 
 def test_explanations_are_named_by_method_and_layer_else_by_file(shap, gradcams, tmp_path):
@@ -46,6 +53,8 @@ def test_explanations_are_named_by_method_and_layer_else_by_file(shap, gradcams,
         path.parent.mkdir(exist_ok=True)
         Explanation.open(shap).save(path)
     assert list(open_explanations(paths[:2])) == ["first", "second"]
+    some = [gradcams[0], *paths[:2]]
+    assert list(open_explanations(some)) == ["gradcam main.0.tcn", "first", "second"]
     assert list(open_explanations(paths)) == [str(path) for path in paths]
 
 

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from fixtures.command_line import SMALL_DEMO
+from fixtures.tables import differences
+
+from hargcn import Explanation, load_model
+from hargcn.data.windows import Windows
+from hargcn.pipeline.config import read_config, read_content
+from hargcn.pipeline.experiment import experiment, experiments, read_experiment
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = experiments(ROOT)
+TINY = """
+question: Does every step run?
+extends: ../../configs/recipe.yaml
+steps:
+  - synthesise: {changes: [synthetic.recordings=50]}
+  - train:
+  - test: {out: test.json}
+  - correlate: {class: label, limit: 8, out: correlation.csv, dpi: 50}
+  - explain: &explain
+      method: shap
+      settings: {chunk: 4}
+      background: 6
+      background_class: [no tremor]
+      of: [tremor]
+      limit: 4
+      limit_seed: 1
+      target: label
+      out: shap.h5
+  - explain:
+      <<: *explain
+      method: gradcam
+      settings: {}
+      layer: [main.0.tcn, main.0.attention]
+      out: gradcam.h5
+  - combine: {shap: shap.h5, cam: gradcam.main.0.tcn.h5, out: product.h5}
+  - rank: {explanations: [shap.h5, gradcam.main.0.tcn.h5], class: tremor, out: ranking.png, dpi: 50}
+  - show: {explanation: shap.h5, out: strip.png, dpi: 50}
+  - perturb: {explanations: [shap.h5, product.h5], top: 3, random: 2, out: perturb.h5, dpi: 50}
+  - evaluate: {explanations: [shap.h5, product.h5], metrics: "pgi,localisation", out: table.csv}
+quick:
+  explain: {limit: 2}
+  perturb: {top: 1}
+"""
+MADE = (
+    "windows.h5", "run/model.safetensors", "test.json", "correlation.csv", "correlation.png",
+    "shap.h5", "gradcam.main.0.tcn.h5", "gradcam.main.0.attention.h5", "product.h5", "ranking.png",
+    "strip.png", "perturb.h5", "perturb.csv", "perturb.gap.png", "perturb.accuracy.png",
+    "table.csv",
+)  # fmt: skip
+
+
+def written(folder: Path, text: str = TINY) -> Path:
+    """Write an experiment and its recipe as they lie in a checkout; return its file."""
+    recipe = folder / "configs" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(yaml.safe_dump(read_content(DEMO, SMALL_DEMO)), encoding="utf-8")
+    path = folder / "experiments" / "tiny" / "config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+DEMO = ROOT / "hargcn" / "pipeline" / "demo.yaml"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory) -> Path:
+    """An experiment on generated bodies that has run."""
+    path = written(tmp_path_factory.mktemp("checkout"))
+    experiment(path, set_=["prepare.synthetic.seed=7", "train.seed=3"], progress=False)
+    return path
+
+
+def test_an_experiment_leaves_its_results_beside_its_file(ran):
+    results = ran.parent / "results"
+    assert sorted(path.name for path in ran.parent.iterdir()) == ["config.yaml", "results"]
+    for name in MADE:
+        assert (results / name).stat().st_size > 0, name
+    assert pd.read_csv(results / "perturb.csv")["k"].max() == 3
+    assert json.loads((results / "test.json").read_text())["windows"]["n"] == 20
+    card = load_model(results / "run" / "model.safetensors").card
+    assert (card["experiment"], card["training"]["seed"]) == ("recipe.yaml", 3)
+
+
+def test_steps_take_the_windows_that_they_ask_for(ran):
+    windows = Windows.open(ran.parent / "results" / "windows.h5").subset("test")
+    label = dict(zip(windows.names, windows.label, strict=True))
+    found = Explanation.open(ran.parent / "results" / "shap.h5")
+    samples = [str(name) for name in found.dataset["sample"].to_numpy()]
+    signed = [name for name in windows.names if label[name] == windows.classes.index("tremor")]
+    assert samples == [name for name in signed if name in samples]
+    assert len(samples) == 4
+    assert samples != signed[:4]
+    assert found.settings["chunk"] == 4
+
+
+def test_a_quick_run_is_smaller_and_goes_elsewhere(ran):
+    said: list[str] = []
+    made = experiment(ran, quick=True, progress=False, say=said.append)
+    assert made == ran.parent / "quick"
+    assert (said[0], said[2]) == ("1/11 synthesise", "3/11 test test.json")
+    assert pd.read_csv(made / "perturb.csv")["k"].max() == 1
+    assert len(Explanation.open(made / "shap.h5").dataset["sample"]) == 2
+
+
+def test_a_finished_network_is_trained_again_only_afresh(tmp_path):
+    steps = "[synthesise: , train: , test: {out: test.json}]"
+    path = written(tmp_path, f"question: Q\nextends: ../../configs/recipe.yaml\nsteps: {steps}\n")
+    out = experiment(path, out=tmp_path / "out", progress=False)
+    log = out / "run" / "log.csv"
+    before = log.read_bytes()
+    log.write_bytes(before + b"\n")
+    experiment(path, out=out, progress=False)
+    assert log.read_bytes() == before + b"\n"
+    experiment(path, out=out, fresh=True, progress=False)
+    assert not log.read_bytes().endswith(b"\n\n")
+
+
+def test_a_checkpoint_that_comes_along_replaces_training(ran, tmp_path):
+    network = ran.parent / "results" / "run" / "model.safetensors"
+    text = TINY.split("  - correlate")[0].replace("steps:", f"checkpoint: {network}\nsteps:")
+    path = written(tmp_path, text)
+    out = experiment(path, set_=["prepare.synthetic.seed=7"], progress=False)
+    found, expected = (
+        json.loads((folder / "test.json").read_text()) for folder in (out, ran.parent / "results")
+    )
+    assert found == expected
+    assert not (out / "run").exists()
+    with pytest.raises(ValueError, match="--set train.seed=1: expected --fresh with it"):
+        experiment(path, set_=["train.seed=1"], progress=False)
+    experiment(path, fresh=True, progress=False)
+    assert (out / "run" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "- train:",
+            "- trian:",
+            "Expected a command of prepare.*got 'trian'; did you mean 'train'",
+        ),
+        (
+            "limit: 8",
+            "limt: 8",
+            "Expected arguments of correlate .got 'limt'; did you mean 'limit'",
+        ),
+        ("perturb: {top: 1}", "perturb: {topp: 1}", "quick.*'topp'; did you mean 'top'"),
+        ("- train:", "- test:", "Expected a step `train`, or a `checkpoint`"),
+        ("- train:", "- train", "Expected a list of {command: {argument: value}}"),
+        ("- train:", "- train: 3", "Expected arguments of train, or nothing"),
+        ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
+    ],
+    ids=["command", "argument", "quick", "network", "list", "arguments", "key"],
+)
+def test_defects_are_refused_in_one_line(tmp_path, old, new, said):
+    path = written(tmp_path, TINY.replace(old, new))
+    with pytest.raises(ValueError, match=rf"config\.yaml: .*{said}") as refused:
+        read_experiment(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_recordings_are_told_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARGCN_DATA", str(tmp_path / "absent"))
+    path = written(tmp_path, TINY.replace("steps:", "recordings: films/raw\nsteps:"))
+    with pytest.raises(FileNotFoundError, match=r"absent.films.raw: no such.*set HARGCN_DATA"):
+        experiment(path, progress=False)
+    monkeypatch.delenv("HARGCN_DATA")
+    beside = tmp_path.parent / "shared" / "data" / "films" / "raw"
+    with pytest.raises(FileNotFoundError, match=f"{beside}: no such folder"):
+        experiment(path, progress=False)
+
+
+def test_experiments_are_a_checkouts(tmp_path, monkeypatch):
+    path = written(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "hargcn"\n', encoding="utf-8")
+    assert experiments(path.parent) == {"tiny": path}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="Expected an experiment of tiny .got 'tinny'; did you"):
+        experiment("tinny")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n', encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match="expected a folder in a checkout of hargcn"):
+        experiments(tmp_path)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_experiment_is_whole(name):
+    path = COMMITTED[name]
+    own = read_experiment(path)
+    assert read_config(own.extends).windows is not None
+    page = (path.parent / "README.md").read_text(encoding="utf-8")
+    assert f"hargcn experiment {name}" in page
+    outs = {Path(arguments["out"]).stem for _, arguments in own.steps if "out" in arguments}
+    tables = [path.stem for path in (path.parent / "results").glob("*.csv")]
+    assert tables
+    assert set(tables) <= outs
+    for picture in (path.parent / "results").glob("*.png"):
+        assert picture.stat().st_size < 300_000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_root")
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_experiment_runs_quickly(name, tmp_path):
+    out = experiment(COMMITTED[name], quick=True, out=tmp_path, progress=False)
+    results = COMMITTED[name].parent / "results"
+    made = {path.name for path in out.iterdir()}
+    assert made >= {path.name for path in results.iterdir() if path.suffix in (".csv", ".png")}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_root")
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_experiment_makes_its_tables_again(name, tmp_path):
+    out = experiment(COMMITTED[name], out=tmp_path, progress=False)
+    assert not differences(COMMITTED[name].parent / "results", out)
