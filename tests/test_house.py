@@ -123,6 +123,11 @@ def test_a_type_checker_knows_every_public_name(tmp_path):
         "hargcn.load_model('model.safetensors').classes",
         "hargcn.load_model(1)  # wrong",
         "hargcn.no_such_thing  # wrong",
+        "from hargcn.explainers import DeepSHAP, GradCAM",
+        "from hargcn.explainers import NoSuchThing  # wrong",
+        "GradCAM('main.1.tcn', relu=True)",
+        "GradCAM('main.1.tcn', rely=True)  # wrong",
+        "hargcn.explainers.NoSuchMethod  # wrong",
     ]
     file = tmp_path / "user.py"
     file.write_text("\n".join(lines), encoding="utf-8")
