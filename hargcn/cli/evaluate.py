@@ -15,6 +15,7 @@ from hargcn.cli.options import (
     Dpi,
     Explanations,
     Limit,
+    OtherPreparation,
     Seed,
     Split,
     Table,
@@ -72,6 +73,7 @@ def correlate(
     limit: Limit = None,
     batch: Pass = 32,
     relu: Relu = False,
+    other_preparation: OtherPreparation = False,
     dpi: Dpi = 200,
     device: Device = "cpu",
     seed: Seed = 1234,
@@ -87,7 +89,8 @@ def correlate(
 
     found = correlate(
         inputs, out, between=between, reference=reference, class_=class_, split=split, limit=limit,
-        batch=batch, relu=relu, dpi=dpi, device=device, seed=seed,
+        batch=batch, relu=relu, other_preparation=other_preparation, dpi=dpi, device=device,
+        seed=seed,
     )  # fmt: skip
     (_methods if between == "methods" else _layers)(found)
     typer.echo(f"{out}\n{out.with_suffix('.png')}")

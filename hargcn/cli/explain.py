@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from hargcn.cli.options import Checkpoint, Device, Json, Seed, Split, WindowsFile, table
+from hargcn.cli.options import (
+    Checkpoint,
+    Device,
+    Json,
+    OtherPreparation,
+    Seed,
+    Split,
+    WindowsFile,
+    table,
+)
 
 Out = Annotated[
     Path,
@@ -54,6 +63,10 @@ Convergence = Annotated[
 Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
 
 
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
 def explain(
     checkpoint: Checkpoint,
     windows: WindowsFile,
@@ -71,6 +84,7 @@ def explain(
     background_class: BackgroundClass = None,
     on: On = "branches",
     convergence: Convergence = None,
+    other_preparation: OtherPreparation = False,
     seed: Seed = 1234,
     device: Device = "cpu",
     shard: Shard = 32,
@@ -83,15 +97,14 @@ def explain(
 
     Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
     """
-    from hargcn.pipeline.config import read_content
     from hargcn.pipeline.explain import explain
 
     written = explain(
-        checkpoint, windows, out, method=method, settings=read_content(None, set_ or ()),
-        layer=layer or (), target=target, split=split, of=of or (), limit=limit,
-        limit_seed=limit_seed, background=background, background_by=background_by,
-        background_class=background_class or (), on=on, convergence=convergence, seed=seed,
-        device=device, shard=shard, progress=True, say=lambda text: typer.echo(text, err=True),
+        checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (),
+        target=target, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
+        background=background, background_by=background_by, background_class=background_class or (),
+        on=on, convergence=convergence, other_preparation=other_preparation, seed=seed,
+        device=device, shard=shard, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
 

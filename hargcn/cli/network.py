@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hargcn.cli.options import Checkpoint, Device, Json, Set, Split, WindowsFile, table
+from hargcn.cli.options import (
+    Checkpoint,
+    Device,
+    Json,
+    OtherPreparation,
+    Set,
+    Split,
+    WindowsFile,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +76,7 @@ def test(
     aggregate: Aggregate = "mean",
     threshold: Threshold = None,
     out: Figures = None,
+    other_preparation: OtherPreparation = False,
 ) -> None:
     """Test a network: how well it classifies windows and recordings.
 
@@ -76,7 +86,7 @@ def test(
 
     found = network.test(
         checkpoint, windows, split=split, device=device, aggregate=aggregate, threshold=threshold,
-        out=out, progress=not as_json,
+        out=out, other_preparation=other_preparation, progress=not as_json,
     )  # fmt: skip
     if as_json:
         typer.echo(found.to_json())

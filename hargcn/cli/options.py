@@ -19,6 +19,10 @@ Class = Annotated[
 Split = Annotated[str, typer.Option(help="Which set: train, val, test or all.")]
 Limit = Annotated[int | None, typer.Option(help="The first N windows only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+OtherPreparation = Annotated[
+    bool,
+    typer.Option("--other-preparation", help="Take windows prepared otherwise than the network's."),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Set = Annotated[

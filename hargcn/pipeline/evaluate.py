@@ -27,7 +27,12 @@ from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.perturbation import InputEdit, parse_edit
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.explain import explain_batch
-from hargcn.pipeline.opening import open_explanations, open_network, open_windows
+from hargcn.pipeline.opening import (
+    check_preparation,
+    open_explanations,
+    open_network,
+    open_windows,
+)
 from hargcn.plots import plot_agreement, plot_correlation, plot_curves, save_figure
 
 
@@ -42,6 +47,7 @@ def correlate(
     limit: int | None = None,
     batch: int = 32,
     relu: bool = False,
+    other_preparation: bool = False,
     dpi: int = 200,
     device: str = "cpu",
     seed: int = 1234,
@@ -69,6 +75,8 @@ def correlate(
         Windows per pass.
     relu
         Compare positive parts only.
+    other_preparation
+        Take windows that were prepared otherwise than those the network learned from.
     dpi
         Dots per inch of a PNG.
     device
@@ -101,6 +109,7 @@ def correlate(
         if len(inputs) != 2:
             raise ValueError("Expected a checkpoint and a windows file (or between methods)")
         model, windows = open_network(inputs[0], device), open_windows(inputs[1], split, limit)
+        check_preparation(model, windows, other_preparation)
         last = reference or _last(model)
         batches = _gradcams(model, windows, last, class_, batch, progress)
         found = correlate_layers(batches, last, relu=relu, seed=seed)

@@ -23,7 +23,8 @@ from hargcn.explanation import Explanation
 from hargcn.files import track
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.opening import of_classes, open_network, open_windows
+from hargcn.pipeline.config import read_content
+from hargcn.pipeline.opening import check_preparation, of_classes, open_network, open_windows
 from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
 from hargcn.registry import fields_of
@@ -37,7 +38,7 @@ def explain(
     out: str | Path,
     *,
     method: str = "gradcam",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
     layer: Sequence[str] = (),
     target: str = "predicted",
     split: str = "test",
@@ -49,6 +50,7 @@ def explain(
     background_class: Sequence[str] = (),
     on: str = "branches",
     convergence: str | Path | None = None,
+    other_preparation: bool = False,
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
@@ -66,7 +68,7 @@ def explain(
     out
         The explanation file; with several layers their names are put before its suffix.
     method, settings
-        A method's name (see `hargcn.explainers.methods`) and its settings.
+        A method's name (see `hargcn.explainers.methods`) and its settings, also as "key=value".
     layer
         Names of layers, or "all", for methods that need one; by default the last.
     target
@@ -79,6 +81,9 @@ def explain(
         balanced, medoids) from those of all or some classes, or a windows file.
     on
         Explain the network's "branches" or raw "positions".
+    other_preparation
+        Take windows that were prepared otherwise than those the network learned from; the file
+        records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.
     seed
@@ -106,12 +111,13 @@ def explain(
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
     background = str(background)
+    own = dict(settings) if isinstance(settings, Mapping) else read_content(None, settings)
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
-        "settings": dict(settings or {}), "layer": list(layer), "target": target, "split": split,
+        "settings": own, "layer": list(layer), "target": target, "split": split,
         "of": list(of), "limit": limit, "limit_seed": limit_seed, "background": background,
         "background_by": background_by, "background_class": list(background_class), "on": on,
-        "seed": seed, "device": device,
+        "seed": seed, "device": device, "other_preparation": other_preparation,
     }  # fmt: skip
     METHODS.find(method)
     at_least("--shard", shard, 1)
@@ -119,6 +125,7 @@ def explain(
     out = writable(out, *inputs)
     model, data = open_network(checkpoint, device), Windows.open(windows)
     same_skeleton(model, data)
+    check_preparation(model, data, other_preparation)
     chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed)
     layers = layers_of(model, method, layer)
     for path in outputs(out, layers).values():

@@ -15,7 +15,7 @@ from hargcn.files import replacing
 from hargcn.networks import convert as published
 from hargcn.networks.checkpoint import load_model, save_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.opening import open_network, open_windows
+from hargcn.pipeline.opening import check_preparation, open_network, open_windows
 from hargcn.skeleton import skeleton as layout
 from hargcn.training.classification import Evaluation, classification_report
 
@@ -29,6 +29,7 @@ def test(
     aggregate: str = "mean",
     threshold: float | None = None,
     out: str | Path | None = None,
+    other_preparation: bool = False,
     progress: bool = True,
 ) -> Evaluation:
     """Measure how well a network classifies windows, and recordings.
@@ -47,6 +48,8 @@ def test(
         With two classes, the probability from which on the second class is predicted.
     out
         A file to write the figures to (.json).
+    other_preparation
+        Take windows that were prepared otherwise than those the network learned from.
     progress
         Whether to show a progress bar.
 
@@ -61,10 +64,11 @@ def test(
     one_of("aggregate", aggregate, ("mean", "median"))
     if out is not None:
         out = writable(out, checkpoint, windows, suffix=".json")
-    model = open_network(checkpoint, device)
+    model, chosen = open_network(checkpoint, device), open_windows(windows, split)
+    check_preparation(model, chosen, other_preparation)
     found = classification_report(
         model,
-        open_windows(windows, split),
+        chosen,
         device=device,
         aggregate="median" if aggregate == "median" else "mean",
         threshold=threshold,

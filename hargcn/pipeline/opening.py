@@ -87,6 +87,46 @@ def of_classes(windows: Windows, names: Sequence[str]) -> Windows:
     return windows.subset(kept)
 
 
+def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = False) -> None:
+    """Refuse windows that were not prepared as those the network learned from.
+
+    Parameters
+    ----------
+    model
+        Its card says how; what the card does not say is not compared.
+    windows
+        Prepared somehow.
+    other
+        Take them all the same.
+
+    Raises
+    ------
+    ValueError
+        For another length, rate or preprocessing; names everything that differs.
+    """
+    known, attrs = dict(model.card.get("input") or {}), windows.attrs
+    chain, theirs = (
+        dict(each or {}) for each in (known.pop("preprocessing", {}), attrs.get("preprocessing"))
+    )
+    pairs = {
+        "frames": (known.get("frames"), windows.frames),
+        "fps": (known.get("fps"), windows.rate),
+    }
+    if chain and theirs:
+        steps = sorted({*chain, *theirs} - {"seed"})
+        pairs |= {f"preprocess.{step}": (chain.get(step), theirs.get(step)) for step in steps}
+    differing = [
+        f"{name} {mine} (got {found})"
+        for name, (mine, found) in pairs.items()
+        if mine != found and (name.startswith("preprocess") or None not in (mine, found))
+    ]
+    if differing and not other:
+        raise ValueError(
+            f"{windows.path}: expected windows prepared like those the network learned from: "
+            f"{'; '.join(differing)}. --other-preparation takes them all the same"
+        )
+
+
 def open_explanations(paths: Sequence[str | Path]) -> dict[str, Explanation]:
     """Open explanation files by method and layer; those with the same ones by file name.
 

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from fixtures.command_line import done, refused
+from fixtures.moving_windows import moving_windows
+from fixtures.small_model import small_model
 
 from hargcn import Explanation
-from hargcn.pipeline.opening import of_classes, open_explanations, open_network, open_windows
+from hargcn.data.preprocess import PRESETS
+from hargcn.pipeline.opening import (
+    check_preparation,
+    of_classes,
+    open_explanations,
+    open_network,
+    open_windows,
+)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "tpu", "cuda:x", "CPU", ""])
@@ -66,3 +78,50 @@ def test_a_list_of_explanations_is_needed(shap):
             TypeError, match=r"Expected a list of explanation files \(got '.*shap.h5"
         ):
             open_explanations(one)
+
+
+CHAIN = PRESETS["utd-mhad"].model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("known", "attrs", "said"),
+    [
+        ({"frames": 48}, {}, r"frames 48 \(got 16\)"),
+        ({"fps": 25.0}, {}, r"fps 25.0 \(got 30.0\)"),
+        ({"preprocessing": CHAIN}, {**CHAIN, "centre": "none"}, r"centre median \(got none\)\. "),
+    ],
+)
+def test_windows_prepared_otherwise_are_refused_unless_asked_for(waving, known, attrs, said):
+    model, windows = small_model(), open_windows(waving)
+    windows.attrs["preprocessing"] = attrs
+    model.card = {"input": known}
+    with pytest.raises(ValueError, match=rf"waving\.h5: expected windows prepared .*{said}"):
+        check_preparation(model, windows)
+    check_preparation(model, windows, other=True)
+
+
+def test_what_a_card_does_not_say_is_not_compared(waving):
+    windows = open_windows(waving)
+    for card in ({}, {"input": {"frames": None, "fps": None, "preprocessing": None}}):
+        model = small_model()
+        model.card = card
+        check_preparation(model, windows)
+    model.card = {"input": {"frames": 16, "fps": 30.0, "preprocessing": {**CHAIN, "seed": 9}}}
+    windows.attrs["preprocessing"] = CHAIN
+    check_preparation(model, windows)
+
+
+def test_commands_refuse_them_and_record_what_was_allowed(checkpoint, tmp_path):
+    longer = moving_windows(tmp_path / "longer.h5", frames=18, test=("g3",)).path
+    out = tmp_path / "x.h5"
+    for command in (
+        ("test",),
+        ("explain", "--out", out),
+        ("correlate", "--out", tmp_path / "c.csv"),
+    ):
+        name, *rest = command
+        line = refused(name, checkpoint, longer, *rest)
+        assert "expected windows prepared like those" in line
+        assert "frames 16 (got 18)" in line
+    done("explain", checkpoint, longer, "--limit", 1, "--other-preparation", "--out", out)
+    assert json.loads(Explanation.open(out).dataset.attrs["request"])["other_preparation"] is True
