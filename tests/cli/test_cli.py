@@ -187,7 +187,7 @@ def test_from_skeleton_files_to_pictures(skeletons, tmp_path):
     assert set(data.group[data.split == "test"]) == {"P003"}
     assert data.attrs["windows"]["fit"] == "pad"  # what --set did not name stays the source's
     # Windows this much alike differ by little more than float32 can say.
-    follow(windows, tmp_path, 2, "--float64")
+    follow(windows, tmp_path, 2, "--set", "dtype=float64")
 
 
 USERS_SKELETON = """
