@@ -146,7 +146,7 @@ def test_text_and_csv_hold_every_measure_and_method(judged, tmp_path):
     assert {"estimate", "low", "high", "n", "chance", "ceiling", "better", "source"} <= set(again)
     lines = table.text().splitlines()
     assert lines[0].split()[:6] == ["gradient", "negated", "constant", "fakecam", "random", "truth"]
-    assert any(line.startswith("pgi ") and "Tempel et al. 2024" in line for line in lines)
+    assert any(line.startswith("pgi ") and "Dai et al. 2022" in line for line in lines)
     assert any(line.startswith("coherency ") and " - " in line for line in lines)
     assert table.samples["pgi"].dims == ("explanation", "sample")
     assert table.samples["sample"].to_numpy()[3] == "window 3"
