@@ -24,6 +24,8 @@ def save_model(
 ) -> Path:
     """Write a checkpoint: weights as `path` (safetensors) and a card beside it (`.json`).
 
+    The network carries the card from then on.
+
     Parameters
     ----------
     model
@@ -41,6 +43,7 @@ def save_model(
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as temporary:
         save_file(state, temporary, metadata={"format": _FORMAT})
+        temporary.chmod(0o644)  # safetensors keeps files to their owner
     card = card or {}
     expected = {"layout": model.skeleton.name, "branches": list(model.config.branches)}
     unknown = dict.fromkeys(("frames", "fps", "preprocessing"))
@@ -57,6 +60,7 @@ def save_model(
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
+    model.card = full
     return path
 
 

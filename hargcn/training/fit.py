@@ -110,7 +110,6 @@ def fit(
         epoch, validation = run.finish()
         full = {**(card or {}), **_card(run, epoch, validation)}
         path = save_model(run.average, out / "model.safetensors", full)
-    run.average.card = full
     return TrainResult(run.average, path, epoch, run.history, validation)
 
 

@@ -14,8 +14,10 @@ import hargcn
 def test_round_trip_is_bit_identical(tmp_path):
     model = small_model("ntu25", classes=4)
     path = hargcn.save_model(model, tmp_path / "m.safetensors", {"metrics": {"accuracy": 0.5}})
+    assert path.stat().st_mode & 0o777 == 0o644
     read = hargcn.load_model(path)
     assert not read.training
+    assert model.card == read.card
     assert read.card["metrics"] == {"accuracy": 0.5}
     assert read.card["input"] == {
         "layout": "ntu25",

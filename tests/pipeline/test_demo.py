@@ -46,6 +46,7 @@ def test_a_small_demo_leaves_its_files_and_says_what_it_found(tmp_path):
     card = load_model(out / "run" / "model.safetensors").card
     assert card["experiment"] == "demo.yaml"
     assert card["training"]["seed"] == 1234
+    assert explained.dataset.attrs["model"] == card["weights"]
 
 
 @pytest.mark.slow
