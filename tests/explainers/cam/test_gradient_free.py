@@ -13,7 +13,6 @@ LAYER = "main.1.attention"
 class FirstFeature(WeightedCAM):
     """Weighs the first feature map by 2 and all others by 0."""
 
-    name = "first"
     label = "first"
     source = "this test"
 
@@ -26,6 +25,10 @@ class FirstFeature(WeightedCAM):
         weight = torch.zeros(activation.shape[:3])
         weight[:, :, 0] = 2.0 if target is None else 2.0 * (target[:, None] == 1)
         return activation, weight
+
+
+# Named only now, it is in no list of methods: tests beside this one print them.
+FirstFeature.name = "first"
 
 
 def test_the_map_is_the_weighted_sum_of_feature_maps():
