@@ -7,7 +7,7 @@ PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist loadfile --benchmark-disa
 # What `make test` leaves to `make test-rest`: no test runs twice. `make bench` alone measures speed.
 REST := slow or documents or browser or cluster
 
-.PHONY: help install demo check test test-rest bench clean
+.PHONY: help install demo check test test-rest results bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -32,10 +32,13 @@ check: install  ## style, types and the floors of the house
 	$(BIN)/lint-imports
 
 test: check  ## the check, and the tests everybody runs (under 4 minutes on two cores)
-	$(PARALLEL) -m "not ($(REST))"
+	$(PARALLEL) -m "not ($(REST) or remake)"
 
 test-rest: install  ## every other test: slow, documents, browser, cluster
 	$(PARALLEL) -m "$(REST)" --ignore=tests/benchmarks
+
+results: install  ## make every committed table of the experiments again, and compare (a quarter of an hour)
+	$(PYTEST) -q -m remake --benchmark-disable
 
 bench: install  ## speed as ratios against a floor measured in the same run
 	$(PYTEST) -q -s tests/benchmarks

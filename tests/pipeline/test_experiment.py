@@ -216,7 +216,7 @@ def test_a_committed_experiment_runs_quickly(name, tmp_path):
     assert made >= {path.name for path in results.iterdir() if path.suffix in (".csv", ".png")}
 
 
-@pytest.mark.slow
+@pytest.mark.remake
 @pytest.mark.usefixtures("data_root")
 @pytest.mark.parametrize("name", COMMITTED)
 def test_a_committed_experiment_makes_its_tables_again(name, tmp_path):
