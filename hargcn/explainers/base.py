@@ -54,7 +54,7 @@ class Explainer(ABC):
         super().__init_subclass__(**options)
         METHODS.add(cls)
 
-    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- subclasses use both
+    def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why this network or input cannot be explained, "" where it can."""
         return ""
 

@@ -43,7 +43,7 @@ class Baseline(Explainer):
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
 
-    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- the base's signature
+    def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why not: an input without the axes time, joint and person at its end."""
         return "" if x.ndim >= 4 else f"expected an input (N, ..., T, V, M) (got {tuple(x.shape)})"
 

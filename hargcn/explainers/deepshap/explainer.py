@@ -113,7 +113,7 @@ class DeepSHAP(Explainer):
         object.__setattr__(self, "background", background)
         object.__setattr__(self, "weights", weights / weights.sum())
 
-    def supports(self, model: nn.Module, x: Tensor) -> str:  # noqa: ARG002 -- the base's signature
+    def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why not: samples of another shape than the background's."""
         if x.ndim and len(x) and x.shape[1:] == self.background.shape[1:]:
             return ""
