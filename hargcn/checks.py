@@ -57,7 +57,7 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
     out
         The file to write; an earlier result may be there.
     inputs
-        Files that must stay as they are.
+        Files that must stay as they are, a checkpoint together with its card.
     suffix
         What the name must end in.
 
@@ -75,7 +75,10 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
     above = next(parent for parent in out.absolute().parents if parent.exists())
     if not above.is_dir():
         raise ValueError(f"{out}: expected a file in a folder ({above} is a file)")
-    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+    given = [Path(each) for each in inputs]
+    # A checkpoint is two files: its card lies beside it.
+    given += [each.with_suffix(".json") for each in given if each.suffix == ".safetensors"]
+    if any(out.exists() and each.exists() and out.samefile(each) for each in given):
         raise ValueError(f"{out}: expected another file to write than an input")
     return out
 

@@ -51,3 +51,13 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
             writable(out, tmp_path / "no.h5", given)
     with pytest.raises(ValueError, match=r"x\.png: expected a name ending in \.csv"):
         writable(tmp_path / "x.png", suffix=".csv")
+
+
+def test_a_checkpoints_card_is_an_input_as_well(tmp_path):
+    checkpoint, card = tmp_path / "m.safetensors", tmp_path / "m.json"
+    for path in (checkpoint, card):
+        path.write_text("kept", encoding="utf-8")
+    for path in (checkpoint, card):
+        with pytest.raises(ValueError, match="expected another file to write than an input"):
+            writable(path, checkpoint)
+    assert writable(tmp_path / "n.json", checkpoint) == tmp_path / "n.json"

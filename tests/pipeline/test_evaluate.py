@@ -208,12 +208,3 @@ def test_windows_are_matched_by_name_and_strangers_refused(cam, checkpoint, wavi
         Explanation(found.dataset.assign_attrs({attribute: "0123456789abcdef"})).save(strange)
         with pytest.raises(ValueError, match=rf"strange\.h5: expected an explanation of {what}"):
             ExplainedWindows.open(checkpoint, waving, [strange])
-
-
-def test_only_what_can_be_run_again_is_remade(cam, checkpoint, waving, tmp_path):
-    found, other = Explanation.open(cam), tmp_path / "other.h5"
-    Explanation(found.dataset.assign_attrs(method="theirs", layer="")).save(other)
-    both = ExplainedWindows.open(checkpoint, waving, [cam, other])
-    assert list(both.explainers()) == [f"gradcam {LAYER}"]
-    with pytest.raises(ValueError, match="Expected an explanation to remake"):
-        ExplainedWindows.open(checkpoint, waving, [other]).explainers()
