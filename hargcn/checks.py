@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # `import hargcn` does without pydantic
 
 Settings = TypeVar("Settings", bound="BaseModel")
 
+_YAML_BYTES, _YAML_DEPTH, _YAML_VALUES = 2**16, 32, 20_000
+_SAID, _DEFECTS = 120, 10  # characters of a value, and defects, that a message repeats
+
 
 def one_of(name: str, value: str, known: Iterable[str]) -> Any:
     """Return a value, refused where it is none of the known ones.
@@ -47,6 +50,86 @@ def at_least(name: str, value: int | None, least: int) -> None:
     """Refuse a number below the least that makes sense; None stands for no number."""
     if value is not None and value < least:
         raise ValueError(f"Expected {name} of at least {least} (got {value})")
+
+
+def plain_yaml(text: str, source: str) -> Any:
+    """Return what a text in YAML says, as plain Python; nothing large is ever built.
+
+    Parameters
+    ----------
+    text
+        At most 64 KiB, 32 levels deep, of 20,000 values; an alias counts as all that it stands for.
+    source
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    ValueError
+        If it is larger, or no YAML; names the source.
+    """
+    import yaml
+
+    try:
+        small = _bounded(text)
+        found = yaml.safe_load(text) if small else None
+    # For tags and numbers that are wrong, PyYAML raises whatever its code stumbles over.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(f"{source}: expected YAML ({shortened(said[0])})") from error
+    if not small:
+        raise ValueError(
+            f"{source}: expected YAML of at most {_YAML_BYTES} bytes, {_YAML_DEPTH} levels and "
+            f"{_YAML_VALUES} values, those of aliases counted in (got more)"
+        )
+    return found
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return what a YAML file says, as `plain_yaml` does.
+
+    Raises
+    ------
+    ValueError
+        If it is too large, or no YAML.
+    """
+    with Path(path).open("rb") as stream:
+        content = stream.read(_YAML_BYTES + 1)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected YAML ({error})") from error
+    return plain_yaml(text, str(path))
+
+
+def _bounded(text: str) -> bool:
+    """Whether YAML is small when its aliases are written out; it is parsed, but nothing built."""
+    import yaml
+
+    values = 0
+    held: dict[str | None, int] = {}
+    begun: list[tuple[str | None, int]] = []
+    if len(text.encode()) > _YAML_BYTES:
+        return False
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            values += held.get(event.anchor, 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = begun.pop()
+            held[anchor] = values - before
+        elif isinstance(event, yaml.NodeEvent):
+            values += 1
+            held[event.anchor] = 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                held[event.anchor] = _YAML_VALUES  # an alias of it inside of it never ends
+                begun.append((event.anchor, values - 1))
+        if values > _YAML_VALUES or len(begun) > _YAML_DEPTH:
+            return False
+    return True
+
+
+def shortened(text: str) -> str:
+    """Return the start of a text that is too long to be repeated in a message."""
+    return text if len(text) <= _SAID else f"{text[: _SAID - 3]}..."
 
 
 def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
@@ -109,7 +192,9 @@ def defects(error: ValidationError, keys: Callable[[Sequence[str]], Iterable[str
     keys
         From the path of a setting to the valid keys there.
     """
-    return "; ".join(_defect(item, keys) for item in error.errors(include_url=False))
+    found = error.errors(include_url=False)
+    more = [f"and {len(found) - _DEFECTS} more"] if len(found) > _DEFECTS else []
+    return "; ".join([*(_defect(item, keys) for item in found[:_DEFECTS]), *more])
 
 
 def _defect(item: Any, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
@@ -117,7 +202,7 @@ def _defect(item: Any, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
     where = [str(part) for part in item["loc"] if "[" not in str(part)]
     if item["loc"] and isinstance(item["loc"][0], int):  # an argument without its name
         where[0] = list(keys([]))[item["loc"][0]]
-    name = ".".join(where)
+    name = shortened(".".join(where))
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         valid = list(keys(where[:-1]))
         known = f"valid are {', '.join(valid)}" if valid else "there are no settings"
@@ -125,7 +210,7 @@ def _defect(item: Any, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
     if item["type"] in ("missing", "missing_argument"):
         return f"expected a value for {name!r} (got none)"
     message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message} (got {item['input']!r})" if name else message
+    return f"{name}: {message} (got {shortened(repr(item['input']))})" if name else message
 
 
 def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:

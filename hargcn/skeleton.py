@@ -6,7 +6,7 @@ a user's own layout is a YAML file of the same form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-from hargcn.checks import nearest
+from hargcn.checks import nearest, plain_yaml, read_yaml, shortened
+
+_MOST = 1000  # joints: beyond any tracker's, and the checks take their square in time
 
 Strategy = Literal["distance", "spatial"]
 
@@ -46,7 +48,8 @@ class Skeleton:
     centre
         Joints whose mean is the middle of the pelvis.
     trunk
-        Two groups of joints (lower, upper); the distance of their means is the trunk length.
+        Two groups of joints (lower, upper); the distance of their means is the trunk length. Both
+        are empty in a layout without one; see `ends`.
     ndim
         2 or 3 coordinates.
     up
@@ -84,6 +87,22 @@ class Skeleton:
         """Pairs (joint, parent) of every joint that has a bone."""
         return tuple((j, p) for j, p in enumerate(self.parents) if j != p)
 
+    @property
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The lower and the upper joints of the trunk, for whatever measures it.
+
+        Raises
+        ------
+        ValueError
+            If the layout has no trunk.
+        """
+        if not self.trunk[0]:
+            raise ValueError(
+                f"Expected a layout with a trunk, to centre, turn, scale or plant by it (skeleton "
+                f"{self.name!r} has none): add `trunk: [[LOWER], [UPPER]]`, two lists of joints"
+            )
+        return self.trunk
+
     def index(self, joint: str) -> int:
         """Return a joint's position in the order of the data."""
         if joint not in self.joints:
@@ -119,7 +138,8 @@ class Skeleton:
         """Build a skeleton from the form of a `skeleton.yaml`.
 
         Joints are given by name or by 0-based index. `parents` may be left out where the edges are
-        written (child, parent); `root`, `reference` and `centre` default to the first joint.
+        written (child, parent); `root`, `reference` and `centre` default to the first joint; there
+        is no trunk without `trunk`.
 
         Raises
         ------
@@ -137,13 +157,18 @@ class Skeleton:
                 f"{source}: expected the keys {sorted(required)} and optionally {sorted(optional)} "
                 f"(missing {sorted(missing)}, unknown {sorted(unknown)})"
             )
+        for key, (fits, form) in _FORMS.items():
+            if key in layout and not fits(layout[key]):
+                found = shortened(repr(layout[key]))
+                raise ValueError(f"{source}: expected {form} as {key} (got {found})")
         joints = tuple(str(joint) for joint in layout["joints"])
 
         def at(joint: str | int) -> int:
-            if isinstance(joint, int) and 0 <= joint < len(joints):
+            if type(joint) is int and 0 <= joint < len(joints):
                 return joint
             if joint not in joints:
-                raise ValueError(f"{source}: {joint!r} is no joint{nearest(str(joint), joints)}")
+                found = shortened(repr(joint))
+                raise ValueError(f"{source}: {found} is no joint{nearest(str(joint), joints)}")
             return joints.index(str(joint))
 
         edges = tuple((at(a), at(b)) for a, b in layout["edges"])
@@ -154,7 +179,7 @@ class Skeleton:
             parents = [at(joint) for joint in layout["parents"]]
         root = at(layout.get("root", 0))
         centre = tuple(at(j) for j in layout.get("centre", [root]))
-        trunk = layout.get("trunk", [[root], [edges[0][0] if edges else root]])
+        trunk = layout.get("trunk", [[], []])
         return cls(
             name=str(layout["name"]),
             joints=joints,
@@ -181,8 +206,6 @@ def skeleton(name: str | Path) -> Skeleton:
     FileNotFoundError
         For a path that does not exist.
     """
-    import yaml
-
     text = str(name)
     if text in names():
         return Skeleton.from_dict(_layouts()[text], f"layout {text}")
@@ -193,11 +216,7 @@ def skeleton(name: str | Path) -> Skeleton:
         )
     if not Path(name).is_file():
         raise FileNotFoundError(f"{name}: no such skeleton file")
-    try:
-        layout = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: expected a YAML file ({str(error).splitlines()[0]})") from error
-    return Skeleton.from_dict(layout, str(name))
+    return Skeleton.from_dict(read_yaml(name), str(name))
 
 
 def names() -> tuple[str, ...]:
@@ -264,16 +283,42 @@ def hop_distance(skeleton: Skeleton) -> np.ndarray:
 
 @cache
 def _layouts() -> dict[str, dict[str, Any]]:
-    import yaml
-
     text = resources.files("hargcn").joinpath("layouts.yaml").read_text(encoding="utf-8")
-    return {name: {"name": name, **layout} for name, layout in yaml.safe_load(text).items()}
+    layouts = plain_yaml(text, "layouts.yaml")
+    return {name: {"name": name, **layout} for name, layout in layouts.items()}
+
+
+def _is_list(value: Any, most: int = _MOST) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= most
+
+
+def _is_pairs(value: Any) -> bool:
+    return _is_list(value) and all(_is_list(pair, 2) and len(pair) == 2 for pair in value)
+
+
+def _is_ends(value: Any) -> bool:
+    return _is_list(value, 2) and len(value) == 2 and all(map(_is_list, value))
+
+
+def _is_lists(value: Any) -> bool:
+    return isinstance(value, Mapping) and len(value) <= _MOST and all(map(_is_list, value.values()))
+
+
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("joints", "parents", "centre"), (_is_list, f"a list of up to {_MOST} joints")),
+    **dict.fromkeys(("edges", "mirror"), (_is_pairs, f"a list of up to {_MOST} pairs of joints")),
+    "trunk": (_is_ends, "two lists of joints"),
+    "parts": (_is_lists, "lists of joints by name"),
+    "ndim": (lambda value: isinstance(value, int), "a whole number"),
+}
 
 
 def _defects(s: Skeleton) -> list[str]:
     """List everything wrong with a layout."""
     n = len(s.joints)
     defects = []
+    if bool(s.trunk[0]) != bool(s.trunk[1]):
+        defects.append("a trunk has two ends, each of at least one joint")
     if repeated := sorted({joint for joint in s.joints if s.joints.count(joint) > 1}):
         defects.append(f"joint names must differ (got {repeated} more than once)")
     if len(s.edges) != n - 1 or not _connected(n, s.edges):

@@ -153,3 +153,40 @@ def test_unknown_names_and_missing_files():
         skeleton("nowhere.yaml")
     with pytest.raises(ValueError, match="did you mean 'left_wrist'"):
         skeleton("kinect20").index("left_wris")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints": True}, "expected a list of up to 1000 joints as joints .got True"),
+        ({"joints": "abcd"}, "expected a list of up to 1000 joints as joints .got 'abcd'"),
+        ({"joints": ["a"] * 1001}, "expected a list of up to 1000 joints as joints"),
+        ({"edges": 3}, "expected a list of up to 1000 pairs of joints as edges .got 3"),
+        ({"edges": [["b", "a"], ["c"]]}, "pairs of joints as edges"),
+        ({"mirror": [None]}, "pairs of joints as mirror"),
+        ({"parts": ["a"]}, r"expected lists of joints by name as parts \(got \['a'\]"),
+        ({"parts": {"all": 1}}, "expected lists of joints by name as parts"),
+        ({"trunk": ["a"]}, "expected two lists of joints as trunk"),
+        ({"trunk": [["a"], []]}, "a trunk has two ends"),
+        ({"centre": "a"}, "as centre .got 'a'"),
+        ({"parents": 0}, "as parents .got 0"),
+        ({"ndim": [2]}, r"expected a whole number as ndim \(got \[2\]"),
+        ({"root": {"a": 1}}, r"\{'a': 1\} is no joint"),
+        ({"root": True}, "True is no joint"),
+    ],
+)
+def test_layouts_of_another_form_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message) as no:
+        Skeleton.from_dict(chain(**changes), "own.yaml")
+    assert len(str(no.value)) < 300
+
+
+def test_a_layout_without_a_trunk_says_so():
+    plain = Skeleton.from_dict(chain())
+    assert plain.trunk == ((), ())
+    assert Skeleton.from_dict(plain.to_dict()) == plain
+    with pytest.raises(
+        ValueError, match=r"layout with a trunk.*skeleton 'chain' has none\): add `t"
+    ):
+        _ = plain.ends
+    assert Skeleton.from_dict(chain(trunk=[["a"], ["b", "c"]])).ends == ((0,), (1, 2))

@@ -137,7 +137,7 @@ def _jitter(recording: Recording, half_width: float, seed: int) -> Recording:
 
 def _ends(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and the upper end of every trunk, (C, T, M) each."""
-    lower, upper = recording.skeleton.trunk
+    lower, upper = recording.skeleton.ends
     positions = recording.positions.astype(np.float64)
     return positions[:, :, list(lower)].mean(axis=2), positions[:, :, list(upper)].mean(axis=2)
 

@@ -7,10 +7,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from hargcn.checks import checked, nearest
+from hargcn.checks import checked, nearest, plain_yaml, read_yaml, shortened
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
@@ -22,6 +21,8 @@ from hargcn.registry import build
 from hargcn.training.fit import TrainConfig
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+_LEVELS = 16  # of keys in a change; the deepest setting has four
 
 
 class PrepareConfig(BaseModel):
@@ -151,11 +152,7 @@ def read_content(
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such experiment file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ValueError(f"{path}: expected a YAML file ({first})") from error
+    content = read_yaml(path)
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -166,13 +163,10 @@ def _load(path: Path) -> dict[str, Any]:
 def _put(content: dict[str, Any], change: str) -> None:
     """Apply one `key.sub=value`."""
     name, separator, text = change.partition("=")
-    if not separator or not name:
-        raise ValueError(f"--set: expected key.sub=value (got {change!r})")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set: expected a YAML value behind '=' (got {change!r})") from error
     *outer, last = name.split(".")
+    if not separator or not name or len(outer) > _LEVELS:
+        raise ValueError(f"--set: expected key.sub=value (got {shortened(change)!r})")
+    value = plain_yaml(text, f"--set {shortened(change)}")
     for key in outer:
         if content.get(key) is None:
             content[key] = {}
@@ -180,7 +174,7 @@ def _put(content: dict[str, Any], change: str) -> None:
             content[key] = {"published": content[key]}
         content = content[key]
         if not isinstance(content, dict):
-            raise ValueError(f"--set {change}: {key} holds a value, not further keys")
+            raise ValueError(f"--set {shortened(change)}: {key} holds a value, not further keys")
     content[last] = value
 
 

@@ -23,7 +23,7 @@ def test_broken_experiment_files(tmp_path):
     assert f"{config}: no such experiment file" in refused("train", config)
     assert "no such experiment file" in refused("train", tmp_path)
     for content, said in (
-        ("windows: [", "expected a YAML file"),
+        ("windows: [", "expected YAML"),
         ("- 1", "expected keys and values (got a list)"),
         ("train: {epochs: 1}", "expected the key 'windows'"),
         ("train: {epohcs: 1}", "unknown key 'train.epohcs'"),

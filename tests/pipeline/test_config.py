@@ -145,7 +145,7 @@ def test_a_change_needs_a_key_and_a_value(change):
 
 
 def test_values_that_are_no_yaml_and_keys_below_values_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"--set: expected a YAML value.*train\.lr=\[1"):
+    with pytest.raises(ValueError, match=r"--set train\.lr=\[1: expected YAML"):
         read_config(None, ["train.lr=[1"])
     path = written(tmp_path, "train: {epochs: 3}\n")
     with pytest.raises(ValueError, match="epochs holds a value, not further keys"):
@@ -155,7 +155,7 @@ def test_values_that_are_no_yaml_and_keys_below_values_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: [", "expected a YAML file"),
+        ("a: [", "expected YAML"),
         ("- 1\n- 2\n", r"expected keys and values \(got a list\)"),
         ("just text", r"expected keys and values \(got a str\)"),
     ],
@@ -171,7 +171,7 @@ def test_files_that_are_not_there_are_refused(tmp_path):
             read_config(path)
     path = tmp_path / "binary.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"binary\.yaml: expected a YAML file"):
+    with pytest.raises(ValueError, match=r"binary\.yaml: expected YAML"):
         read_config(path)
 
 
@@ -192,3 +192,23 @@ def test_a_published_split_by_name_or_with_more():
 def test_unknown_formats_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"prepare.format: Expected format of .*mean 'ntu'\?"):
         read_config(None, ["prepare.format=ntuu"])
+
+
+def test_a_defect_is_told_in_a_short_line_whatever_the_file_holds(tmp_path):
+    many = "".join(f"key{i}: [{'x' * 40}]\n" for i in range(900))
+    value = f"train: {{epochs: [{'long, ' * 2000}]}}\n"
+    for text, said in [
+        (many, "and 890 more"),
+        (value, r"train.epochs: .*\.\.\."),
+        (f"{'k' * 900}: 1", "unknown key 'kkk"),
+    ]:
+        with pytest.raises(ValueError, match=said) as no:
+            read_config(written(tmp_path, text))
+        assert len(str(no.value)) < 3000
+
+
+@pytest.mark.parametrize("change", ["train=" + "[" * 5000, ".".join("a" * 5000) + "=1"])
+def test_deep_changes_are_refused_in_a_short_line(change):
+    with pytest.raises(ValueError, match="^--set") as no:
+        read_config(None, [change])
+    assert len(str(no.value)) < 400

@@ -71,7 +71,7 @@ def test_a_run_of_a_file_goes_to_runs_by_its_name(config, tmp_path, monkeypatch)
         ("train.epochs", r"--set: expected key\.sub=value \(got 'train\.epochs'\)"),
         ("=3", r"--set: expected key\.sub=value"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
-        ("train.lr=[1", r"--set: expected a YAML value behind '=' \(got 'train\.lr=\[1'\)"),
+        ("train.lr=[1", r"--set train\.lr=\[1: expected YAML"),
         ("train.epochs.last=3", "epochs holds a value"),
         ("train.device=cudaa", "cudaa"),
         ("model.attention=xa", "model.attention: Input should be 'ja'"),

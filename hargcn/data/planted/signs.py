@@ -81,7 +81,7 @@ class Sign(BaseModel):
         """
         names = (self.joint,) if self.joint else _DEFAULTS[self.kind][1]
         joint = skeleton.index(next((n for n in names if n in skeleton.joints), names[0]))
-        lower, upper = skeleton.trunk
+        lower, upper = skeleton.ends
         fixed = {skeleton.root, skeleton.reference, *skeleton.centre, *lower, *upper}
         held = [skeleton.joints[j] for j in carried(skeleton, joint) if j in fixed]
         if held or skeleton.parents[joint] == joint:
