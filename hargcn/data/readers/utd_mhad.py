@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from hargcn.data.readers.base import Reader, existing
+from hargcn.data.readers.matlab import read_array
 from hargcn.data.recording import Recording
 from hargcn.data.splits import SplitConfig
 from hargcn.registry import settings
@@ -86,16 +87,7 @@ class UTDMHAD(Reader):
 
 def _load(path: Path) -> np.ndarray:
     """Return the array `d_skel` (20, 3, T) of a MATLAB file."""
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy raises a dozen kinds for a damaged file
-        raise ValueError(f"{path}: expected a whole MATLAB file ({error})") from error
-    if "d_skel" not in content:
-        found = sorted(key for key in content if not key.startswith("__"))
-        raise ValueError(f"{path}: expected the variable d_skel (got {found})")
-    joints = content["d_skel"]
-    if joints.ndim != 3 or joints.shape[:2] != (20, 3) or joints.dtype.kind not in "fiu":
+    joints = read_array(path, "d_skel")
+    if joints.ndim != 3 or joints.shape[:2] != (20, 3):
         raise ValueError(f"{path}: expected d_skel (20, 3, frames) (got {joints.shape})")
-    return np.asarray(joints)
+    return joints

@@ -53,7 +53,9 @@ def test_damaged_and_foreign_files(tmp_path, joints) -> None:
     whole = path.read_bytes()
     for part in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(part)
-        with pytest.raises(ValueError, match="a1_s1_t1_skeleton.mat: expected a whole MATLAB file"):
+        with pytest.raises(
+            ValueError, match="a1_s1_t1_skeleton.mat: expected a whole MATLAB 5 file"
+        ):
             UTDMHAD().read(path)
     savemat(path, {"d_iner": joints})
     with pytest.raises(ValueError, match=r"expected the variable d_skel \(got \['d_iner'\]\)"):
