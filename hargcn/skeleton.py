@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 from hargcn.checks import nearest, plain_yaml, read_yaml, shortened
 
-_MOST = 1000  # joints: beyond any tracker's, and the checks take their square in time
+_MOST = 500  # joints: beyond any tracker's, and the checks take their square in time
 
 Strategy = Literal["distance", "spatial"]
 

@@ -158,10 +158,10 @@ def test_unknown_names_and_missing_files():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"joints": True}, "expected a list of up to 1000 joints as joints .got True"),
-        ({"joints": "abcd"}, "expected a list of up to 1000 joints as joints .got 'abcd'"),
-        ({"joints": ["a"] * 1001}, "expected a list of up to 1000 joints as joints"),
-        ({"edges": 3}, "expected a list of up to 1000 pairs of joints as edges .got 3"),
+        ({"joints": True}, "expected a list of up to 500 joints as joints .got True"),
+        ({"joints": "abcd"}, "expected a list of up to 500 joints as joints .got 'abcd'"),
+        ({"joints": ["a"] * 501}, "expected a list of up to 500 joints as joints"),
+        ({"edges": 3}, "expected a list of up to 500 pairs of joints as edges .got 3"),
         ({"edges": [["b", "a"], ["c"]]}, "pairs of joints as edges"),
         ({"mirror": [None]}, "pairs of joints as mirror"),
         ({"parts": ["a"]}, r"expected lists of joints by name as parts \(got \['a'\]"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from hargcn.checks import shortened
 from hargcn.files import digest, replacing
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.skeleton import Skeleton
 
 _FORMAT = "hargcn-model-2"
+_MOST_CARD, _MOST_FRAMES = 2**24, 10**6
 
 
 def save_model(
@@ -89,14 +93,52 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> MultiBra
         )
     try:
         skeleton = Skeleton.from_dict(card["skeleton"], str(path))
-        model = MultiBranchSTGCN(ModelConfig(**card["config"]), skeleton, card["classes"])
-        model.load_state_dict(state)
+        model = fitted(ModelConfig(**card["config"]), skeleton, card["classes"], state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{path}: weights and card describe different networks ({str(error).splitlines()[0]})"
+            f"{path}: weights and card describe different networks ({said})"
         ) from error
     model.card = card
     return model.to(device).eval()
+
+
+def fitted(
+    config: ModelConfig, skeleton: Skeleton, classes: Sequence[str], weights: Mapping[str, Tensor]
+) -> MultiBranchSTGCN:
+    """Build the network that weights belong to, after a look at all of their shapes and numbers.
+
+    Parameters
+    ----------
+    config, skeleton, classes
+        As for the network.
+    weights
+        By the names of its `state_dict`.
+
+    Raises
+    ------
+    ValueError
+        Naming weights that are missing, unknown, of another shape or not finite. Nothing as large
+        as the settings say is built before.
+    """
+    with torch.device("meta"):
+        shapes = MultiBranchSTGCN(config, skeleton, classes).state_dict()
+    misfits = [
+        f"{name} {tuple(weights[name].shape) if name in weights else 'missing'}"
+        for name, wanted in shapes.items()
+        if name not in weights or weights[name].shape != wanted.shape or weights[name].is_complex()
+    ] + [f"{name} unknown" for name in weights if name not in shapes]
+    if misfits:
+        raise ValueError(
+            f"Expected the weights of the network described, on skeleton {skeleton.name} "
+            f"({len(misfits)} do not fit: {', '.join(map(shortened, misfits[:3]))})"
+        )
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"Expected finite weights (got NaN or infinity in {name})")
+    model = MultiBranchSTGCN(config, skeleton, classes)
+    model.load_state_dict(weights)
+    return model
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -105,13 +147,29 @@ def _read_card(path: Path) -> dict[str, Any]:
         if not file.is_file():
             what = "checkpoint" if file == path else "card of the checkpoint"
             raise FileNotFoundError(f"{file}: no such {what}")
+    if beside.stat().st_size > _MOST_CARD:
+        raise ValueError(f"{beside}: expected a model card of at most {_MOST_CARD} bytes")
     try:
         card = json.loads(beside.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{beside}: expected a JSON model card ({error})") from error
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
         ours = str(found).startswith(_FORMAT.rpartition("-")[0])
         hint = ": make it anew with `hargcn train`" if ours else ""
         raise ValueError(f"{beside}: expected a model card of format {_FORMAT} (got {found}){hint}")
+    taken = card.get("input", {})
+    if not isinstance(taken, dict) or not (_is_frames(taken) and _is_rate(taken)):
+        found = shortened(repr(taken))
+        raise ValueError(f"{beside}: expected frames from 1 and finite fps as input (got {found})")
     return card
+
+
+def _is_frames(taken: Mapping[str, Any]) -> bool:
+    frames = taken.get("frames")
+    return frames is None or (type(frames) is int and 1 <= frames <= _MOST_FRAMES)
+
+
+def _is_rate(taken: Mapping[str, Any]) -> bool:
+    fps = taken.get("fps")
+    return fps is None or (type(fps) in (int, float) and 0 < fps < math.inf)

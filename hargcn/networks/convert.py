@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from hargcn.checks import shortened
+from hargcn.networks.checkpoint import fitted
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
+from hargcn.networks.torch_file import is_stored, read_torch
 from hargcn.skeleton import Skeleton
 
 _TEMPORAL: dict[str, Temporal] = {
@@ -85,9 +84,11 @@ def model_config(choices: Mapping[str, Any]) -> ModelConfig:
             ),
         )
     except KeyError as error:
-        raise ValueError(
-            f"Expected the architecture choice {error} (got {dict(choices)})"
-        ) from error
+        named = sorted(key for key in choices if isinstance(key, str))
+        raise ValueError(f"Expected the architecture choice {error} (got {named[:30]})") from error
+    except (TypeError, OverflowError) as error:
+        said = shortened(str(error))
+        raise ValueError(f"Expected architecture choices in words and numbers ({said})") from error
 
 
 def from_state(
@@ -104,27 +105,14 @@ def from_state(
     skeleton
         The layout it was trained on.
     """
+    config = model_config(choices)  # first: names depend on a choice
     renamed = {rename(key, choices): value for key, value in state.items()}
     weights = {key: value for key, value in renamed.items() if key}
-    if "head.weight" not in weights:
+    if "head.weight" not in weights or weights["head.weight"].ndim < 2:
         raise ValueError("Expected the published classifier 'classifier.fc.weight' (got none)")
     weights["head.weight"] = weights["head.weight"].flatten(1)
     classes = [str(i) for i in range(len(weights["head.weight"]))]
-    config = model_config(choices)
-    model = MultiBranchSTGCN(config, skeleton, classes)
-    ours = model.state_dict()
-    misfits = [
-        f"{key} {tuple(weights[key].shape) if key in weights else 'missing'}"
-        for key, value in ours.items()
-        if key not in weights or weights[key].shape != value.shape
-    ] + [f"{key} unknown" for key in weights if key not in ours]
-    if misfits:
-        raise ValueError(
-            f"Expected the weights of the network the choices describe on skeleton "
-            f"{skeleton.name} ({len(misfits)} do not fit: {', '.join(misfits[:3])})"
-        )
-    model.load_state_dict(weights)
-    return model.eval()
+    return fitted(config, skeleton, classes, weights).eval()
 
 
 def rename(key: str, choices: Mapping[str, Any]) -> str:
@@ -166,30 +154,21 @@ def read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
-    scalars: list[Any] = [np._core.multiarray.scalar, np.dtype, *map(type, map(np.dtype, "fdilq"))]
-    try:
-        with torch.serialization.safe_globals(scalars):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise ValueError(
-            f"{path}: expected a torch checkpoint of plain tensors and containers "
-            f"({str(error).splitlines()[0]})"
-        ) from error
+    content = read_torch(path)
     parts = content.get("model") if isinstance(content, Mapping) else None
     choices = content.get("actions") if isinstance(content, Mapping) else None
     if not (isinstance(parts, Mapping) and isinstance(choices, Mapping)):
-        found = list(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        found: Any = type(content).__name__
+        if isinstance(content, Mapping):
+            found = sorted(key for key in content if isinstance(key, str))[:8]
         raise ValueError(f"{path}: expected the entries 'model' and 'actions' (got {found})")
     state: dict[str, Tensor] = {}
     for name, values in parts.items():
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{path}: expected weights by name in 'model' (got none in {name!r})")
         for key, value in values.items():
+            if not (isinstance(key, str) and is_stored(value, path)):
+                raise ValueError(f"{path}: expected a whole tensor as weight {key!r} (got another)")
             state[key if key.startswith(f"{name}.") else f"{name}.{key}"] = value
     return state, dict(choices)
 
@@ -206,7 +185,7 @@ def convert(path: str | Path, skeleton: Skeleton) -> MultiBranchSTGCN:
     try:
         return from_state(state, choices, skeleton)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {' '.join(str(error).split())[:500]}") from error
 
 
 def _gate(rest: str, kind: str) -> str:

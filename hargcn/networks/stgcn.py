@@ -45,12 +45,13 @@ class StreamConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    blocks: int = Field(2, ge=1)
-    depth: int = Field(1, ge=1)
+    # The limits keep a foreign card from asking for more than a machine has.
+    blocks: int = Field(2, ge=1, le=16)
+    depth: int = Field(1, ge=1, le=16)
     stride: int = Field(1, ge=1)
-    scale: float = Field(1.0, gt=0)
-    window: int = Field(5, ge=1)
-    hops: int = Field(1, ge=0)
+    scale: float = Field(1.0, gt=0, le=64)
+    window: int = Field(5, ge=1, le=999)
+    hops: int = Field(1, ge=0, le=8)
 
     @field_validator("window")
     @classmethod
@@ -119,17 +120,17 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     branches: tuple[Literal["J", "V", "B", "A"], ...] = ("J", "V", "B", "A")
-    width: int = Field(48, ge=4)
-    min_width: int = 32
-    max_width: int = 128
-    last_width: int = 48
+    width: int = Field(48, ge=4, le=4096)
+    min_width: int = Field(32, ge=1, le=4096)
+    max_width: int = Field(128, ge=1, le=4096)
+    last_width: int = Field(48, ge=1, le=4096)
     activation: Literal["relu", "relu6", "silu", "hardswish"] = "silu"
     attention: Literal["ja", "fa", "ca", "pa", "stja", "none"] = "ca"
     bounded: bool = True
     temporal: Temporal = "separable"
     main_temporal: Temporal = "basic"
-    expand: float = 2.0
-    reduce: float = 2.0
+    expand: float = Field(2.0, gt=0, le=64)
+    reduce: float = Field(2.0, gt=0, le=64)
     squeeze: Literal["multiply", "replace"] = "multiply"
     dropout: float = Field(0.1, ge=0, lt=1)
     strategy: Literal["distance", "spatial"] = "distance"

@@ -86,7 +86,7 @@ def layers(checkpoint: str | Path) -> dict[str, tuple[int, int, int]]:
     Time is that of the windows the network was trained on (64 frames where its card does not tell).
     """
     model = load_model(checkpoint)
-    frames = int(model.card.get("input", {}).get("frames", 64))
+    frames = model.card.get("input", {}).get("frames") or 64
     shapes: dict[str, tuple[int, int, int]] = {}
 
     def note(name: str) -> Any:

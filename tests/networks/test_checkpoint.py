@@ -5,10 +5,12 @@ from importlib import metadata
 
 import pytest
 import torch
+from fixtures.mutants import refusals
 from fixtures.small_model import small_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import hargcn
+from hargcn.files import digest
 
 
 def test_round_trip_is_bit_identical(tmp_path):
@@ -74,4 +76,66 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         hargcn.load_model(path)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(ValueError, match="expected a JSON model card"):
+        hargcn.load_model(path)
+
+
+def rewritten(path, card, weights):
+    """Replace both files of a checkpoint as an attacker would, with a digest that agrees."""
+    save_file(weights, path)
+    text = json.dumps({**card, "weights": digest(path)})
+    path.with_suffix(".json").write_text(text, "utf-8")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A checkpoint with its card and weights."""
+    path = hargcn.save_model(small_model(), tmp_path / "m.safetensors")
+    return path, json.loads(path.with_suffix(".json").read_text("utf-8")), load_file(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(parts, value):
+    path, card, weights = parts
+    weights["head.weight"][0, 0] = value
+    rewritten(path, card, weights)
+    with pytest.raises(ValueError, match=r"m\.safetensors: .*NaN or infinity in head\.weight\)"):
+        hargcn.load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"width": 4096, "max_width": 4096, "last_width": 4096}, "do not fit"),
+        ({"width": 10**9}, "less than or equal to 4096"),
+        ({"main": {"blocks": 10**9}}, "less than or equal to 16"),
+        ({"branch": {"hops": 10**9}}, "less than or equal to 8"),
+    ],
+)
+def test_a_card_cannot_ask_for_more_than_the_weights_hold(parts, config, said):
+    path, card, weights = parts
+    rewritten(path, {**card, "config": {**card["config"], **config}}, weights)
+    line = refusals(lambda: hargcn.load_model(path), 5, 64)
+    assert line.startswith(f"{path}: weights and card describe different networks")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "taken", [3, {"frames": 1e300}, {"frames": True}, {"frames": 0}, {"fps": 1e999}, {"fps": "x"}]
+)
+def test_a_card_with_impossible_input_is_refused(parts, taken):
+    path, card, weights = parts
+    rewritten(path, {**card, "input": taken}, weights)
+    with pytest.raises(ValueError, match=r"m\.json: expected frames from 1 and finite fps"):
+        hargcn.load_model(path)
+
+
+def test_cards_that_are_bombs_are_refused(parts):
+    path, _, _ = parts
+    for text in ("[" * 10**5, "9" * 5000):
+        path.with_suffix(".json").write_text(text, "utf-8")
+        with pytest.raises(ValueError, match=r"m\.json: expected a JSON model card"):
+            hargcn.load_model(path)
+    with path.with_suffix(".json").open("wb") as stream:
+        stream.truncate(2**24 + 1)
+    with pytest.raises(ValueError, match=r"m\.json: expected a model card of at most 16777216"):
         hargcn.load_model(path)

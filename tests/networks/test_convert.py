@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
 import torch
+from fixtures.mutants import refusals
 from fixtures.published import CP29, NTU60
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -116,3 +118,34 @@ def test_foreign_files_are_refused(tmp_path):
         read_published(path)
     with pytest.raises(ValueError, match=r"classifier\.fc\.weight"):
         from_state({}, CP29, hargcn.skeleton("inmotion29"))
+
+
+def test_choices_and_weights_of_another_kind_are_refused_in_a_line(tmp_path):
+    path = tmp_path / "x.pth.tar"
+    part = {"fc.weight": torch.zeros(2, 3, 1, 1)}
+    for content, said in [
+        ({"model": {"classifier": 3}, "actions": {}}, "weights by name in 'model'"),
+        ({"model": {"classifier": {"a": 3}}, "actions": {}}, "whole tensor as weight 'a'"),
+        (
+            {"model": {"classifier": {"fc.weight": torch.zeros(2)}}, "actions": CP29},
+            "classifier.fc.weight",
+        ),
+        ({"model": {"main_stream": {3: torch.zeros(2)}}, "actions": CP29}, "tensor as weight 3"),
+        ({"model": {"main_stream": {"a": torch.zeros(2)}}, "actions": {}}, "choice 'depth_main'"),
+        ({"model": {"classifier": part}, "actions": CP29 | {"depth_main": []}}, "words and numb"),
+        ({"model": {"classifier": part}, "actions": CP29 | {"init_lay": 10**9}}, "4096"),
+        ({"model": {"classifier": part}, "actions": CP29}, "do not fit"),
+    ]:
+        torch.save(content, path)
+        line = refusals(lambda: convert(path, hargcn.skeleton("inmotion29")), 5, 64)
+        assert line.startswith(f"{path}: ")
+        assert re.search(said, line), line
+        assert "\n" not in line
+
+
+@pytest.mark.data
+def test_weights_that_are_not_finite_are_refused(golden_root):
+    meta, state, _ = golden(golden_root, "published_cp29")
+    state["classifier.fc.weight"].fill_(float("inf"))
+    with pytest.raises(ValueError, match=r"NaN or infinity in head\.weight"):
+        from_state(state, json.loads(meta["arch"]), hargcn.skeleton("inmotion29"))

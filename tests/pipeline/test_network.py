@@ -49,6 +49,11 @@ def test_layers_come_in_the_order_they_run_with_the_shapes_they_give(checkpoint)
     assert shapes["main.0.tcn"] == (8, 8, 19)  # a stride of 2
 
 
+def test_layers_of_a_network_that_does_not_say_how_long_its_windows_are(tmp_path):
+    path = hargcn.save_model(small_model(), tmp_path / "m.safetensors")
+    assert network.layers(path)["J.stem.tcn"][1] == 64
+
+
 def test_a_conversion_takes_class_names_and_says_where_it_comes_from(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "hargcn.networks.convert.convert", lambda _, layout: small_model(layout.name, classes=2)
