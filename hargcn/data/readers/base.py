@@ -12,12 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from hargcn.checks import one_of
 from hargcn.data.recording import OnError, Recording, Recordings
 from hargcn.data.splits import SplitConfig
 from hargcn.registry import Registry
+
+Zeros = Literal["unseen", "seen"]
 
 _LOOKED_AT = 8  # files of a folder
 
@@ -249,6 +253,32 @@ def find_reader(path: str | Path) -> type[Reader]:
             f"{' and '.join(fitting) or 'none of them'}); name it with --format"
         )
     return known[fitting[0]]
+
+
+def marked_zeros(recording: Recording, zeros: Zeros) -> Recording:
+    """Return a recording in which exact zeros count as not observed, as trackers mark lost joints.
+
+    Parameters
+    ----------
+    recording
+        As read.
+    zeros
+        "unseen" for that; "seen" returns the recording as it is.
+
+    Returns
+    -------
+    Recording
+        A joint that is 0 in every frame that shows it stays: the root of centred data is. Notes:
+        `zeros_unseen` (joint positions), `joints_always_zero`, where there are any.
+    """
+    zero = recording.observed & (recording.positions == 0).all(axis=0)
+    if zeros == "seen" or not zero.any():
+        return recording
+    always = zero.any(axis=0) & (zero == recording.observed).all(axis=0)
+    lost = zero & ~always
+    counts = {"zeros_unseen": int(lost.sum()), "joints_always_zero": int(always.sum())}
+    marked = replace(recording, positions=np.where(lost, np.nan, recording.positions))
+    return marked.noting(**{name: count for name, count in counts.items() if count})
 
 
 def existing(path: str | Path) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from hargcn.data.readers.base import Reader, existing, first_line
+from hargcn.data.readers.base import Reader, Zeros, existing, first_line, marked_zeros
 from hargcn.data.recording import Recording, Recordings
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton, skeleton
@@ -27,7 +27,8 @@ class KeyPoints(Reader):
 
     Empty cells mean "not observed"; so do frames that a column `frame` leaves out. Columns that
     belong to no joint are ignored. Recordings are (C, T, V, 1), named as the file. Notes:
-    `frames_missing`, `low_likelihood` (joint positions); of a folder `outcomes_without_file`.
+    `frames_missing`, `low_likelihood` and `zeros_unseen` (joint positions), `joints_always_zero`;
+    of a folder `outcomes_without_file`.
 
     Parameters
     ----------
@@ -44,6 +45,9 @@ class KeyPoints(Reader):
         Column with the frames per second, or one number for all videos.
     likelihood
         Joints with a smaller likelihood count as not observed.
+    zeros
+        What a joint that is exactly 0 in all coordinates is: "unseen", as trackers mark a lost
+        joint, or "seen". One that is 0 in every frame is always seen.
     classes
         The outcomes in the order of their labels, the positive one last; by default all that occur,
         sorted. A table that holds 0, 1, ... instead of names is read as indices of these.
@@ -66,6 +70,7 @@ class KeyPoints(Reader):
     subject: str | None = "subject"
     fps: str | Annotated[float, Field(gt=0)] = "fps"
     likelihood: float = 0.0
+    zeros: Zeros = "unseen"
     classes: tuple[str, ...] | None = None
 
     @classmethod
@@ -101,7 +106,8 @@ class KeyPoints(Reader):
             )
 
         def load(file: Path) -> Recording:
-            return _recording(file, layout, self.likelihood, rows.loc[file.stem])
+            recording = _recording(file, layout, self.likelihood, rows.loc[file.stem])
+            return marked_zeros(recording, self.zeros)
 
         return Recordings(files, load, names, notes)
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from hargcn.data.readers.base import Found, Reader, existing
+from hargcn.data.readers.base import Found, Reader, Zeros, existing, marked_zeros
 from hargcn.data.readers.ntu_protocols import (
     CLASSES,
     OF_60,
@@ -82,6 +82,9 @@ class NTU(Reader):
         ntu25 or ntu25_alt, which differ in the bones of the hands.
     actions
         Read actions 1 to this one; by default 60 under the splits of NTU RGB+D 60, else 120.
+    zeros
+        What a joint that is exactly 0 in all coordinates is: "unseen", as trackers mark a lost
+        joint, or "seen". One that is 0 in every frame is always seen.
     missing
         The official list of samples with missing skeletons; these are left out.
     """
@@ -109,6 +112,7 @@ class NTU(Reader):
     join: bool = False
     layout: Literal["ntu25", "ntu25_alt"] = "ntu25"
     actions: Annotated[int | None, Field(ge=1, le=len(CLASSES))] = None
+    zeros: Zeros = "unseen"
     missing: Path | None = None
 
     @classmethod
@@ -165,7 +169,7 @@ class NTU(Reader):
             positions[..., person][:, body.frames] = body.joints.transpose(2, 0, 1)
             valid[body.frames, person] = True
         shown = {int(frame) for body in bodies for frame in body.frames}
-        return Recording(
+        recording = Recording(
             positions=positions,
             valid=valid,
             fps=FPS,
@@ -177,6 +181,7 @@ class NTU(Reader):
             setup=name.setup,
             notes={"frames_empty": frames - len(shown), "bodies_dropped": dropped},
         )
+        return marked_zeros(recording, self.zeros)
 
 
 def _sample(path: Path) -> SampleName:

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from hargcn.data.readers.base import Reader, existing
+from hargcn.data.readers.base import Reader, Zeros, existing, marked_zeros
 from hargcn.data.readers.matlab import read_array
 from hargcn.data.recording import Recording
 from hargcn.data.splits import SplitConfig
@@ -36,6 +36,9 @@ class UTDMHAD(Reader):
     ----------
     fps
         Frames per second of the sensor.
+    zeros
+        What a joint that is exactly 0 in all coordinates is: "unseen", as trackers mark a lost
+        joint, or "seen". One that is 0 in every frame is always seen.
     """
 
     name = "utd-mhad"
@@ -58,6 +61,7 @@ class UTDMHAD(Reader):
     class_names = CLASSES
 
     fps: Annotated[float, Field(gt=0)] = 30.0
+    zeros: Zeros = "unseen"
 
     @classmethod
     def recognises(cls, file: Path) -> bool:
@@ -74,7 +78,7 @@ class UTDMHAD(Reader):
             )
         action, subject, trial = (int(part) for part in name.groups())
         joints = _load(existing(path))
-        return Recording(
+        recording = Recording(
             positions=joints.transpose(1, 2, 0)[..., None],
             valid=np.ones((joints.shape[2], 1)),
             fps=self.fps,
@@ -83,6 +87,7 @@ class UTDMHAD(Reader):
             group=f"s{subject}",
             label=action - 1,
         )
+        return marked_zeros(recording, self.zeros)
 
 
 def _load(path: Path) -> np.ndarray:

@@ -6,12 +6,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures import ntu_files, toy_format
 from fixtures.key_points import videos
+from fixtures.recordings import drifting
+from scipy.io import savemat
 
 import hargcn
 from hargcn.data.readers import READERS, find_reader
+from hargcn.data.readers.base import marked_zeros
 from hargcn.data.splits import SplitConfig
 from hargcn.pipeline.config import read_config
 from hargcn.registry import fields_of, meanings
@@ -140,3 +144,51 @@ def test_published_splits_go_by_name(toy) -> None:
         toy.split("halfs")
     with pytest.raises(ValueError, match="key points has no published split"):
         READERS.find("keypoints").split("halves")
+
+
+def test_exact_zeros_are_lost_joints_but_not_where_a_joint_is_always_zero():
+    away = drifting(frames=6, persons=2).positions + 10
+    recording = drifting(persons=2, valid=[[1, 1]] * 5 + [[1, 0]], positions=away)
+    positions = recording.positions.copy()
+    positions[:, 2:4, 1, 0] = 0  # lost twice
+    positions[0, 4, 1, 0] = 0  # in one coordinate only
+    positions[:, :, 2, 0] = 0  # the root of centred data
+    positions[:, 0, 2, 0] = np.nan
+    positions[:, 1, :, 1] = 0  # a whole person
+    given = replace(recording, positions=positions)
+    found = marked_zeros(given, "unseen")
+    lost = {tuple(map(int, at)) for at in np.argwhere(~found.observed & found.valid[:, None])}
+    joints = range(recording.skeleton.n_joints)
+    assert lost == {(2, 1, 0), (3, 1, 0), (0, 2, 0), *((1, joint, 1) for joint in joints)}
+    assert found.notes == {"zeros_unseen": 2 + len(joints), "joints_always_zero": 1}
+    assert (found.state[2:4, 1, 0] == 0).all()
+    assert marked_zeros(given, "seen") is given
+    assert marked_zeros(recording, "unseen").notes == {}
+
+
+@pytest.mark.parametrize("name", ["keypoints", "ntu", "utd-mhad"])
+def test_readers_of_trackers_take_zeros_for_lost_joints_unless_told_otherwise(name, tmp_path):
+    joints = np.random.default_rng(0).uniform(1, 2, (20, 25, 3))
+    joints[5:8, 4] = 0
+    reader = READERS.find(name)
+    options = {"layout": "kinect20", "fps": 30} if name == "keypoints" else {}
+    path = {"keypoints": "v.csv", "ntu": f"{ntu_files.NAME}.skeleton"}.get(
+        name, "a1_s1_t1_skeleton.mat"
+    )
+    if name == "ntu":
+        frames = [[(ntu_files.ANNA, pose)] for pose in joints]
+        ntu_files.write(tmp_path, frames)
+    elif name == "utd-mhad":
+        savemat(tmp_path / path, {"d_skel": joints[:, :20].transpose(1, 2, 0)})
+    else:
+        header = ",".join(
+            f"{j}_{axis}" for j in hargcn.skeleton("kinect20").joints for axis in "xyz"
+        )
+        cells = joints[:, :20].reshape(20, -1)
+        np.savetxt(tmp_path / path, cells, "%.3f", ",", header=header, comments="")
+    found = reader(**options).read(tmp_path / path)
+    assert found.notes["zeros_unseen"] == 3
+    assert np.argwhere(found.state[..., 0] == 0).tolist() == [[5, 4], [6, 4], [7, 4]]
+    seen = reader(**options, zeros="seen").read(tmp_path / path)
+    assert "zeros_unseen" not in seen.notes
+    assert seen.state[..., 0].all()
