@@ -12,6 +12,9 @@ from hargcn.cli.options import Dpi, Explanations, Picture, table
 OfClass = Annotated[
     str | None, typer.Option("--class", help="Only windows explained for this class.")
 ]
+OtherData = Annotated[
+    bool, typer.Option("--other-data", help="Also explanations of different windows or skeletons.")
+]
 Top = Annotated[int, typer.Option(min=1, help="Rows of the printed table.")]
 Drawing = Annotated[
     Path, typer.Option("--out", "-o", help="Strip (.png, .svg) or clip (.gif) to write.")
@@ -29,6 +32,7 @@ def rank(
     explanations: Explanations,
     out: Picture,
     class_: OfClass = None,
+    other_data: OtherData = False,
     top: Top = 10,
     dpi: Dpi = 200,
 ) -> None:
@@ -38,7 +42,7 @@ def rank(
     """
     from hargcn.pipeline.pictures import rank
 
-    found = rank(explanations, out, class_=class_, dpi=dpi)
+    found = rank(explanations, out, class_=class_, other_data=other_data, dpi=dpi)
     medians = [
         [f"{joint} {median:+.3g}" for joint, median in zip(r.joints, r.medians, strict=True)]
         for r in found.values()

@@ -36,7 +36,7 @@ class WindowConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["slide", "whole"] = "slide"
-    length: int = Field(default=150, ge=1)
+    length: int = Field(default=150, ge=1, le=100_000)
     overlap: int = Field(default=75, ge=0)
     fit: Literal["resample", "pad"] = "resample"
     min_valid: float = Field(default=0, ge=0, le=1)

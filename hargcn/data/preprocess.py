@@ -17,6 +17,8 @@ from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, resamp
 from hargcn.data.recording import Recording
 from hargcn.skeleton import Skeleton
 
+_MOST_FRAMES = 10**6  # nine hours of video
+
 When = Literal["none", "first", "median", "frame"]
 
 
@@ -53,13 +55,13 @@ class PreprocessConfig(BaseModel):
         Seed of the jitter; the recording's name enters as well.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    fps: float | None = Field(default=None, gt=0)
+    fps: float | None = Field(default=None, gt=0, le=10_000)
     max_gap: float = Field(default=0.5, ge=0)
-    median: int = Field(default=0, ge=0)
+    median: int = Field(default=0, ge=0, le=9999)
     lowpass: float | None = Field(default=None, gt=0, lt=1)
-    lowpass_order: int = Field(default=8, ge=1)
+    lowpass_order: int = Field(default=8, ge=1, le=64)
     centre: When = "none"
     rotate: When = "none"
     scale: Literal["none", "trunk"] = "none"
@@ -116,6 +118,11 @@ def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
     out = fill_gaps(out, config.max_gap)
     if config.fps is not None and config.fps != out.fps:
         last = (out.frames - 1) * config.fps / out.fps
+        if last > _MOST_FRAMES:
+            raise ValueError(
+                f"{out.sample}: expected at most {_MOST_FRAMES} frames at {config.fps:g} per "
+                f"second (got {last:g} from {out.frames} at {out.fps:g})"
+            )
         grid = np.arange(int(last + 1e-6) + 1) * out.fps / config.fps
         out = replace(resample(out, grid), fps=config.fps).noting(resampled=1)
     if config.median > 1:

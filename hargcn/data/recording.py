@@ -78,8 +78,13 @@ class Recording:
     notes: Mapping[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        given = np.asarray(self.positions)
+        if given.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{self.sample}: expected real numbers as positions (got {given.dtype})"
+            )
         with np.errstate(over="ignore"):  # too large for float32 is as unusable as inf
-            positions = np.array(self.positions, dtype=np.float32)
+            positions = np.array(given, dtype=np.float32)
         object.__setattr__(self, "positions", positions)
         for name in ("valid", "truth", "distractor"):
             if getattr(self, name) is not None:
@@ -153,7 +158,7 @@ def _shape_defects(recording: Recording) -> list[str]:
         defects.append("expected seconds in the order of the frames as time")
     if not (np.isfinite(recording.fps) and recording.fps > 0):
         defects.append(f"expected fps > 0 (got {recording.fps})")
-    if recording.label is not None and recording.label < 0:
+    if recording.label is not None and not 0 <= recording.label < 2**31:
         defects.append(f"expected label >= 0 or None (got {recording.label})")
     return defects
 

@@ -292,8 +292,9 @@ class Windows:
                     rows = slice(wanted[at[0]], wanted[at[-1]] + 1)
                     out[at[0] : at[-1] + 1] = hdf5.read(self.path, file[name], rows)
                 found[name] = out if np.array_equal(wanted, self.rows) else out[back]
-        if not np.isfinite(found.get("positions", 0)).all():
-            raise ValueError(f"{self.path}: expected finite positions (got NaN or infinity)")
+        for name in {"positions", "time"} & found.keys():
+            if not np.isfinite(found[name]).all():
+                raise ValueError(f"{self.path}: expected finite {name} (got NaN or infinity)")
         return found
 
 
@@ -340,8 +341,9 @@ def write_windows(
     Raises
     ------
     ValueError
-        For recordings that do not fit together, a label without a class, no window at all, or a
-        split that does not fit; nothing is written then.
+        For recordings that do not fit together (bodies of different units among them), a label
+        without a class, sliding windows longer than every recording, no window at all, or a split
+        that does not fit; nothing is written then.
     """
     config = config or WindowConfig()
     one_rate = (config.mode, config.fit) != ("whole", "resample")
@@ -350,6 +352,7 @@ def write_windows(
             writer = WindowWriter(file, tuple(classes), one_rate)
             for recording in track(recordings, "writing windows", progress=progress):
                 writer.add(recording, list(cut(recording, config)))
+            _check_length(writer, config)
             notes: dict[str, float] = {}
             skipped: list[str] = []
             if isinstance(recordings, Recordings):
@@ -368,6 +371,17 @@ def write_windows(
             )
         hdf5.seal(temporary)
     return Windows.open(path)
+
+
+def _check_length(writer: WindowWriter, config: WindowConfig) -> None:
+    """Refuse sliding windows that no recording fills: they would all end in absent frames."""
+    longest = max((entry.frames for entry in writer.entries), default=config.length)
+    if config.mode == "slide" and longest < config.length:
+        raise ValueError(
+            f"Expected windows of at most {longest} frames, as the longest of "
+            f"{len(writer.entries)} recordings has (got length {config.length}): set "
+            "windows.length and windows.overlap, or windows.mode=whole"
+        )
 
 
 def _index(which: ArrayLike | slice) -> Any:

@@ -26,6 +26,8 @@ from hargcn.data.quality import Entry, Quality, report
 from hargcn.data.recording import STATES, Recording
 from hargcn.data.splits import SplitConfig, assign
 
+_OTHER_UNIT = 20  # infants and adults differ by 4; metres and feet by 3, and centimetres by 100
+
 FORMAT = "hargcn-windows-2"
 WHAT = "windows file"
 MASKS = ("truth", "distractor")
@@ -42,6 +44,14 @@ AXES = {
 """Every data set's axes."""
 
 _TEXT = h5py.string_dtype()
+_KINDS = {
+    **dict.fromkeys(("positions", "time", "confidence", "fps"), "f"),
+    **dict.fromkeys(("valid", *MASKS), "b"),
+    **dict.fromkeys(("state", "label", "start", "camera", "setup"), "iu"),
+    **dict.fromkeys(("sample", "group", "split"), "O"),
+}
+"""What the numbers of every data set are, as NumPy names kinds; "O" is text."""
+
 _REQUIRED = ("positions", "valid", "state", "time", *COLUMNS[:6])
 _NOTES: dict[str, dict[str, Any]] = {
     "time": {"units": "s"},
@@ -79,6 +89,7 @@ class WindowWriter:
         }
         self.kind: dict[str, Any] = {}
         self.samples: set[str] = set()
+        self.sizes: dict[float, str] = {}
 
     def add(self, recording: Recording, windows: Sequence[Window]) -> None:
         """Append the windows of a recording.
@@ -86,9 +97,11 @@ class WindowWriter:
         Raises
         ------
         ValueError
-            If the recording does not fit the earlier ones or its label has no class.
+            If the recording does not fit the earlier ones, its body's size among them, or its
+            label has no class.
         """
         self._check(recording)
+        self._check_size(recording)
         for name, column in self.columns.items():
             column.append(getattr(recording, name))
         before = len(self.starts)
@@ -179,6 +192,28 @@ class WindowWriter:
                 first = self.columns["sample"][0]
                 raise ValueError(f"{name}: expected the same {what} as {first}{found}")
 
+    def _check_size(self, recording: Recording) -> None:
+        """Refuse a body so much larger or smaller than an earlier one that its unit is another."""
+        size = _extent(recording)
+        if not size > 0:
+            return
+        self.sizes[size] = recording.sample
+        small, large = min(self.sizes), max(self.sizes)
+        if large > _OTHER_UNIT * small:
+            raise ValueError(
+                f"{self.sizes[large]}: expected a body of the size of the others, in the same unit "
+                f"(got {large:g} from joint to joint at most, where {self.sizes[small]} has "
+                f"{small:g}): bring them to one unit, or set preprocess.scale=trunk"
+            )
+        self.sizes = {each: self.sizes[each] for each in (small, large)}
+
+
+def _extent(recording: Recording) -> float:
+    """Return the median diagonal of the box around a person, 0 where nobody is there."""
+    with np.errstate(over="ignore"):
+        diagonals = np.linalg.norm(np.ptp(recording.positions, axis=2), axis=0)
+    return float(np.median(diagonals[recording.valid])) if recording.valid.any() else 0.0
+
 
 def check(path: Path, file: h5py.File) -> None:
     """Refuse a file that lacks something, or whose shapes do not fit together."""
@@ -186,11 +221,33 @@ def check(path: Path, file: h5py.File) -> None:
     missing += [name for name in ("skeleton", "classes") if name not in file.attrs]
     if missing:
         raise ValueError(f"{path}: expected {', '.join(missing)} (got none)")
+    if file["positions"].ndim != len(AXES["positions"]):
+        raise ValueError(f"{path}: expected positions with 5 axes (got {file['positions'].shape})")
     axes = dict(zip(AXES["positions"], file["positions"].shape, strict=True))
     for name, dims in AXES.items():
         shape = tuple(axes[dim] for dim in dims)
         if name in file and file[name].shape != shape:
             raise ValueError(f"{path}: expected {name} {shape} (got {file[name].shape})")
+        if name in file and file[name].dtype.kind not in _KINDS[name]:
+            what = "text" if _KINDS[name] == "O" else f"numbers of kind {_KINDS[name]!r}"
+            raise ValueError(f"{path}: expected {what} as {name} (got {file[name].dtype})")
+    _check_values(path, file)
+
+
+def _check_values(path: Path, file: h5py.File) -> None:
+    """Refuse rates that are none, labels (but -1) without a class, and classes without a name."""
+    classes = parsed(file.attrs["classes"])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{path}: expected a list of names as classes (got another)")
+    labels, rates = hdf5.column(file["label"]), hdf5.column(file["fps"])
+    wrong = labels[(labels < -1) | (labels >= len(classes))]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: expected labels from -1 to {len(classes) - 1} (got {int(wrong[0])})"
+        )
+    wrong = rates[~(np.isfinite(rates) & (rates > 0))]
+    if len(wrong):
+        raise ValueError(f"{path}: expected finite fps > 0 (got {wrong[0]:g})")
 
 
 def parsed(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hargcn.analysis.ranking import Ranking
@@ -12,12 +12,15 @@ from hargcn.explanation import Explanation
 from hargcn.pipeline.opening import open_explanations
 from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
 
+_DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
+
 
 def rank(
     explanations: Sequence[str | Path],
     out: str | Path,
     *,
     class_: str | None = None,
+    other_data: bool = False,
     dpi: int = 200,
 ) -> dict[str, Ranking]:
     """Rank the joints, and draw box plots side by side.
@@ -30,6 +33,8 @@ def rank(
         Picture to write (.png, .svg, .pdf).
     class_
         Only windows that were explained for this class.
+    other_data
+        Take explanations of different windows, classes or skeletons side by side.
     dpi
         Dots per inch of a PNG.
 
@@ -43,10 +48,13 @@ def rank(
     FileNotFoundError
         Without one of the files.
     ValueError
-        For a class that is unknown or that no window was explained for, or another kind of picture.
+        For explanations of different data, a class that is unknown or that no window was explained
+        for, or another kind of picture.
     """
     out = writable(out, *explanations)
     named = open_explanations(explanations)
+    if not other_data:
+        _check_same_data(named)
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
     figure, _ = plot_ranking(named)
@@ -113,6 +121,21 @@ def show(
         figure, _ = plot_strip(found, name, positions, _frames(frames, positions.shape[1]))
     save_figure(figure, out, dpi)
     return out
+
+
+def _check_same_data(named: Mapping[str, Explanation]) -> None:
+    """Refuse explanations whose joints or windows are not the same: their ranks say nothing."""
+    (first, reference), *others = named.items()
+    mine = reference.dataset.attrs
+    for name, other in others:
+        theirs = other.dataset.attrs
+        known = [key for key in _DATA if mine.get(key) and theirs.get(key)]
+        differing = [_DATA[key] for key in known if mine[key] != theirs[key]]
+        if differing:
+            raise ValueError(
+                f"Expected explanations of the same data to rank side by side ({first} and {name} "
+                f"differ in {', '.join(differing)}). --other-data takes them all the same"
+            )
 
 
 def _of_class(explanation: Explanation, name: str) -> Explanation:

@@ -92,8 +92,9 @@ def fit(
     Raises
     ------
     ValueError
-        Empty sets, missing labels, another skeleton, settings that contradict the data, a state of
-        another run, another process that trains into `out`, a loss that is not finite.
+        Empty sets, missing labels, one class only, another skeleton, settings that contradict the
+        data, a state of another run, another process that trains into `out`, a loss that is not
+        finite.
     """
     out = Path(out)
     run = Trainer(model, windows, config)

@@ -280,6 +280,11 @@ def _class_weights(config: TrainConfig, train: Windows, classes: tuple[str, ...]
         raise ValueError(f"{train.path}: expected at least 2 training windows (got {len(train)})")
     counts = np.bincount(train.label, minlength=len(classes))
     absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if 0 < len(absent) == len(classes) - 1:
+        raise ValueError(
+            f"{train.path}: expected windows of at least 2 of the {len(classes)} classes in the "
+            f"set train (got {len(train)}, all of {classes[train.label[0]]!r})"
+        )
     if absent:
         log.warning("%s: no training window of class %s", train.path, ", ".join(absent))
     if config.class_weights is None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fixtures.recordings import body, drifting
@@ -213,3 +215,24 @@ def test_the_cp_chains_differ_in_settings_only() -> None:
     assert (PRESETS["cp"].median, PRESETS["cp"].centre) == (5, "median")
     second = PRESETS["cp-butterworth"]
     assert (second.lowpass, second.lowpass_order, second.centre) == (0.5, 8, "frame")
+
+
+def test_more_frames_than_memory_holds_are_refused() -> None:
+    slow = drifting(fps=1e-3)
+    with pytest.raises(
+        ValueError, match=r"clip: expected at most 1000000 frames at 30 per second \(got"
+    ):
+        preprocess(slow, PreprocessConfig(fps=30))
+    for setting in ("fps", "jitter", "max_gap"):
+        for value in (float("inf"), float("nan")):
+            with pytest.raises(ValueError, match=setting):
+                PreprocessConfig(**{setting: value})
+
+
+def test_a_layout_without_a_trunk_is_named_where_one_is_needed() -> None:
+    layout = replace(hargcn.skeleton("inmotion19"), name="own", trunk=((), ()))
+    recording = replace(drifting(), skeleton=layout)
+    for step in ({"scale": "trunk"}, {"rotate": "first"}, {"centre": "frame"}):
+        with pytest.raises(ValueError, match=r"layout with a trunk, .*\(skeleton 'own' has none\)"):
+            preprocess(recording, PreprocessConfig(**step))
+    assert preprocess(recording, PreprocessConfig(centre="median")).frames == 60

@@ -141,3 +141,25 @@ def test_states_confidence_and_time_of_another_shape() -> None:
         "expected seconds in the order of the frames",
     ):
         assert defect in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"positions": np.ones((2, 4, 19, 1), complex)},
+            "real numbers as positions .got complex128",
+        ),
+        ({"positions": np.full((2, 4, 19, 1), "a")}, "real numbers as positions .got <U1"),
+        ({"positions": np.full((2, 4, 19, 1), None)}, "real numbers as positions .got object"),
+        ({"fps": float("nan")}, "fps > 0 .got nan"),
+        ({"fps": float("inf")}, "fps > 0 .got inf"),
+        ({"label": -7}, "label >= 0 or None .got -7"),
+        ({"label": float("nan")}, "label >= 0 or None .got nan"),
+        ({"label": 2**40}, "label >= 0 or None"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(fields, said) -> None:
+    given = {"frames": 4, "valid": np.ones((4, 1)), **fields}
+    with pytest.raises(ValueError, match=f"^clip: expected {said}"):
+        drifting(**given)

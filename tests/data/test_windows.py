@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 import hargcn
 from hargcn import hdf5
-from hargcn.data.preprocess import PRESETS, preprocess
+from hargcn.data.preprocess import PRESETS, PreprocessConfig, preprocess
 from hargcn.data.quality import Quality
 from hargcn.data.readers.mini_rgbd import MiniRGBD
 from hargcn.data.readers.utd_mhad import UTDMHAD
@@ -372,3 +373,74 @@ def test_mini_rgbd_from_files_to_windows(data_root, tmp_path) -> None:
     height = windows.positions()[:, 1]
     trunk = height[:, :, neck] - height[:, :, list(hips)].mean(axis=2)
     assert np.median(trunk) == pytest.approx(-0.5, abs=0.05)  # image coordinates: up is -y
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("label", [-7], r"labels from -1 to 1 \(got -7\)"),
+        ("label", [99], r"labels from -1 to 1 \(got 99\)"),
+        ("fps", [np.nan], r"finite fps > 0 \(got nan\)"),
+        ("fps", [np.inf], r"finite fps > 0 \(got inf\)"),
+        ("positions", [np.nan], "finite positions"),
+        ("time", [np.inf], "finite time"),
+        ("positions", "text", r"numbers of kind 'f' as positions \(got object\)"),
+        ("positions", "i4", r"numbers of kind 'f' as positions \(got int32\)"),
+        ("label", "f8", r"numbers of kind 'iu' as label \(got float64\)"),
+        ("sample", "f8", r"text as sample \(got float64\)"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_files_too(path, tmp_path, name, value, said) -> None:
+    """Sealed anew, as an attacker or another program would."""
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(path.read_bytes())
+    with h5py.File(bad, "r+", libver=hdf5.LIBVER) as file:
+        if isinstance(value, list):
+            file[name][0] = value[0]
+        else:
+            shape = file[name].shape
+            del file[name]
+            kind = h5py.string_dtype() if value == "text" else value
+            file.create_dataset(name, shape, kind, chunks=shape)
+            file[name][...] = "1" if value == "text" else 1
+    hdf5.seal(bad)
+    with pytest.raises(ValueError, match=rf"bad\.h5: expected {said}"):
+        Windows.open(bad).read()
+
+
+@pytest.mark.parametrize("classes", ['"ab"', "[1, 2]", "{}"])
+def test_classes_are_names(path, tmp_path, classes) -> None:
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(path.read_bytes())
+    with h5py.File(bad, "r+", libver=hdf5.LIBVER) as file:
+        file.attrs["classes"] = classes
+    hdf5.seal(bad)
+    with pytest.raises(ValueError, match=r"bad\.h5: expected a list of names as classes"):
+        Windows.open(bad)
+
+
+def test_windows_longer_than_every_recording_are_refused_with_the_figures(tmp_path) -> None:
+    short = [drifting(frames=frames, sample=str(frames)) for frames in (30, 45)]
+    with pytest.raises(
+        ValueError, match=r"at most 45 frames, as the longest of 2 .*\(got length 46"
+    ):
+        write_windows(tmp_path / "w.h5", short, ["calm"], WindowConfig(length=46, overlap=0))
+    assert not list(tmp_path.iterdir())
+    fitting = write_windows(tmp_path / "w.h5", short, ["calm"], WindowConfig(length=45, overlap=0))
+    assert len(fitting) == 2
+
+
+def test_recordings_in_different_units_are_refused(tmp_path) -> None:
+    """Metres beside millimetres; scaled by the trunk they are alike."""
+    metres, other = drifting(), drifting(sample="other")
+    for factor in (1000, 1 / 1000, 21):
+        away = replace(other, positions=other.positions * factor)
+        with pytest.raises(
+            ValueError, match=r": expected a body of the size of the others, in the sa"
+        ):
+            write_windows(tmp_path / "w.h5", [metres, away], ["calm"], CONFIG)
+        scaled = PreprocessConfig(scale="trunk")
+        alike = [preprocess(each, scaled) for each in (metres, away)]
+        write_windows(tmp_path / "w.h5", alike, ["calm"], CONFIG)
+    small = replace(other, positions=other.positions / 5)  # an infant
+    assert len(write_windows(tmp_path / "w.h5", [metres, small], ["calm"], CONFIG)) == 10

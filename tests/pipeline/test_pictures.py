@@ -91,3 +91,19 @@ def test_no_input_is_written_over(shap):
         with pytest.raises(ValueError, match="expected another file to write than an input"):
             draw()
     assert shap.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("attrs", "said"),
+    [
+        ({"data": "0" * 16}, "the windows file"),
+        ({"classes": '["x", "y"]', "skeleton": ""}, "their classes"),
+        ({"skeleton": "{}"}, "their skeletons"),
+    ],
+)
+def test_explanations_of_different_data_are_not_ranked_side_by_side(shap, tmp_path, attrs, said):
+    other = tmp_path / "other.h5"
+    Explanation.open(shap).assign(method="other", **attrs).save(other)
+    with pytest.raises(ValueError, match=rf"the same data .*\(shap and other differ in .*{said}"):
+        rank([shap, other], tmp_path / "r.png")
+    assert len(rank([shap, other], tmp_path / "r.png", other_data=True)) == 2

@@ -205,3 +205,13 @@ def test_cuda_trains_too(windows: Windows, tmp_path: Path) -> None:
     config = settings(epochs=2, device="cuda", bf16=True)
     result = fit(TINY, windows, config, tmp_path, progress=False)
     assert result.history[-1]["train_loss"] < 2
+
+
+def test_a_set_of_one_class_teaches_nothing(windows: Windows, tmp_path: Path) -> None:
+    one = windows.subset((windows.label == 1) | (windows.split == "test"))
+    with pytest.raises(
+        ValueError,
+        match=r"w\.h5: expected windows of at least 2 of the 3 .*\(got \d+, all of 'class1'",
+    ):
+        fit(TINY, one, settings(), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()

@@ -22,6 +22,8 @@ from hargcn.data.splits import SplitConfig
 from hargcn.registry import Registry
 
 Zeros = Literal["unseen", "seen"]
+MOST_FPS = 10_000.0
+"""Beyond any camera: more is a time in other units."""
 
 _LOOKED_AT = 8  # files of a folder
 

@@ -6,7 +6,9 @@ Any layout: a skeleton's joint names are the names of the columns `<joint>_x`, `
 
 from __future__ import annotations
 
+import csv
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +17,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from hargcn.data.readers.base import Reader, Zeros, existing, first_line, marked_zeros
+from hargcn.checks import shortened
+from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, existing, first_line, marked_zeros
 from hargcn.data.recording import Recording, Recordings
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton, skeleton
+
+_NAMED = 8  # columns or videos that a message names
 
 
 @settings
@@ -68,7 +73,7 @@ class KeyPoints(Reader):
     video: str = "video"
     outcome: str = "outcome"
     subject: str | None = "subject"
-    fps: str | Annotated[float, Field(gt=0)] = "fps"
+    fps: str | Annotated[float, Field(gt=0, le=MOST_FPS)] = "fps"
     likelihood: float = 0.0
     zeros: Zeros = "unseen"
     classes: tuple[str, ...] | None = None
@@ -98,11 +103,15 @@ class KeyPoints(Reader):
             names, rows["label"] = _labels(self.outcomes, rows, names)
         if rate:
             rows["fps"] = rate
-        bad = list(rows.index) if "fps" not in rows else list(rows.index[~(rows["fps"] > 0)])
+        bad = (
+            list(rows.index)
+            if "fps" not in rows
+            else list(rows.index[~rows["fps"].between(0, MOST_FPS, inclusive="right")])
+        )
         if bad:
             raise ValueError(
                 f"{self.outcomes or path}: expected frames per second for every video, from the "
-                f"table or as one number (none for {', '.join(bad[:8])})"
+                f"table or as one number (none for {', '.join(bad[:_NAMED])})"
             )
 
         def load(file: Path) -> Recording:
@@ -156,20 +165,48 @@ def _recording(path: Path, layout: Skeleton, likelihood: float, row: pd.Series) 
 def _table(path: Path) -> pd.DataFrame:
     """Read a CSV as text; numbers are made later, where it is known which cells are some."""
     try:
-        table = pd.read_csv(existing(path), dtype=str, skipinitialspace=True)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected a CSV table ({str(error).strip()})") from error
+        _check_cells(existing(path))
+        # Without `index_col` the first columns become names where rows are longer.
+        table = pd.read_csv(path, dtype=str, skipinitialspace=True, index_col=False)
+    except (ValueError, csv.Error) as error:
+        said = str(error).strip()
+        if said.startswith(f"{path}: "):
+            raise
+        raise ValueError(f"{path}: expected a CSV table ({shortened(said)})") from error
     table.columns = [str(column).strip() for column in table.columns]
     if table.empty:
         raise ValueError(f"{path}: expected rows below the header (got none)")
     return table
 
 
+def _check_cells(path: Path) -> None:
+    """Refuse rows of another length than the header, and columns of the same name."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, skipinitialspace=True)
+        header = [name.strip() for name in next(filter(None, rows), [])]
+        names = Counter(filter(None, header))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"{path}: line {rows.line_num}: expected each column once "
+                f"(got {', '.join(map(shortened, twice[:_NAMED]))} more than once)"
+            )
+        for row in rows:
+            if row and len(row) != len(header):
+                raise ValueError(
+                    f"{path}: line {rows.line_num}: expected {len(header)} cells, as in the header "
+                    f"(got {len(row)})"
+                )
+
+
 def _check_columns(path: Path, wanted: Sequence[str], found: Sequence[str], what: str) -> None:
+    absent = sorted(set(wanted) - set(found), key=list(wanted).index)
     missing = []
-    for column in (column for column in wanted if column not in found):
-        close = difflib.get_close_matches(column, list(found), n=1)
+    for column in absent[:_NAMED]:
+        close = difflib.get_close_matches(column, [name[:80] for name in found[:1000]], n=1)
         missing.append(f"{column} (nearest: {close[0]})" if close else column)
+    if len(absent) > _NAMED:
+        missing.append(f"and {len(absent) - _NAMED} more")
     if missing:
         raise ValueError(f"{path}: expected the columns of {what}; missing {', '.join(missing)}")
 
@@ -183,7 +220,7 @@ def _numbers(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> np.ndar
         row, column = wrong[0]
         raise ValueError(
             f"{path}: line {row + 2}: expected a number in {columns[column]} "
-            f"(got {chosen.iloc[row, column]!r})"
+            f"(got {shortened(repr(chosen.iloc[row, column]))})"
         )
     return numbers.to_numpy(dtype=float)
 
@@ -196,11 +233,10 @@ def _frames(path: Path, table: pd.DataFrame) -> tuple[int, np.ndarray]:
     steps = np.diff(numbers)
     if not (np.isfinite(numbers).all() and (numbers % 1 == 0).all() and (steps > 0).all()):
         raise ValueError(f"{path}: expected a column frame of growing whole numbers")
-    order = (numbers - numbers[0]).astype(int)
-    frames = int(order[-1]) + 1
+    frames = numbers[-1] - numbers[0] + 1
     if frames > 100 * len(table):  # time stamps rather than frames; they would fill the memory
-        raise ValueError(f"{path}: expected frame numbers (got {len(table)} in {frames} frames)")
-    return frames, order
+        raise ValueError(f"{path}: expected frame numbers (got {len(table)} in {frames:g} frames)")
+    return int(frames), (numbers - numbers[0]).astype(int)
 
 
 def _number(text: str | float) -> float | None:
@@ -218,7 +254,7 @@ def _outcome_table(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
     if "fps" in named:
         content["fps"] = _numbers(path, table, [named["fps"]])[:, 0]
     content.index = [_stem(video) for video in content.pop("video")]
-    twice = sorted(set(content.index[content.index.duplicated()]))
+    twice = sorted(set(content.index[content.index.duplicated()]))[:_NAMED]
     if twice:
         raise ValueError(f"{path}: expected one row per video (got more for {', '.join(twice)})")
     return content
@@ -238,7 +274,8 @@ def _labels(
         lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
         if lost:
             raise ValueError(
-                f"{path}: expected an {column} for every video (none for {', '.join(lost[:8])})"
+                f"{path}: expected an {column} for every video "
+                f"(none for {', '.join(lost[:_NAMED])})"
             )
     outcomes = [str(outcome).strip() for outcome in rows["outcome"]]
     names = classes or tuple(sorted(set(outcomes)))
@@ -247,6 +284,7 @@ def _labels(
     foreign = sorted(set(outcomes) - set(known))
     if foreign:
         raise ValueError(
-            f"{path}: expected outcomes among {', '.join(names)} (got {', '.join(foreign)})"
+            f"{path}: expected outcomes among {', '.join(names[:_NAMED])} "
+            f"(got {', '.join(map(shortened, foreign[:_NAMED]))})"
         )
     return names, [known.index(outcome) for outcome in outcomes]

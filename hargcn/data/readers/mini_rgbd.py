@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from hargcn.data.readers.base import Reader, existing, first_line
+from hargcn.data.readers.base import MOST_FPS, Reader, existing, first_line
 from hargcn.data.recording import Recording, Recordings
 from hargcn.registry import settings
 from hargcn.skeleton import skeleton
@@ -50,7 +50,7 @@ class MiniRGBD(Reader):
     unknown = "The files state neither frames per second (the sensor's 30 are assumed) nor labels."
     defaults = {"preprocess": "mini-rgbd"}
 
-    fps: Annotated[float, Field(gt=0)] = 30.0
+    fps: Annotated[float, Field(gt=0, le=MOST_FPS)] = 30.0
     frames: Annotated[int | None, Field(ge=1)] = 1000
     labels: Path | None = None
 
@@ -118,11 +118,18 @@ def _sequence(path: Path) -> int:
 def _labels(path: Path) -> dict[int, int]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table of labels")
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
     try:
-        labels = {int(line.split(",")[0]): int(line.split(",")[1]) for line in lines if line}
-    except (ValueError, IndexError):
-        labels = {}
-    if not labels or not set(labels.values()) <= {0, 1}:
-        raise ValueError(f"{path}: expected rows sequence,label with labels 0 and 1")
+        rows = [(int(sequence), int(label)) for sequence, label in _cells(lines)]
+    except ValueError:
+        rows = []
+    labels = dict(rows)
+    if not labels or len(labels) < len(rows) or not set(labels.values()) <= {0, 1}:
+        raise ValueError(
+            f"{path}: expected rows sequence,label with labels 0 and 1, one for each sequence"
+        )
     return labels
+
+
+def _cells(lines: list[str]) -> list[list[str]]:
+    return [line.split(",") for line in lines if line]

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from hargcn.data.readers.base import Reader, Zeros, existing, marked_zeros
+from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, existing, marked_zeros
 from hargcn.data.readers.matlab import read_array
 from hargcn.data.recording import Recording
 from hargcn.data.splits import SplitConfig
@@ -60,7 +60,7 @@ class UTDMHAD(Reader):
     }
     class_names = CLASSES
 
-    fps: Annotated[float, Field(gt=0)] = 30.0
+    fps: Annotated[float, Field(gt=0, le=MOST_FPS)] = 30.0
     zeros: Zeros = "unseen"
 
     @classmethod

@@ -211,3 +211,59 @@ def test_broken_files_can_be_left_out(folder) -> None:
     recordings = KeyPoints("inmotion19", fps=30).recordings(folder, on_error="skip")
     assert [r.sample for r in recordings] == ["001", "003"]
     assert "002.csv" in recordings.skipped[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (lambda cells: [*cells, "7"], r"line 4: expected 38 cells, as in the header \(got 39\)"),
+        (lambda cells: cells[1:], r"line 4: expected 38 cells, as in the header \(got 37\)"),
+        (lambda cells: cells[:1], r"line 4: expected 38 cells, as in the header \(got 1\)"),
+    ],
+)
+def test_rows_of_another_length_than_the_header_are_refused(tmp_path, line, said) -> None:
+    path = write(tmp_path / "v.csv", numbers())
+    lines = path.read_text().splitlines()
+    lines[3] = ",".join(line(lines[3].split(",")))
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=rf"v\.csv: {said}"):
+        KeyPoints("inmotion19", fps=30).read(path)
+    # All rows alike, as of a trailing comma: no less wrong.
+    lines[1:] = [",".join(line(each.split(",")[:38])) for each in lines[1:3]]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"line 2: expected 38 cells"):
+        KeyPoints("inmotion19", fps=30).read(path)
+
+
+def test_columns_of_one_name_are_refused(tmp_path) -> None:
+    names = [*columns(), "nose_x", " nose_x "]
+    path = write(tmp_path / "v.csv", np.concatenate([numbers(), numbers()[:, :2]], axis=1), names)
+    with pytest.raises(ValueError, match=r"v\.csv: line 1: expected each column once \(got nose_x"):
+        KeyPoints("inmotion19", fps=30).read(path)
+
+
+def test_blank_lines_and_marks_of_byte_order_do_no_harm(tmp_path) -> None:
+    path = write(tmp_path / "v.csv", numbers())
+    path.write_text("\n" + path.read_text().replace("\n", "\n\n"), encoding="utf-8-sig")
+    assert KeyPoints("inmotion19", fps=30).read(path).frames == 5
+
+
+@pytest.mark.parametrize("last", ["1e300", "1e9", "9" * 400, "inf"])
+def test_frame_numbers_beyond_all_bounds_are_refused(tmp_path, last) -> None:
+    path = write(
+        tmp_path / "v.csv", np.concatenate([[[0], [1]], numbers(2)], 1), ["frame", *columns()]
+    )
+    lines = path.read_text().splitlines()
+    lines[2] = last + lines[2][1:]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"v\.csv: expected (frame numbers|a column frame)"):
+        KeyPoints("inmotion19", fps=30).read(path)
+
+
+@pytest.mark.parametrize("rate", ["inf", "nan", "1e5", "-30"])
+def test_rates_beyond_all_bounds_are_refused(folder, rate) -> None:
+    table = outcomes(folder, f"video,outcome,fps\n001,a,30\n002,b,{rate}\n003,b,30\n")
+    with pytest.raises(ValueError, match=r"frames per second .*\(none for 002\)"):
+        KeyPoints("inmotion19", table, subject=None).recordings(folder)
+    with pytest.raises(ValueError, match="fps"):
+        KeyPoints("inmotion19", fps=float(rate)).recordings(folder)

@@ -78,3 +78,14 @@ def test_real_sequences(data_root) -> None:
         assert (positions == np.round(positions)).all()
         assert positions.min() >= 0
         assert positions.max() < 640
+
+
+@pytest.mark.parametrize("rows", ["1,0,1", "1,0\n1,1", "1", "1,7", "x,1", ""])
+def test_tables_of_labels_with_defects_are_refused(tmp_path, rows) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"sequence,label\n{rows}\n")
+    (tmp_path / "result_pz101.csv").write_text("image;head\n")
+    with pytest.raises(
+        ValueError, match=r"labels\.csv: expected rows sequence,label with labels 0 a"
+    ):
+        MiniRGBD(labels=path).recordings(tmp_path)
