@@ -200,6 +200,8 @@ def defects(error: ValidationError, keys: Callable[[Sequence[str]], Iterable[str
 def _defect(item: Any, keys: Callable[[Sequence[str]], Iterable[str]]) -> str:
     # Where a setting has several types, pydantic adds the one it tried: "tuple[float, ...]".
     where = [str(part) for part in item["loc"] if "[" not in str(part)]
+    if item["type"] == "invalid_key":
+        return f"{shortened('.'.join(where))}: expected a text as key (got {item['input']!r})"
     if item["loc"] and isinstance(item["loc"][0], int):  # an argument without its name
         where[0] = list(keys([]))[item["loc"][0]]
     name = shortened(".".join(where))

@@ -404,7 +404,7 @@ def _check(path: str | Path, dataset: xr.Dataset) -> None:
         text = str(dataset.attrs.get(name, ""))
         try:
             json.loads(text or "null")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected JSON in attribute {name!r} ({error})") from error
     values = dataset["attribution"].to_numpy()
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)

@@ -204,12 +204,17 @@ def lose_target(dataset: xr.Dataset) -> None:
     del dataset["target"]
 
 
+def deep_json(dataset: xr.Dataset) -> None:
+    dataset.attrs["settings"] = "[" * 100_000
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lose_method, "expected an explanation with method"),
         (lose_target, "expected an explanation with target"),
         (cut_json, "expected JSON in attribute 'skeleton'"),
+        (deep_json, "expected JSON in attribute 'settings' .maximum recursion depth"),
         (spoil, "expected finite attributions .* in b@0"),
     ],
 )

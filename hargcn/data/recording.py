@@ -218,8 +218,10 @@ class Recordings:
         for item in track(self.items, "reading", progress=self.progress):
             try:
                 recording = self.load(item)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 said = str(error) if str(item) in str(error) else f"{item}: {error}"
+                if self.on_error == "raise" and isinstance(error, OSError):
+                    raise
                 if self.on_error == "raise":
                     raise ValueError(said) from error
                 self.skipped.append(said)

@@ -73,7 +73,8 @@ class Reader(ABC):
         """Say whether a file, or one of the first in a folder, looks like this format."""
         path = Path(path)
         files = [path] if path.is_file() else cls._listed(path)[:_LOOKED_AT]
-        return any(cls._named_so(file) and cls.recognises(file) for file in files)
+        there = (file for file in files if file.is_file())  # no links to nowhere, no pipes
+        return any(cls._named_so(file) and cls.recognises(file) for file in there)
 
     @classmethod
     def recognises(cls, file: Path) -> bool:
