@@ -151,11 +151,11 @@ class Skeleton:
         if not isinstance(layout, Mapping):
             raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")
         missing = required - set(layout)
-        unknown = set(layout) - required - optional
+        unknown = set(map(str, layout)) - required - optional
         if missing or unknown:
             raise ValueError(
                 f"{source}: expected the keys {sorted(required)} and optionally {sorted(optional)} "
-                f"(missing {sorted(missing)}, unknown {sorted(unknown)})"
+                f"(missing {sorted(missing)}, unknown {shortened(str(sorted(unknown)))})"
             )
         for key, (fits, form) in _FORMS.items():
             if key in layout and not fits(layout[key]):

@@ -8,6 +8,7 @@ of that is looked at first.
 from __future__ import annotations
 
 import pickletools
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def read_torch(path: Path) -> Any:
     """
     try:
         _look_at(path)
-        with torch.serialization.safe_globals(_STAND_INS):
+        with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("error")  # torch warns of pickles that it only half knows
             # Mapped, so that no tensor can reach beyond the end of the file.
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # zipfile and torch raise a dozen kinds for a damaged file
