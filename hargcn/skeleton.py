@@ -72,7 +72,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         defects = _defects(self)
         if defects:
-            raise ValueError(f"skeleton {self.name!r}: " + "; ".join(defects))
+            raise ValueError(f"skeleton {shortened(self.name)!r}: " + "; ".join(defects))
 
     def __hash__(self) -> int:
         return hash((self.name, self.joints, self.edges, self.parents))
@@ -146,21 +146,14 @@ class Skeleton:
         ValueError
             Names the source, and every defect of the layout at once.
         """
-        required = {"name", "joints", "edges", "parts", "ndim"}
-        optional = {"parents", "mirror", "root", "reference", "centre", "trunk", "up"}
-        if not isinstance(layout, Mapping):
-            raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")
-        missing = required - set(layout)
-        unknown = set(map(str, layout)) - required - optional
-        if missing or unknown:
-            raise ValueError(
-                f"{source}: expected the keys {sorted(required)} and optionally {sorted(optional)} "
-                f"(missing {sorted(missing)}, unknown {shortened(str(sorted(unknown)))})"
-            )
-        for key, (fits, form) in _FORMS.items():
-            if key in layout and not fits(layout[key]):
-                found = shortened(repr(layout[key]))
-                raise ValueError(f"{source}: expected {form} as {key} (got {found})")
+        _check_form(layout, source)
+        try:
+            return cls._built(layout)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
+
+    @classmethod
+    def _built(cls, layout: Mapping[str, Any]) -> Skeleton:
         joints = tuple(str(joint) for joint in layout["joints"])
 
         def at(joint: str | int) -> int:
@@ -168,7 +161,7 @@ class Skeleton:
                 return joint
             if joint not in joints:
                 found = shortened(repr(joint))
-                raise ValueError(f"{source}: {found} is no joint{nearest(str(joint), joints)}")
+                raise ValueError(f"{found} is no joint{nearest(str(joint), joints)}")
             return joints.index(str(joint))
 
         edges = tuple((at(a), at(b)) for a, b in layout["edges"])
@@ -288,6 +281,25 @@ def _layouts() -> dict[str, dict[str, Any]]:
     return {name: {"name": name, **layout} for name, layout in layouts.items()}
 
 
+def _check_form(layout: Mapping[str, Any], source: str) -> None:
+    """Refuse a layout without the keys of one, or with values of another form."""
+    required = {"name", "joints", "edges", "parts", "ndim"}
+    optional = {"parents", "mirror", "root", "reference", "centre", "trunk", "up"}
+    if not isinstance(layout, Mapping):
+        raise ValueError(f"{source}: expected a mapping with the keys {sorted(required)}")
+    missing = required - set(layout)
+    unknown = set(map(str, layout)) - required - optional
+    if missing or unknown:
+        raise ValueError(
+            f"{source}: expected the keys {sorted(required)} and optionally {sorted(optional)} "
+            f"(missing {sorted(missing)}, unknown {shortened(str(sorted(unknown)))})"
+        )
+    for key, (fits, form) in _FORMS.items():
+        if key in layout and not fits(layout[key]):
+            found = shortened(repr(layout[key]))
+            raise ValueError(f"{source}: expected {form} as {key} (got {found})")
+
+
 def _is_list(value: Any, most: int = _MOST) -> bool:
     return isinstance(value, list | tuple) and len(value) <= most
 
@@ -320,7 +332,7 @@ def _defects(s: Skeleton) -> list[str]:
     if bool(s.trunk[0]) != bool(s.trunk[1]):
         defects.append("a trunk has two ends, each of at least one joint")
     if repeated := sorted({joint for joint in s.joints if s.joints.count(joint) > 1}):
-        defects.append(f"joint names must differ (got {repeated} more than once)")
+        defects.append(f"joint names must differ (got {shortened(str(repeated))} more than once)")
     if len(s.edges) != n - 1 or not _connected(n, s.edges):
         defects.append(
             f"the edges must form a tree over {n} joints: {n - 1} edges that reach every joint "
@@ -331,13 +343,15 @@ def _defects(s: Skeleton) -> list[str]:
     covered = sorted(joint for part in s.parts.values() for joint in part)
     if covered != list(range(n)):
         lost = [s.joints[j] for j in range(n) if covered.count(j) != 1]
-        defects.append(f"parts must cover every joint exactly once (not so: {lost})")
+        defects.append(
+            f"parts must cover every joint exactly once (not so: {shortened(str(lost))})"
+        )
     if len({joint for pair in s.mirror for joint in pair}) != 2 * len(s.mirror):
         defects.append("a joint can stand in one mirror pair only")
     if s.ndim not in (2, 3):
         defects.append(f"ndim must be 2 or 3 (got {s.ndim})")
     if s.up not in ("y", "-y", "z"):
-        defects.append(f"up must be y, -y or z (got {s.up})")
+        defects.append(f"up must be y, -y or z (got {shortened(s.up)})")
     return defects
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from hargcn.checks import shortened
 from hargcn.data.readers.base import Found, Reader, Zeros, existing, marked_zeros
 from hargcn.data.readers.ntu_protocols import (
     CLASSES,
@@ -208,10 +209,12 @@ def _parse(path: Path) -> tuple[int, list[Body]]:
         expected = "a number of frames" if frames is None else f"{frames} frames"
         raise ValueError(f"{path}: expected {expected} (got {found})") from None
     except ValueError as error:
-        raise ValueError(f"{path}: frame {frame} is not in the grammar: {error}") from None
+        said = shortened(str(error))
+        raise ValueError(f"{path}: frame {frame} is not in the grammar: {said}") from None
     twice = [identity for identity, (times, _) in tracks.items() if len(set(times)) < len(times)]
     if twice:
-        raise ValueError(f"{path}: expected each body once per frame (got {twice[0]} twice)")
+        name = shortened(twice[0])
+        raise ValueError(f"{path}: expected each body once per frame (got {name} twice)")
     if next(tokens, None) is not None:
         raise ValueError(f"{path}: expected the end after {frames} frames (got more numbers)")
     bodies = [
