@@ -67,7 +67,7 @@ def test_a_class_is_described_once_where_its_shortest_key_leads_to_it():
     ("key", "kind", "default"),
     [
         ("windows", "path or null", "null"),
-        ("model.width", "integer from 4", "48"),
+        ("model.width", "integer from 4, up to 4096", "48"),
         ("model.dropout", "number from 0, below 1", "0.1"),
         ("model.branches", "list of J, V, B, A", "[J, V, B, A]"),
         ("model.branch", "section", "{blocks: 1, depth: 2, stride: 2}"),
@@ -86,7 +86,7 @@ def test_types_and_defaults_in_words(key, kind, default):
 
 def test_one_key_one_section_or_everything():
     one = settings_reference("model.width")
-    assert one.splitlines()[0] == "model.width (integer from 4, default 48)"
+    assert one.splitlines()[0] == "model.width (integer from 4, up to 4096, default 48)"
     assert len(one.splitlines()) == 2
     train = settings_reference("train")
     assert "train.epochs (" in train
