@@ -181,9 +181,10 @@ class Planning(TorchFunctionMode):
         step = Step(name_of(func), self.path[-1] if self.path else "")
         self.steps.append(step)
         leaves, _ = tree_flatten((args, kwargs))
-        if step.name not in METADATA:
-            self.uses.update(id(leaf) for leaf in leaves if isinstance(leaf, Tensor))
         inputs = [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        if step.name not in METADATA:
+            # Of what is kept alive only: the next tensor may get the id of one that is gone.
+            self.uses.update(id(leaf) for _, leaf in inputs if id(leaf) in self.dependent)
         step.slots = tuple(i for i, leaf in inputs if leaf.requires_grad)
         derived = tuple(i for i, leaf in inputs if id(leaf) in self.derived)
         if step.name in METADATA or not (step.slots or derived):

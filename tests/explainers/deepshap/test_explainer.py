@@ -226,6 +226,16 @@ def test_chunks_and_order_change_nothing(name):
             np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max())
 
 
+def test_the_same_call_gives_the_same_bits():
+    """Wherever its tensors lie in memory: other objects come and go in between."""
+    model = small_model("coco17", attention="ca")
+    background, x = draw(5, 4, 4, 8, 17, 1), draw(2, 4, 4, 8, 17, 1, seed=2)
+    first, litter = DeepSHAP(background)(model, x, 1), []
+    for i in range(4):
+        litter += [torch.zeros(7 * i + j) for j in range(40)][::2]
+        assert DeepSHAP(background)(model, x, 1).dataset.equals(first.dataset)
+
+
 def test_standard_error_is_the_spread_over_the_background():
     model = small_model("coco17", attention="fa")
     background, x = draw(6, 4, 4, 8, 17, 1), draw(1, 4, 4, 8, 17, 1, seed=2)
