@@ -3,7 +3,8 @@
 A network run on ``n`` samples holds tensors whose sample axis may be folded with others (persons or
 attention heads folded into the batch) or moved. `Layout` says where the samples are, found by
 comparing a run on two samples with the runs on each of them alone: an empirical answer that needs
-no convention of the network, and notices a network that mixes its samples.
+no convention of the network, and notices a network that mixes its samples. Where these differ, the
+same sample beside others, in batches of one size, tells mixing from rounding.
 """
 
 from __future__ import annotations
@@ -68,45 +69,61 @@ class Layout:
         return apart.expand(shape).flatten(first, first + 2)
 
 
-def find_layout(both: Tensor, first: Tensor, second: Tensor, where: str) -> Layout:
+def layouts_of(both: Tensor, one: Tensor) -> list[Layout]:
+    """Return where the shapes of a tensor for two samples and for one allow the samples to be."""
+    if both.shape == one.shape:
+        return [Layout(None)]
+    changed = [i for i, (a, b) in enumerate(zip(both.shape, one.shape, strict=False)) if a != b]
+    if both.ndim != one.ndim or len(changed) != 1:
+        return []
+    (axis,) = changed
+    size = one.shape[axis]
+    if both.shape[axis] != 2 * size:
+        return []
+    outers = [k for k in range(1, size + 1) if size % k == 0] or [1]
+    return [Layout(axis - both.ndim, k, size // k) for k in outers]
+
+
+def find_layout(both: Tensor, first: Tensor, second: Tensor) -> Layout | None:
     """Find the layout of a tensor from its values for two samples together and for each alone.
 
     Where several layouts explain the values equally well, the one with the smallest ``outer``
-    (sample-major) is taken.
-
-    Raises
-    ------
-    ValueError
-        If no layout explains the values: the network mixes the samples of a batch.
+    (sample-major) is taken. None where none does: then the network mixes the samples of a batch,
+    or magnifies the rounding by which a batch differs from its samples (see `exact_layout`).
     """
-    changed = [i for i, (a, b) in enumerate(zip(both.shape, first.shape, strict=False)) if a != b]
-    candidates: list[Layout] = []
-    if both.shape == first.shape:
-        candidates = [Layout(None)]
-    elif (
-        both.ndim == first.ndim
-        and len(changed) == 1
-        and both.shape[changed[0]] == 2 * first.shape[changed[0]]
-    ):
-        size = first.shape[changed[0]]
-        outers = [k for k in range(1, size + 1) if size % k == 0] or [1]
-        candidates = [Layout(changed[0] - both.ndim, k, size // k) for k in outers]
-    errors = [_misfit(layout, both, first, second) for layout in candidates]
-    if errors and min(errors) <= TOLERANCE:
-        # Several folds may fit where values hardly differ: take the first that is about the best.
-        bound = max(2 * min(errors), NOISE)
-        return next(k for k, error in zip(candidates, errors, strict=True) if error <= bound)
-    raise ValueError(
-        f"{where}: expected values that stand apart for each sample (got mixed samples, "
-        f"{tuple(both.shape)} for two samples and {tuple(first.shape)} for one)"
-    )
+    candidates = layouts_of(both, first)
+    errors = [_misfit(layout, both, first, second, 1) for layout in candidates]
+    if not errors or not min(errors) <= TOLERANCE:
+        return None
+    # Several folds may fit where values hardly differ: take the first that is about the best.
+    bound = max(2 * min(errors), NOISE)
+    return next(k for k, error in zip(candidates, errors, strict=True) if error <= bound)
 
 
-def _misfit(layout: Layout, both: Tensor, first: Tensor, second: Tensor) -> float:
-    """Largest difference between the layout's two rows and the two samples."""
+def exact_layout(both: Tensor, firsts: Tensor, seconds: Tensor, one: Tensor) -> Layout | None:
+    """Find the layout by which a sample has the very same values beside any other.
+
+    Batches of one size take one path through the linear algebra library: rounding is equal, and
+    what differs at all is owed to the other sample.
+
+    Parameters
+    ----------
+    both, firsts, seconds
+        Values for two samples, for the first one twice, and for the second one twice.
+    one
+        Values for one of them alone, for their shape.
+    """
+    for layout in layouts_of(both, one):
+        if _misfit(layout, both, firsts, seconds, 2) == 0:
+            return layout
+    return None
+
+
+def _misfit(layout: Layout, both: Tensor, first: Tensor, second: Tensor, n: int) -> float:
+    """Largest difference between the two rows and those of each sample, alone or ``n`` times."""
     rows = layout.rows(both, 2)
-    alone = (layout.rows(first, 1)[0], layout.rows(second, 1)[0])
-    return max(difference(row, one) for row, one in zip(rows, alone, strict=True))
+    own = (layout.rows(first, n)[0], layout.rows(second, n)[-1])
+    return max(difference(row, one) for row, one in zip(rows, own, strict=True))
 
 
 def difference(a: Tensor, b: Tensor) -> float:

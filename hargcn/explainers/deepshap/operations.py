@@ -55,6 +55,12 @@ WRITING_OPERATORS = ("setitem", "imul", "iadd", "isub", "itruediv", "ipow")
 STOPS = frozenset(("detach", "data", "item"))
 """What hands on values of the input without their gradient; everything else must have a rule."""
 
+FIXED_GRAPH = (
+    "a graph that depends on the input (nearest neighbours, the largest k) has no rule. Explain "
+    "the network with the graph fixed, or use a class activation map"
+)
+"""The remedy where indices come from the input."""
+
 
 def name_of(func: Callable[..., Any]) -> str:
     """Name a function or property as rules do: ``Tensor.__rmul__`` is "rmul", ``Tensor.T`` "T"."""

@@ -2,15 +2,17 @@
 
 Made from three runs on two samples, together and each alone: an operation without a rule, a path
 that depends on the values, and a network that mixes the samples of a batch are all noticed here.
+Rounding, however much the network magnifies it, is no mixing: in doubt three more runs tell.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,9 +21,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from hargcn.explainers.deepshap.alignment import find_layout
+from hargcn.explainers.deepshap.alignment import Layout, exact_layout, find_layout
 from hargcn.explainers.deepshap.decompositions import scale_and_shift
 from hargcn.explainers.deepshap.operations import (
+    FIXED_GRAPH,
     METADATA,
     STOPS,
     choose_rule,
@@ -78,20 +81,9 @@ def make_plan(network: Callable[[Tensor], Tensor], model: nn.Module, rows: Tenso
     with named(model, planning.path), torch.enable_grad(), planning:
         planning.run(network, rows)
     planning.fold()
-    alone = [Values(planning.steps), Values(planning.steps)]
-    for row, run in zip(rows.split(1), alone, strict=True):
-        own = row.clone()
-        with torch.no_grad(), run:
-            network(own)
-        run.end()
+    places = _Places(network, rows, planning)
     for index, step in enumerate(planning.steps):
-        both = planning.values.get(index, ([], [], []))
-        parts = [run.values.get(index, ([], [], [])) for run in alone]
-        found = [
-            [find_layout(*three, step.where) for three in zip(b, first, second, strict=True)]
-            for b, first, second in zip(both, *parts, strict=True)
-        ]
-        step.layouts, step.output_layouts, step.guard_layouts = found
+        step.layouts, step.output_layouts, step.guard_layouts = places.of(index)
     return planning.plan()
 
 
@@ -140,6 +132,63 @@ class Values(Trace):
             if self.steps[index].guards:
                 arguments, results, _ = self.values.get(index, ([], [], []))
                 self.values[index] = (arguments, results, values)
+
+
+class _Places:
+    """Where each step's tensors keep their samples."""
+
+    def __init__(
+        self, network: Callable[[Tensor], Tensor], rows: Tensor, planning: Planning
+    ) -> None:
+        self.network, self.rows, self.steps = network, rows, planning.steps
+        self.together = planning.values
+        self.alone = [self._run([0]), self._run([1])]
+
+    @cached_property
+    def _pairs(self) -> list[dict[int, Values3]]:
+        """Values of both inputs, and of each of them twice."""
+        return [self._run(which) for which in ([0, 1], [0, 0], [1, 1])]
+
+    def of(self, index: int) -> list[list[Layout]]:
+        """Return the layouts of a step's arguments, results and guards.
+
+        Raises
+        ------
+        ValueError
+            If the network mixes the samples of a batch.
+        """
+        return [
+            [self._layout(index, kind, k, three) for k, three in enumerate(zip(*each, strict=True))]
+            for kind, each in enumerate(self._values([self.together, *self.alone], index))
+        ]
+
+    def _layout(
+        self, index: int, kind: int, k: int, three: tuple[Tensor, Tensor, Tensor]
+    ) -> Layout:
+        found = find_layout(*three)
+        if found is None:
+            both, firsts, seconds = (run[k] for run in self._values(self._pairs, index)[kind])
+            found = exact_layout(both, firsts, seconds, three[1])
+        if found is None:
+            raise ValueError(
+                f"{self.steps[index].where}: expected values that stand apart for each sample (got "
+                f"mixed samples, {tuple(three[0].shape)} for two samples and "
+                f"{tuple(three[1].shape)} for one)"
+            )
+        return found
+
+    @staticmethod
+    def _values(runs: Sequence[dict[int, Values3]], index: int) -> list[tuple[list[Tensor], ...]]:
+        """Return by kind (arguments, results, guards) a step's values in each of the runs."""
+        empty: Values3 = ([], [], [])
+        return list(zip(*[run.get(index, empty) for run in runs], strict=True))
+
+    def _run(self, which: list[int]) -> dict[int, Values3]:
+        run, x = Values(self.steps), self.rows[which]
+        with torch.no_grad(), run:
+            self.network(x)
+        run.end()
+        return run.values
 
 
 class Planning(TorchFunctionMode):
@@ -210,9 +259,7 @@ class Planning(TorchFunctionMode):
         results = tensors(out) if target is None else [target]
         step.reads = not results
         if not known and base not in STOPS and any(t.is_floating_point() for t in results):
-            raise ValueError(
-                f"{step.where}: no rule for it (add one with explainers.register_rule)"
-            )
+            raise ValueError(f"{step.where}: {_no_rule(results)}")
         self._after(step, before, results, target)
         if step.name in FOLDABLE and step.rule is None and _per_channel(args, out):
             self.convolutions[id(out)] = step
@@ -300,6 +347,16 @@ class Planning(TorchFunctionMode):
         }
         largest = max(sizes.values())
         return Plan(self.steps, self.input in self.overwritten, sum(sizes.values()), largest)
+
+
+def _no_rule(results: list[Tensor]) -> str:
+    """Say what helps an operation without a rule; indices that it returns as well cannot have one."""
+    if all(t.is_floating_point() for t in results):
+        return "no rule for it (add one with explainers.register_rule)"
+    return (
+        "no rule for it; register_rule could add one for its values, but none for its indices: "
+        f"{FIXED_GRAPH}"
+    )
 
 
 def _differentiable(value: Any) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hargcn.explainers.deepshap.alignment import TOLERANCE, difference
+from hargcn.explainers.deepshap.operations import FIXED_GRAPH
 from hargcn.explainers.deepshap.plan import Plan
 from hargcn.explainers.deepshap.rules import Operation, Step
 from hargcn.explainers.deepshap.trace import Trace
@@ -87,10 +88,12 @@ class _Sample(Trace):
                     difference(b, layout.spread(a, n)) <= TOLERANCE for layout, a, b in pairs
                 )
             if not same:
+                indices = [v for v in values if isinstance(v, Tensor) and v.dtype == torch.long]
+                remedy = FIXED_GRAPH if indices else "write it with operations that have a rule"
                 raise ValueError(
                     f"{step.where} uses values of the input without a gradient (a comparison, an "
                     "index, a detached or a Python value): expected the same for sample and "
-                    "background (got different ones); write it with operations that have a rule"
+                    f"background (got different ones); {remedy}"
                 )
 
 

@@ -389,40 +389,6 @@ def test_a_new_rule_takes_three_lines():
 
 
 @pytest.mark.parametrize(
-    ("formula", "message"),
-    [
-        (lambda x: x * (x > 0), "without a gradient .* expected the same for"),
-        (lambda x: x - x.detach() * 0.5, "'sub' .* without a gradient"),
-        (lambda x: x * x.sum().item(), "'item' .* a Python value"),
-        (lambda x: x.exp() if x[0, 0] > 0 else x.sin(), "path depends on|without a grad"),
-        (lambda x: (x - x.mean(0)).exp(), "stand apart for each sample"),
-        (lambda x: torch.dropout(x, 0.5, True), "no dropout"),
-        (lambda x: x.sort(1).values, "'sort' .* no rule"),
-        (lambda x: torch.ones(len(x), 2), "does not depend on the input"),
-        (lambda x: (x, x), "Expected the model to return"),
-    ],
-)  # fmt: skip
-def test_what_has_no_rule_is_refused(formula, message):
-    background = torch.tensor([[-1.0, 2.5, 0.3], [-0.5, -3.0, 1.0]])
-    with pytest.raises(ValueError, match=message):
-        DeepSHAP(background)(Expression(formula), torch.tensor([[2.0, -1.0, 0.7]]), 0)
-
-
-def test_hidden_functions_are_refused():
-    class Hidden(torch.autograd.Function):
-        @staticmethod
-        def forward(_ctx, x):
-            return x.exp()
-
-        @staticmethod
-        def backward(_ctx, grad):
-            return grad
-
-    with pytest.raises(ValueError, match="'HiddenBackward', which interception cannot see"):
-        DeepSHAP(draw(2, 3))(Expression(Hidden.apply), draw(1, 3), 0)
-
-
-@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"chunk": 0}, r"^DeepSHAP: chunk: .*greater than or equal to 1 \(got 0\)$"),
