@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.explainers.finite import finite_input, finite_result
 from hargcn.explanation import Explanation
 from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
 
@@ -77,12 +78,14 @@ class Explainer(ABC):
         Raises
         ------
         ValueError
-            For a network that the method does not support, and targets that are no classes.
+            For a network that the method does not support, targets that are no classes, and what is
+            not finite: input, scores, attributions.
         """
         reason = self.supports(model, x)
         if reason:
             raise ValueError(f"{self.name}: {reason}")
-        return self.explain(model, x, target)
+        finite_input(x)
+        return finite_result(self.explain(model, x, target))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

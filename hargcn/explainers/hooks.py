@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +16,57 @@ from hargcn.explainers.adapter import ExplainableModel
 TWICE = "Expected a layer that runs once (got {layer!r}, which the network calls again)"
 
 
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_NEW = threading.Lock()
+
+
+def lock_of(model: nn.Module) -> threading.RLock:
+    """Return the lock of a network: that of its first module with parameters, whoever wraps it."""
+    modules = (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
+    with _NEW:
+        return _LOCKS.setdefault(next(modules, model), threading.RLock())
+
+
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Run a network in evaluation mode with frozen parameters and leave no trace.
 
     Every module's training flag and every parameter's requires_grad come back, also after an
-    exception.
+    exception. One thread at a time: others that want the same network wait. The caller's inference
+    mode and automatic casts are off meanwhile, so that they change no value.
     """
-    training = [module for module in model.modules() if module.training]
-    learning = [p for p in model.parameters() if p.requires_grad]
-    try:
-        model.eval()
-        for p in learning:
-            p.requires_grad_(False)
+    with lock_of(model), ordinary():
+        training = [module for module in model.modules() if module.training]
+        learning = [p for p in model.parameters() if p.requires_grad]
+        try:
+            model.eval()
+            for p in learning:
+                p.requires_grad_(False)
+            yield
+        finally:
+            for module in training:
+                module.training = True
+            for p in learning:
+                p.requires_grad_(True)
+
+
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """Leave inference mode and automatic casts; gradients are recorded where they were before."""
+    recorded = torch.is_grad_enabled()
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.set_grad_enabled(recorded))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
         yield
-    finally:
-        for module in training:
-            module.training = True
-        for p in learning:
-            p.requires_grad_(True)
+
+
+def plain(x: Tensor) -> Tensor:
+    """Return a tensor without its history; a copy of one that was made in inference mode."""
+    return x.clone() if x.is_inference() else x.detach()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hargcn.checks import one_of
-from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.hooks import plain, undisturbed
 
 Utility = Literal["logit", "prob", "logprob", "rest"]
 UTILITIES: tuple[Utility, ...] = get_args(Utility)
@@ -79,4 +79,4 @@ def frozen(
     with undisturbed(model):
         model = model if wanted == first.dtype else copy.deepcopy(model).to(wanted)
         score = Score(model, utility).eval()
-        yield score, x.detach().to(first.device, wanted), rows.to(wanted)
+        yield score, plain(x).to(first.device, wanted), plain(rows).to(wanted)

@@ -27,7 +27,7 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
     TypeError
         For numbers that are not whole: 1.7 is no class.
     ValueError
-        For numbers that are no class, or neither one nor N.
+        For numbers that are no class, or neither one nor N, and for logits that are no numbers.
     """
     wanted = torch.as_tensor(target, device=logits.device)
     if wanted.is_floating_point() or wanted.is_complex() or wanted.dtype == torch.bool:
@@ -38,6 +38,12 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
     if wanted.shape not in ((), (samples,)):
         raise ValueError(f"Expected one target, or {samples} (got shape {tuple(wanted.shape)})")
     wanted = wanted.expand(samples).long()
+    nothing = logits.isnan().any(dim=1)
+    if bool(nothing.any()):
+        raise ValueError(
+            f"sample {int(nothing.int().argmax())}: expected logits that are numbers (got nan); "
+            "are the input and every weight of the network finite?"
+        )
     if samples and not 0 <= int(wanted.min()) <= int(wanted.max()) < classes:
         raise ValueError(
             f"Expected targets 0 to {classes - 1} (got {int(wanted.min())} to {int(wanted.max())})"

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels
 from hargcn.explainers.base import Explainer, Need
-from hargcn.explainers.hooks import record
+from hargcn.explainers.finite import finite_input, finite_result
+from hargcn.explainers.hooks import plain, record
 from hargcn.explainers.scores import Utility, scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -152,10 +153,12 @@ def explain_all(
     list of Explanation
         One per explainer, in their order.
     """
-    at, x = adapted(model, x), x.detach()
+    finite_input(x)
+    at = adapted(model, x)
     layers = list(dict.fromkeys(each.layer for each in explainers))
     made: dict[GradientCAM, Explanation] = {}
     with record(model, at, layers) as seen:
+        x = plain(x)
         logits = model(x)
         _check_ran(layers, seen)
         wanted = class_numbers(target, logits)
@@ -178,7 +181,7 @@ def explain_all(
             for each in now:
                 values = each.rule(by_layer[each.layer]).detach()
                 made[each] = cam_explanation(each, values, at, x, wanted, score, logits)
-    return [made[each] for each in explainers]
+    return [finite_result(made[each]) for each in explainers]
 
 
 def _check_ran(layers: Sequence[str], seen: Mapping[str, Tensor]) -> None:

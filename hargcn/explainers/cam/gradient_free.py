@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted
 from hargcn.explainers.cam.base import ActivationMap, cam_explanation
-from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.hooks import plain, undisturbed
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -30,8 +30,9 @@ class GradientFreeCAM(ActivationMap):
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation."""
-        at, x = adapted(model, x), x.detach()
+        at = adapted(model, x)
         with undisturbed(model), torch.no_grad():
+            x = plain(x)
             logits = model(x)
             wanted = class_numbers(target, logits)
             score = scores_of(logits, wanted, self.utility)

@@ -26,6 +26,7 @@ from hargcn.explainers.deepshap.plan import Plan, make_plan
 from hargcn.explainers.deepshap.propagation import Background
 from hargcn.explainers.deepshap.resources import Forecast, available_memory
 from hargcn.explainers.deepshap.tally import Tally
+from hargcn.explainers.finite import finite_input, finite_result, finite_values
 from hargcn.explainers.scores import Score, Utility, frozen
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -110,6 +111,7 @@ class DeepSHAP(Explainer):
         weights = np.full(n, 1 / n) if self.weights is None else np.asarray(self.weights, float)
         if n == 0 or weights.shape != (n,) or not weights.sum() > 0:
             raise ValueError(f"Expected a background and a weight for each of its {n} samples")
+        finite_input(background, "background sample")
         object.__setattr__(self, "background", background)
         object.__setattr__(self, "weights", weights / weights.sum())
 
@@ -141,7 +143,9 @@ class DeepSHAP(Explainer):
         def columns(logits: Tensor) -> Tensor:
             return torch.stack([class_numbers(one, logits) for one in classes], dim=1)
 
-        return dict(zip(map(int, classes), self._explain(model, x, columns), strict=True))
+        finite_input(x)
+        found = map(finite_result, self._explain(model, x, columns))
+        return dict(zip(map(int, classes), found, strict=True))
 
     def forecast(
         self, model: nn.Module, x: Tensor, samples: int | None = None, classes: int = 1
@@ -269,6 +273,8 @@ class DeepSHAP(Explainer):
         self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
     ) -> None:
         """Raise if attributions do not add up, and name the module to blame."""
+        finite_values(self.name, "score", tally.scores)
+        finite_values(self.name, "base value", tally.base_value)
         worst = int(np.nan_to_num(tally.relative_gap, nan=np.inf).argmax())
         gap = tally.relative_gap[worst]
         if gap <= GAP:

@@ -8,6 +8,7 @@ much.
 from __future__ import annotations
 
 import itertools
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ LINEAR = (
 )  # fmt: skip
 """Linear modules that the library may not know."""
 
+_TABLE = threading.Lock()
+
 
 class _Column(nn.Module):
     """One output of a network, so that the library explains no other."""
@@ -49,18 +52,22 @@ class _Column(nn.Module):
 
 @contextmanager
 def _handlers() -> Iterator[None]:
-    """Let the library use its rules for these modules too; take that back after."""
+    """Let the library use its rules for these modules too; take that back after.
+
+    One thread at a time: the library's table is one for all.
+    """
     from shap.explainers._deep import deep_pytorch
 
     known = deep_pytorch.op_handler
-    added = {name: deep_pytorch.nonlinear_1d for name in ELEMENTWISE if name not in known}
-    added |= {name: deep_pytorch.linear_1d for name in LINEAR if name not in known}
-    known.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del known[name]
+    with _TABLE:
+        added = {name: deep_pytorch.nonlinear_1d for name in ELEMENTWISE if name not in known}
+        added |= {name: deep_pytorch.linear_1d for name in LINEAR if name not in known}
+        known.update(added)
+        try:
+            yield
+        finally:
+            for name in added:
+                del known[name]
 
 
 def library_attributions(network: nn.Module, rows: Tensor, sample: Tensor, column: int) -> Tensor:

@@ -350,7 +350,7 @@ class Planning(TorchFunctionMode):
 
 
 def _no_rule(results: list[Tensor]) -> str:
-    """Say what helps an operation without a rule; indices that it returns as well cannot have one."""
+    """Say what helps an operation without a rule; indices cannot have one."""
     if all(t.is_floating_point() for t in results):
         return "no rule for it (add one with explainers.register_rule)"
     return (

@@ -147,9 +147,9 @@ class Background:
         run.end()
         found = []
         for column in columns:
-            (m,) = torch.autograd.grad(
-                self.graph[:, column].sum(), self.rows, retain_graph=True, materialize_grads=True
-            )
+            with torch.enable_grad():  # also of one who calls from no_grad
+                output = self.graph[:, column].sum()
+            (m,) = torch.autograd.grad(output, self.rows, retain_graph=True, materialize_grads=True)
             found.append(m)
         for op in self.recorder.operations.values():
             op.sample = ((), ())

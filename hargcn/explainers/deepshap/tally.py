@@ -47,7 +47,8 @@ class Tally:
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
         self.base_value = outputs @ weights
-        self.spread = np.sqrt((outputs - self.base_value[:, None]) ** 2 @ weights)
+        with np.errstate(invalid="ignore"):  # infinite outputs are refused later
+            self.spread = np.sqrt((outputs - self.base_value[:, None]) ** 2 @ weights)
         self.double = np.zeros(shape[0], bool)
         self.joints: np.ndarray | None = None
         if "joint" in self.dims:
@@ -95,9 +96,9 @@ class Tally:
         axes = tuple(range(1, self.values.ndim))
         with np.errstate(invalid="ignore"):  # an overflow makes the gap NaN, which is refused
             self.additivity_gap = self.values.sum(axes) + self.base_value - scores
-        size = np.maximum(np.abs(scores - self.base_value), 0.01 * self.spread)
-        size = np.where(size > 0, size, 1.0)
-        self.relative_gap = np.abs(self.additivity_gap) / size
+            size = np.maximum(np.abs(scores - self.base_value), 0.01 * self.spread)
+            size = np.where(size > 0, size, 1.0)
+            self.relative_gap = np.abs(self.additivity_gap) / size
 
     def replace(self, samples: np.ndarray, other: Tally) -> None:
         """Take other sums for some samples, those of a closed tally of just these."""
