@@ -74,6 +74,9 @@ class Adapter(nn.Module):
         From a layer's name to (weight, bias) of the linear head behind its global average, or None.
     skeleton
         The key-point layout, where there is one; pictures need it.
+    cell_frames
+        From a layer's name, its number of time cells and that of the window's frames to the centre
+        frame of each cell. By default measured (see `hargcn.explainers.cells`).
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Adapter(nn.Module):
         axis_names: Mapping[str, Sequence[str]] | None = None,
         linear_head: Callable[[str], tuple[Tensor, Tensor] | None] | None = None,
         skeleton: Skeleton | None = None,
+        cell_frames: Callable[[str, int, int], np.ndarray] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -94,6 +98,17 @@ class Adapter(nn.Module):
         if skeleton is not None:
             self.axis_names.setdefault("joint", skeleton.joints)
         self._unfold, self._fold, self._head = unfold, fold, linear_head
+        self._frames = cell_frames
+
+    @property
+    def tells_frames(self) -> bool:
+        """Whether somebody said where time cells lie."""
+        return self._frames is not None
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether somebody said what an activation's axes are."""
+        return self._unfold is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's logits."""
@@ -131,7 +146,9 @@ class Adapter(nn.Module):
         return maps.flatten(0, 1)
 
     def cell_frames(self, layer: str, cells: int, frames: int) -> np.ndarray:
-        """Return the centres of `cells` equal stretches of the window."""
+        """Return the centre frames as given, else those of equal stretches of the window."""
+        if self._frames is not None:
+            return self._frames(layer, cells, frames)
         return (np.arange(cells) + 0.5) * frames / cells - 0.5
 
     def linear_head(self, layer: str) -> tuple[Tensor, Tensor] | None:
@@ -163,6 +180,31 @@ def map_axes(at: ExplainableModel, x: Tensor) -> tuple[int, int | None, int | No
     if x.ndim not in (3, 4):
         raise ValueError(f"Expected an Adapter whose input_dims name 'time' (got {dims})")
     return 2, (3 if x.ndim == 4 else None), None
+
+
+def expect_axes(at: ExplainableModel, layer: str, maps: Mapping[str, int], x: Tensor) -> None:
+    """Refuse maps whose joints and persons are not those of the input.
+
+    Only whoever says by an `unfold` what an activation's axes are may have pooled an axis to one.
+
+    Parameters
+    ----------
+    at, layer
+        A network's answers, and the name of one of its layers.
+    maps
+        Size of the maps along "joint" and "person".
+    x
+        The network's input.
+    """
+    named = {d: x.shape[at.input_dims.index(d)] for d in maps if d in at.input_dims}
+    said = not isinstance(at, Adapter) or at.unfolds
+    if any(maps[d] != size and not (said and maps[d] == 1) for d, size in named.items()):
+        wanted = " and ".join(f"{size} {d}s" for d, size in named.items())
+        found = " and ".join(f"{maps[d]} {d}s" for d in named)
+        raise ValueError(
+            f"layer {layer!r}: expected maps of {wanted}, as the input has (got {found}); an "
+            "Adapter's `unfold` says which axes of the activation they are"
+        )
 
 
 def input_axes(model: nn.Module, x: Tensor, dims: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from fixtures.foreign_cnn import branches, image
+from fixtures.methods import HEADLESS, cam
 from fixtures.small_model import ours, small_model
 from torch import nn
 
+from hargcn.explainers import GradCAM
 from hargcn.explainers.adapter import Adapter, adapted, axis_labels, input_axes, map_axes
 from hargcn.explanation import DIMS
 
@@ -48,6 +51,60 @@ def test_what_an_adapter_cannot_know_it_says():
         adapter.unfold("x", torch.zeros(5, 3, 2, 2), 4)
     with pytest.raises(ValueError, match="with `fold` beside `unfold`"):
         Adapter(nn.ReLU(), unfold=lambda a, _: a).fold("x", torch.zeros(1))
+
+
+DIMS_OF_CLIPS = ("sample", "channel", "time", "joint", "person")
+
+
+class Tokens(nn.Module):
+    """Tokens (sample, feature, time, person x joint) and rows (sample, person x joint)."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.rows, self.pooled = nn.Identity(), nn.Identity(), nn.Identity()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.tokens(x.transpose(3, 4).flatten(3))
+        rows = self.rows(x.permute(0, 1, 3, 2).flatten(1, 2))
+        x = rows.view(len(x), 3, -1, x.shape[2]).mean(2)
+        return self.head(self.pooled(x).mean(2))
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        ("tokens", "48 joints and 1 persons"),
+        ("rows", "1 joints and 1 persons"),
+        ("pooled", "1 joints and 1 persons"),
+    ],
+)
+@pytest.mark.parametrize("method", HEADLESS)
+def test_maps_of_other_joints_and_persons_are_refused(layer, found, method):
+    x = torch.randn(2, 3, 8, 24, 2, generator=torch.Generator().manual_seed(0))
+    wanted = f"layer '{layer}': expected maps of 24 joints and 2 persons, .*got {found}.*`unfold`"
+    with pytest.raises(ValueError, match=wanted):
+        cam(method, layer)(Adapter(Tokens(), DIMS_OF_CLIPS), x, 1)
+
+
+def test_an_unfold_says_what_tokens_are_and_what_was_pooled():
+    def unfold(activation, _samples):
+        if activation.ndim == 3:
+            return activation[:, None, :, :, None]
+        return activation.unflatten(3, (2, 24)).permute(0, 3, 1, 2, 4)
+
+    x = torch.randn(2, 3, 8, 24, 2, generator=torch.Generator().manual_seed(0))
+    at = Adapter(Tokens(), DIMS_OF_CLIPS, unfold, axis_names={"joint": [str(i) for i in range(24)]})
+    made = GradCAM("tokens")(at, x, 1)
+    assert made.values.shape == (2, 8, 24, 2)
+    weights = at.model.head.weight[1].detach() / (8 * 24 * 2)
+    expected = torch.einsum("f,nftvm->ntvm", weights, x)
+    np.testing.assert_allclose(made.values, expected, rtol=1e-4, atol=1e-7)
+    pooled = GradCAM("pooled")(at, x, 1)
+    assert pooled.values.shape == (2, 8, 1, 1)
+    wrong = Adapter(Tokens(), DIMS_OF_CLIPS, lambda a, _: a[:, None, :, :, :23])
+    with pytest.raises(ValueError, match="got 23 joints and 1 persons"):
+        GradCAM("tokens")(wrong, x, 1)
 
 
 def test_maps_follow_named_axes_or_the_last_ones():

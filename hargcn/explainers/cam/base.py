@@ -15,13 +15,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels
+from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels, expect_axes
 from hargcn.explainers.base import Explainer, Need
+from hargcn.explainers.cells import cell_frames
 from hargcn.explainers.finite import finite_input, finite_result
 from hargcn.explainers.hooks import plain, record
 from hargcn.explainers.scores import Utility, scores_of
@@ -156,7 +156,7 @@ def explain_all(
     finite_input(x)
     at = adapted(model, x)
     layers = list(dict.fromkeys(each.layer for each in explainers))
-    made: dict[GradientCAM, Explanation] = {}
+    found: dict[GradientCAM, tuple[Tensor, Tensor]] = {}
     with record(model, at, layers) as seen:
         x = plain(x)
         logits = model(x)
@@ -179,8 +179,11 @@ def explain_all(
                 for layer, gradient in zip(layers, gradients, strict=True)
             }
             for each in now:
-                values = each.rule(by_layer[each.layer]).detach()
-                made[each] = cam_explanation(each, values, at, x, wanted, score, logits)
+                found[each] = each.rule(by_layer[each.layer]).detach(), score.detach()
+    made = {
+        each: cam_explanation(each, values, at, x, wanted, score, logits.detach())
+        for each, (values, score) in found.items()
+    }
     return [finite_result(made[each]) for each in explainers]
 
 
@@ -204,8 +207,11 @@ def cam_explanation(
     values = values.permute(0, 2, 3, 1)
     dims = at.input_dims
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
-    known = axis_labels(at, {"joint": values.shape[2]} if "joint" in dims else {})
-    cells = at.cell_frames(explainer.layer, values.shape[1], frames)
+    sizes = {"joint": values.shape[2], "person": values.shape[3]}
+    expect_axes(at, explainer.layer, sizes, x)
+    whole = "joint" in dims and sizes["joint"] == x.shape[dims.index("joint")]
+    known = axis_labels(at, {"joint": sizes["joint"]} if whole else {})
+    cells = cell_frames(at, explainer.layer, values.shape[1], x)
     return Explanation.build(
         values.clamp(min=0) if explainer.relu else values,
         CAM_DIMS,
@@ -217,7 +223,7 @@ def cam_explanation(
         score=score,
         predicted=logits.argmax(dim=1),
         settings=explainer.settings,
-        coords={"time": np.asarray(cells, float), **known["coords"]},
+        coords={"time": cells, **known["coords"]},
         frames=frames,
         skeleton=known["skeleton"],
         variables=variables,

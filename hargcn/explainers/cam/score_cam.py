@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted, map_axes
 from hargcn.explainers.cam.gradient_free import WeightedCAM
+from hargcn.explainers.cells import cell_frames
 from hargcn.explainers.hooks import record
 from hargcn.explainers.scores import scores_of
 from hargcn.registry import settings
@@ -102,12 +103,13 @@ class _Masks:
         span = maps.amax(dim=(3, 4), keepdim=True) - low
         self.maps = ((maps - low) / span.masked_fill(span == 0, 1)).flatten(1, 2)
         self.features = maps.shape[2]
-        cells = at.cell_frames(layer, maps.shape[3], x.shape[time])
-        self.over_time = _interpolation(np.asarray(cells), x.shape[time]).to(x)
+        cells = cell_frames(at, layer, maps.shape[3], x)
+        cells = cells if "time" in at.input_dims else _stretches(maps.shape[3], x.shape[time])
+        self.over_time = _interpolation(cells, x.shape[time]).to(x)
         self.over_joints: Tensor | None = None
         if joint is not None:
             self.sizes[joint] = x.shape[joint]
-            cells = (np.arange(maps.shape[4]) + 0.5) * x.shape[joint] / maps.shape[4] - 0.5
+            cells = _stretches(maps.shape[4], x.shape[joint])
             self.over_joints = _interpolation(cells, x.shape[joint]).to(x)
         self.joint_first = joint is not None and joint < time
 
@@ -125,6 +127,11 @@ class _Masks:
         shape = [1] * masks.ndim
         shape[0], shape[self.person] = len(rows), self.persons
         return torch.where(other.view(shape), 1.0, masks)
+
+
+def _stretches(cells: int, size: int) -> np.ndarray:
+    """Return the centres of equal stretches."""
+    return (np.arange(cells) + 0.5) * size / cells - 0.5
 
 
 def _interpolation(centres: np.ndarray, size: int) -> Tensor:

@@ -1,0 +1,97 @@
+"""Where time cells lie: convolutions, pools and our own network, against paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from fixtures.small_model import small_model
+from torch import Tensor, nn
+
+from hargcn.explainers import Adapter, GradCAM
+from hargcn.explainers.cells import cell_frames
+
+DIMS = ("sample", "channel", "time", "joint")
+
+
+class Head(nn.Module):
+    """A layer, and something behind it."""
+
+    def __init__(self, *layer: nn.Module) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.layer, self.head = nn.Sequential(*layer), nn.LazyLinear(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, T, 5) to (n, 3)."""
+        return self.head(self.layer(x).mean((2, 3)))
+
+
+def conv(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> nn.Module:
+    return nn.LazyConv2d(6, (kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
+
+
+@pytest.mark.parametrize(
+    ("layers", "first", "step"),
+    [
+        ([conv(9, 4, 4)], 0, 4),
+        ([conv(5, 4)], 2, 4),
+        ([conv(4, 2)], 1.5, 2),
+        ([conv(3, 1, 0, 3)], 3, 1),
+        ([conv(5, 2, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), conv(3, 2, 1)], 0, 4),
+        ([nn.AvgPool2d((4, 1))], 1.5, 4),
+        ([nn.MaxPool2d((2, 1)), conv(3, 1, 1)], 0.5, 2),
+        ([conv(5, 1, 2)], 0, 1),
+        ([conv(1)], 0, 1),
+    ],
+)  # fmt: skip
+def test_a_cell_lies_at_its_kernels_centre(layers, first, step):
+    model = Head(*layers)
+    x = torch.randn(2, 3, 48, 5, generator=torch.Generator().manual_seed(0))
+    model(x)
+    made = GradCAM("layer")(Adapter(model, DIMS), x, 1)
+    cells = made.values.sizes["time"]
+    np.testing.assert_array_equal(made.values["time"], first + step * np.arange(cells))
+
+
+def test_whoever_knows_says_it():
+    model = Head(conv(9, 4, 4))
+    x = torch.randn(2, 3, 48, 5)
+    model(x)
+    adapter = Adapter(model, DIMS, cell_frames=lambda _layer, cells, _frames: np.arange(cells) + 7)
+    np.testing.assert_array_equal(GradCAM("layer")(adapter, x, 1).values["time"], np.arange(12) + 7)
+
+
+def test_cells_that_see_everything_alike_are_equal_stretches():
+    class Everywhere(nn.Module):
+        def forward(self, x):
+            return x.mean(2, keepdim=True).expand(-1, -1, 12, -1)
+
+    model = Head(Everywhere())
+    x = torch.randn(2, 3, 48, 5)
+    model(x)
+    found = GradCAM("layer")(Adapter(model, DIMS), x, 1).values["time"]
+    np.testing.assert_array_equal(found, np.arange(12) * 4 + 1.5)
+
+
+@pytest.mark.parametrize("attention", ["ca", "stja", "none"])
+def test_our_networks_say_what_is_measured(attention):
+    model = small_model("coco17", attention=attention)
+    x = torch.randn(1, 4, 4, 48, 17, 1, generator=torch.Generator().manual_seed(0))
+    measured = Adapter(model, model.input_dims, unfold=lambda a, n: model.unfold("", a, n))
+    for layer, cells in {"J.stem.gcn": 48, "J.0.tcn": 24, "main.1.tcn": 24}.items():
+        np.testing.assert_array_equal(
+            cell_frames(measured, layer, cells, x), model.cell_frames(layer, cells, 48)
+        )
+
+
+def test_it_is_measured_once():
+    model = Head(conv(3, 2, 1))
+    x = torch.randn(2, 3, 48, 5)
+    model(x)
+    GradCAM("layer")(Adapter(model, DIMS), x, 1)
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    GradCAM("layer")(Adapter(model, DIMS), x, 1)
+    assert len(passes) == 1
