@@ -25,6 +25,15 @@ def test_every_combination_runs_on_two_persons(attention, temporal):
     assert kinds == ({torch.nn.Identity} if attention == "none" else {Attention})
 
 
+def test_persons_are_averaged():
+    """The head is linear: two persons have the mean of the logits of each alone."""
+    model = small_model(attention="none")
+    x = window(model, persons=2)
+    alone = [model(x[..., i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(model(x), (alone[0] + alone[1]) / 2)
+    assert float((alone[0] - alone[1]).detach().abs().max()) > 1e-3
+
+
 @pytest.mark.parametrize("branches", [("J",), ("V", "B"), ("J", "V", "B", "A")])
 def test_any_subset_of_branches(branches):
     model = small_model(branches=branches)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from fixtures.foreign_cnn import adapted_cnn, adapted_stgcn, branches, clips, image
-from fixtures.methods import CAMS, cam
+from fixtures.methods import CAMS, HEADLESS, cam
 from fixtures.small_model import small_model
 from torch import nn
 
@@ -26,6 +26,7 @@ from hargcn.explainers import (
     XGradCAM,
 )
 from hargcn.explainers.adapter import Adapter
+from hargcn.explainers.base import make
 
 NETWORKS = {
     "ours": (small_model, branches, "main.1.attention"),
@@ -210,3 +211,59 @@ def test_every_map_has_the_same_axes(name):
     found = cam(name, "0")(paper_net(), INPUT[None, None], 0)
     assert (found.method, found.dims) == (name, ("sample", "time", "joint", "person"))
     assert found.values.shape == (1, 2, 2, 1)
+
+
+class Persons(nn.Module):
+    """Each person's features, averaged and weighed by a head of their own: z = sum over persons."""
+
+    def __init__(self, heads: torch.Tensor) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 1, bias=False)
+        nn.init.normal_(self.features.weight, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("heads", heads)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, T, V, 2) to (n, 2)."""
+        rows = self.features(x.permute(0, 4, 1, 2, 3).flatten(0, 1))
+        return torch.einsum("nmk,mck->nc", rows.mean((2, 3)).view(len(x), 2, 4).sin(), self.heads)
+
+
+HEADS = torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(1))
+PERSONAL = ("sample", "channel", "time", "joint", "person")
+
+
+def by_person(method, heads, x):
+    """Return the logit's map (sample, person, time, joint)."""
+    own = make(method, {"utility": "logit"}, {"layer": "features"})
+    return values(own(Adapter(Persons(heads), PERSONAL), x, 1))
+
+
+# Score-CAM's masks and Shap-CAM's players are chosen for the persons together.
+@pytest.mark.parametrize("name", sorted(set(HEADLESS) - {"ablationcam", "scorecam", "shapcam"}))
+def test_each_person_has_weights_of_their_own(name):
+    """One person's map is the same whoever else is there, with whatever head."""
+    x = torch.randn(2, 3, 4, 5, 2, generator=torch.Generator().manual_seed(2))
+    both = by_person(name, HEADS, x)
+    for person in (0, 1):
+        alone = torch.zeros_like(HEADS)
+        alone[person] = HEADS[person]
+        close(by_person(name, alone, x)[:, person], both[:, person])
+    assert float((both[:, 0] - both[:, 1]).abs().max()) > 1e-3
+
+
+def test_grad_cam_of_two_persons_on_paper():
+    """z_c = sum_m a_mc sin(mean A_m): G_m = a_mc cos(mean A_m) / 20."""
+    x = torch.randn(2, 3, 4, 5, 2, generator=torch.Generator().manual_seed(2))
+    a = torch.einsum("kc,nctvm->nmktv", Persons(HEADS).features.weight[:, :, 0, 0].detach(), x)
+    weights = HEADS[:, 1] * a.mean((3, 4)).cos() / 20
+    close(by_person("gradcam", HEADS, x), torch.einsum("nmk,nmktv->nmtv", weights, a))
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_who_is_absent_has_no_map(name):
+    """Without a bias nobody's zeros give zeros, at the place of who is not there."""
+    x = torch.randn(2, 3, 4, 5, 2, generator=torch.Generator().manual_seed(2))
+    x[0, ..., 1] = x[1, ..., 0] = 0
+    found = values(cam(name, "features")(Adapter(Persons(HEADS), PERSONAL), x, 1))
+    assert found[0, 1].abs().max() == found[1, 0].abs().max() == 0
+    assert max(found[0, 0].abs().max(), found[1, 1].abs().max()) > 0

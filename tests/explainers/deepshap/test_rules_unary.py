@@ -62,6 +62,18 @@ def test_change_is_credited_element_by_element(name):
     np.testing.assert_allclose(got.values, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("function", [torch.tanh, torch.exp])
+@pytest.mark.parametrize("distance", [3e-4, 1e-3, 4e-3, 1.6e-2])
+def test_small_differences_have_their_secant(function, distance):
+    """The tangent at the background would miss by f'' / 2 f' of the distance: 0.76 and 0.5."""
+    row = torch.linspace(0.8, 1.2, 50)[None]
+    x = row * (1 + distance)
+    model = Expression(lambda x: function(x).sum(1, keepdim=True))
+    got = DeepSHAP(row, allow_gap=True)(model, x, 0).values.to_numpy()
+    exact = (function(x.double()) - function(row.double())).numpy()
+    assert abs(got / exact - 1).max() < max(0.1 * distance, 1e-6 / distance)
+
+
 @pytest.mark.parametrize("rule", [rescale, rescale_smooth])
 def test_equal_inputs_take_the_gradient(rule):
     """Behind a mixing layer equal values still pass on what made them equal."""
