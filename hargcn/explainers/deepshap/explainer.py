@@ -66,9 +66,10 @@ class DeepSHAP(Explainer):
     background : Tensor or array of shape (n, ...)
         Background samples, as the model takes them; usually 100 (see `background`).
     chunk : int
-        Background rows per graph. Does not change the result.
+        Background rows per graph. Changes the result by rounding, 1e-5 of the largest value.
     memory_limit : float, optional
-        GiB for the graph, from which smaller chunks follow; by default half of what is free.
+        GiB for the graph, from which smaller chunks follow; by default half of what is free. Where
+        that is enough for `chunk` rows, the same call gives the same bits.
     weights : (n,) array, optional
         Weights of the background samples; equal by default.
     dtype : {"float32", "float64"} or torch.dtype, optional
