@@ -132,7 +132,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= _SAID else f"{text[: _SAID - 3]}..."
 
 
-def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
+def writable(out: str | Path, *inputs: str | Path, suffix: str | tuple[str, ...] = "") -> Path:
     """Return an output as a path, refused before anything is computed where it cannot be written.
 
     Parameters
@@ -142,7 +142,7 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
     inputs
         Files that must stay as they are, a checkpoint together with its card.
     suffix
-        What the name must end in.
+        What the name must end in, or one of several.
 
     Raises
     ------
@@ -150,8 +150,9 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str = "") -> Path:
         For another ending, a folder or a device, a name below a file, or one of the inputs.
     """
     out = Path(out)
-    if suffix and out.suffix != suffix:
-        raise ValueError(f"{out}: expected a name ending in {suffix} to write")
+    endings = (suffix,) if isinstance(suffix, str) else suffix
+    if any(endings) and out.suffix not in endings:
+        raise ValueError(f"{out}: expected a name ending in {' or '.join(endings)} to write")
     if out.exists() and not out.is_file():
         what = "a folder" if out.is_dir() else "neither file nor folder"
         raise ValueError(f"{out}: expected a file to write (it is {what})")

@@ -304,9 +304,10 @@ class Explanation:
             if variable.dtype.kind in "fiub" and variable.ndim > 1
         }
         with replacing(path) as temporary:
-            store = H5NetCDFStore.open(str(temporary), "w", driver_kwds={"libver": hdf5.LIBVER})
-            with closing(store):
-                self.dataset.dump_to_store(store, encoding=arrays)
+            with hdf5.writing(temporary) as sink:
+                store = H5NetCDFStore.open(sink, "w", driver_kwds={"libver": hdf5.LIBVER})
+                with closing(store):
+                    self.dataset.dump_to_store(store, encoding=arrays)
             hdf5.seal(temporary)
 
     @classmethod

@@ -1,13 +1,21 @@
-"""Files written whole or not at all, their digests, and progress bars."""
+"""Files written whole or not at all, by one process at a time; their digests, and progress bars."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+from filelock import FileLock, Timeout
+
+from hargcn.checks import writable
 
 Item = TypeVar("Item")
 
@@ -16,7 +24,8 @@ Item = TypeVar("Item")
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path` and rename it to `path` once the block has succeeded.
 
-    A killed or failing block leaves an earlier file intact. The suffix is kept, so that writers
+    A killed or failing block leaves an earlier file intact; what a killed process left behind under
+    such a name is removed by the next one that writes `path`. The suffix is kept, so that writers
     which choose a format by suffix work.
 
     Parameters
@@ -28,15 +37,95 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ------
     pathlib.Path
         The temporary file to write to.
+
+    Raises
+    ------
+    ValueError
+        For a folder, a device or a pipe: nothing but a file is ever replaced.
+    OSError
+        If it cannot be written, as on a full disk; names the file.
     """
-    path = Path(path)
+    path = writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    sweep(path)
+    temporary = temporary_name(path)
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(out: str | Path) -> Iterator[None]:
+    """Keep every other process from making the same result; the lock goes when the process does.
+
+    What killed processes left of the result is removed first.
+
+    Parameters
+    ----------
+    out
+        The file to make; a lock of its name lies beside it meanwhile.
+
+    Raises
+    ------
+    ValueError
+        If somebody else makes it; says who.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    path = out.with_name(f".{out.name}.lock")
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        holder = path.read_text(encoding="utf-8") if path.is_file() else ""
+        raise ValueError(
+            f"{out}: expected nobody else to make it ({holder or 'another process does'})"
+        ) from error
+    try:
+        began = time.strftime("%Y-%m-%d %H:%M")
+        said = f"process {os.getpid()} on {socket.gethostname()} does, since {began}"
+        path.write_text(said, encoding="utf-8")
+        sweep(out)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits for it takes a new file
+        lock.release()
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the hidden name beside `path` under which this process writes it."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that are gone left under their `temporary_name` of a file or folder."""
+    name = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.tmp{re.escape(path.suffix)}")
+    for each in list(path.parent.glob(".*.tmp*")):
+        found = name.fullmatch(each.name)
+        if found is None or _alive(int(found[1])):
+            continue
+        if each.is_dir():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            each.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":  # no way to ask
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number that a process can have
+        return True
+    return True
 
 
 def digest(path: str | Path) -> str:

@@ -13,13 +13,14 @@ that knows HDF5 opens it. Three digests guard it:
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -47,6 +48,65 @@ def chunks(shape: tuple[int, ...], itemsize: int, size: int = 2**14) -> tuple[in
     """Return chunks of whole rows, of about `size` bytes where a row is smaller than that."""
     row = itemsize * max(1, math.prod(shape[1:]))
     return (max(1, min(shape[0], size // row)), *shape[1:])
+
+
+class Sink(io.FileIO):
+    """A file to write HDF5 to, which only pretends to write from its first error on.
+
+    HDF5 crashes the process where a write fails, as on a full disk: it must not learn of it.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of some bytes, or keep the error."""
+        rest = whole = memoryview(data).cast("B")
+        while len(rest) and self.error is None:
+            rest = rest[self._tried(super().write, rest) :]
+        return len(whole)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file, or keep the error."""
+        return self._tried(super().truncate, size) or size or 0
+
+    def expect_written(self) -> None:
+        """Raise the error, if there was one; names the file."""
+        if self.error is not None:
+            raise OSError(self.error.errno, self.error.strerror, str(self.name))
+
+    def _tried(self, act: Callable[[Any], int | None], given: Any) -> int:
+        try:
+            return act(given) or 0 if self.error is None else 0
+        except OSError as error:
+            self.error = error
+            return 0
+
+
+@contextmanager
+def writing(path: str | Path, mode: Literal["w+", "r+"] = "w+") -> Iterator[Sink]:
+    """Open a file for HDF5 to write to.
+
+    Parameters
+    ----------
+    path
+        The file.
+    mode
+        "w+" for a new one, "r+" to change one.
+
+    Yields
+    ------
+    Sink
+        What h5py.File and xarray take instead of a name. A long job asks it from time to time
+        whether all was written (`expect_written`).
+
+    Raises
+    ------
+    OSError
+        If something could not be written; names the file.
+    """
+    with Sink(path, mode) as sink:
+        yield sink
+        sink.expect_written()
 
 
 @contextmanager
@@ -125,7 +185,7 @@ def checked(path: str | Path, what: str, form: str, command: str) -> Iterator[h5
 
 def seal(path: str | Path) -> None:
     """Add the digests to a file that is written and closed."""
-    with h5py.File(path, "r+") as file:
+    with writing(path, "r+") as sink, h5py.File(sink, "r+") as file:
         file.attrs["digest"] = _structure(file)
     with Path(path).open("r+b") as stream:
         whole = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -201,6 +261,17 @@ def column(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
         return np.asarray(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])
+
+
+def axes(data: h5py.Dataset) -> tuple[str, ...]:
+    """Return the names of a data set's axes; coordinates lie along their own."""
+    named = tuple(scale.name.strip("/") for dim in data.dims for scale in dim.values())
+    return named or (data.name.strip("/"),) * data.ndim
+
+
+def nothing_stored(dataset: h5py.Dataset) -> bool:
+    """Whether a data set only stands for an axis without coordinates."""
+    return bool(dataset.is_scale and dataset.chunks is None and dataset.id.get_storage_size() == 0)
 
 
 def name_axes(file: h5py.File, axes: dict[str, tuple[str, ...]]) -> None:
@@ -281,7 +352,7 @@ def _foreign(file: h5py.File, name: str) -> str:
 
 def _oversized(dataset: h5py.Dataset, size: int) -> str:
     """Say where a declared shape cannot have been stored in a file of this size."""
-    if _nothing_stored(dataset):
+    if nothing_stored(dataset):
         return ""
     shape, chunk = dataset.shape, dataset.chunks or dataset.shape
     pieces = math.prod(-(-length // part) for length, part in zip(shape, chunk, strict=True))
@@ -292,11 +363,6 @@ def _oversized(dataset: h5py.Dataset, size: int) -> str:
     if pieces > size or cells * dataset.dtype.itemsize > stored * packed:
         return f"{dataset.name.strip('/')!r} of shape {shape} in {stored} bytes"
     return ""
-
-
-def _nothing_stored(dataset: h5py.Dataset) -> bool:
-    """Whether a data set only stands for an axis without coordinates."""
-    return bool(dataset.is_scale and dataset.chunks is None and dataset.id.get_storage_size() == 0)
 
 
 def _structure(file: h5py.File) -> str:
@@ -330,7 +396,7 @@ def _plain(value: Any) -> Any:
 
 def _content(dataset: h5py.Dataset) -> str | None:
     """Return the digest of a data set that no chunk's checksum guards."""
-    if _nothing_stored(dataset):
+    if nothing_stored(dataset):
         return None
     if h5py.check_string_dtype(dataset.dtype):
         return hashlib.sha256(json.dumps(column(dataset).tolist()).encode()).hexdigest()

@@ -6,7 +6,12 @@ Every command imports what it needs when it runs, so that `hargcn --help` answer
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import cast
 
 import typer
@@ -59,14 +64,42 @@ def _main(
     pass
 
 
+def _warning(message: Warning | str, *_where: object, **_more: object) -> str:
+    """Say a warning in one line, without the place in the code."""
+    return f"hargcn: warning: {' '.join(str(message).split())}\n"
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Note every Ctrl-C, also one that a library swallows: no interrupted command ends in 0."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is not signal.default_int_handler:  # ignored by whoever started us, or not ours
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit code 2.
 
     With HARGCN_DEBUG set, the whole traceback is shown.
     """
     keep_freed_memory()
+    warnings.formatwarning = _warning
     try:
-        code = app(standalone_mode=False, prog_name="hargcn") or 0
+        with _interruptible() as interrupted:
+            code = app(standalone_mode=False, prog_name="hargcn") or 0
+        code = 130 if interrupted else code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except (ValueError, OSError, _UsageError) as error:

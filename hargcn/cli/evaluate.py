@@ -109,6 +109,7 @@ def perturb(
     segments: Segments = 1,
     dpi: Dpi = 200,
     batch: Batch = None,
+    other_preparation: OtherPreparation = False,
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
@@ -124,7 +125,8 @@ def perturb(
 
     curves = perturb(
         checkpoint, windows, explanations, out, edit=edit, top=top, random=random, draws=draws,
-        order=order, segments=segments, dpi=dpi, batch=batch, device=device, seed=seed,
+        order=order, segments=segments, dpi=dpi, batch=batch, other_preparation=other_preparation,
+        device=device, seed=seed,
     )  # fmt: skip
     rows = [
         [" ".join(map(str, names)), interval(value, low, high, ".4f")]
@@ -148,6 +150,7 @@ def evaluate(
     top: TopOfAll = None,
     remake: Remake = False,
     batch: Batch = None,
+    other_preparation: OtherPreparation = False,
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
@@ -162,8 +165,8 @@ def evaluate(
 
     found = evaluate(
         checkpoint, windows, explanations, out, metrics=metrics, edit=edit, substrate=substrate,
-        top=top, remake=remake, batch=batch, device=device, seed=seed,
-        announce=partial(typer.echo, err=True),
+        top=top, remake=remake, batch=batch, other_preparation=other_preparation, device=device,
+        seed=seed, announce=partial(typer.echo, err=True),
     ).rows  # fmt: skip
     cells = [
         interval(row.estimate, row.low, row.high) if row.n else "-" for row in found.itertuples()

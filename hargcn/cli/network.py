@@ -117,6 +117,10 @@ def convert(
     classes: Annotated[
         Path | None, typer.Option(help="Text file with one class name per line.")
     ] = None,
+    windows: Annotated[
+        Path | None,
+        typer.Option(help="Windows prepared as those it learned from; else nobody can tell."),
+    ] = None,
 ) -> None:
     """Convert a trained network of the published code into a hargcn checkpoint.
 
@@ -124,7 +128,7 @@ def convert(
     """
     from hargcn.pipeline import network
 
-    model = network.convert(source, file, skeleton, out, classes=classes)
+    model = network.convert(source, file, skeleton, out, classes=classes, windows=windows)
     typer.echo(f"{out}: {len(model.classes)} classes, {len(model.layer_names())} layers")
 
 

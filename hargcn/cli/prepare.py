@@ -133,8 +133,10 @@ def layouts(
     if out is None:
         _joints(layout)
         return
+    from hargcn.checks import writable
     from hargcn.plots import plot_layout, save_figure
 
+    writable(out, name)
     save_figure(plot_layout(layout)[0], out)
     typer.echo(str(out))
 

@@ -189,6 +189,12 @@ class Windows:
         """The frames per second of all windows, None where they differ."""
         return float(self.fps[0]) if len(self) and np.ptp(self.fps) == 0 else None
 
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """What a network must be given to see such windows: `frames`, `fps`, `preprocessing`."""
+        chain = self.attrs.get("preprocessing")
+        return {"frames": self.frames, "fps": self.rate, "preprocessing": chain}
+
     @cached_property
     def digest(self) -> str:
         """The digest of the whole file, in 16 hexadecimal digits."""
@@ -348,10 +354,11 @@ def write_windows(
     config = config or WindowConfig()
     one_rate = (config.mode, config.fit) != ("whole", "resample")
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w", libver=hdf5.LIBVER) as file:
+        with hdf5.writing(temporary) as sink, h5py.File(sink, "w", libver=hdf5.LIBVER) as file:
             writer = WindowWriter(file, tuple(classes), one_rate)
             for recording in track(recordings, "writing windows", progress=progress):
                 writer.add(recording, list(cut(recording, config)))
+                sink.expect_written()
             _check_length(writer, config)
             notes: dict[str, float] = {}
             skipped: list[str] = []

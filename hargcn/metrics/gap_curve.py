@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
+from hargcn import hdf5
 from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.files import replacing
 
@@ -98,11 +99,15 @@ class GapCurve:
         summary = self.dataset[["area", "area_low", "area_high"]]
         return summary.to_dataframe().reset_index().assign(n=self.dataset.attrs["n"])
 
+    def noted(self, **attrs: Any) -> GapCurve:
+        """Return the curves with more attributes."""
+        return GapCurve(self.dataset.assign_attrs(attrs))
+
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file and, beside it under the same name, the table as CSV."""
         path = Path(path)
-        with replacing(path) as temporary:
-            self.dataset.to_netcdf(temporary, engine="h5netcdf")
+        with replacing(path) as temporary, hdf5.writing(temporary) as sink:
+            self.dataset.to_netcdf(sink, engine="h5netcdf")
         with replacing(path.with_suffix(".csv")) as temporary:
             self.table().to_csv(temporary, index=False)
 

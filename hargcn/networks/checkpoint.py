@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hargcn.checks import shortened
@@ -46,8 +46,7 @@ def save_model(
         raise ValueError(f"{path}: expected a checkpoint name ending in .safetensors")
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata={"format": _FORMAT})
-        temporary.chmod(0o644)  # safetensors keeps files to their owner
+        temporary.write_bytes(save(state, metadata={"format": _FORMAT}))
     card = card or {}
     expected = {"layout": model.skeleton.name, "branches": list(model.config.branches)}
     unknown = dict.fromkeys(("frames", "fps", "preprocessing"))

@@ -16,7 +16,12 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.runner import Runner
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.explain import rebuilt
-from hargcn.pipeline.opening import open_explanations, open_network, open_windows
+from hargcn.pipeline.opening import (
+    check_preparation,
+    open_explanations,
+    open_network,
+    open_windows,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,7 @@ class ExplainedWindows:
         *,
         device: str = "cpu",
         batch: int | None = None,
+        other_preparation: bool = False,
         seed: int = 1234,
         progress: bool = True,
     ) -> ExplainedWindows:
@@ -63,11 +69,13 @@ class ExplainedWindows:
         Raises
         ------
         ValueError
-            For an explanation of another network or of windows that the file does not have, and
-            for explanations of different windows or classes.
+            For an explanation of another network or of windows that the file does not have, for
+            explanations of different windows or classes, and for windows prepared otherwise than
+            those the network learned from, unless `other_preparation` allows it.
         """
         at_least("batch", batch, 1)
         model, data = open_network(checkpoint, device), open_windows(windows)
+        check_preparation(model, data, other_preparation)
         named = open_explanations(explanations)
         for file, explanation in zip(explanations, named.values(), strict=True):
             _check_about(file, explanation, model, data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from hargcn.checks import one_of, writable
 from hargcn.explainers.hybrid import product, rank_average
 from hargcn.explanation import Explanation
+from hargcn.files import locked
 
 FORMS = {"product": product, "rank": rank_average}
 
@@ -39,5 +40,6 @@ def combine(
         made = combined(*parts)
     except ValueError as error:
         raise ValueError(f"{shap} and {cam}: {error}") from error
-    made.save(out)
+    with locked(out):
+        made.save(out)
     return made

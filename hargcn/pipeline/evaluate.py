@@ -5,7 +5,9 @@ How well a network classifies asks `pipeline.network.test`.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers import GradCAM
 from hargcn.explanation import Explanation
-from hargcn.files import track
+from hargcn.files import locked, track
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.registry import METRICS, Case
@@ -102,20 +104,22 @@ def correlate(
     one_of("between", between, ("layers", "methods"))
     at_least("batch", batch, 1)
     out = writable(out, *inputs, suffix=".csv")
-    if between == "methods":
-        found = agreement(open_explanations(inputs), relu=relu, seed=seed)
-        figure, _ = plot_agreement(found)
-    else:
-        if len(inputs) != 2:
-            raise ValueError("Expected a checkpoint and a windows file (or between methods)")
-        model, windows = open_network(inputs[0], device), open_windows(inputs[1], split, limit)
-        check_preparation(model, windows, other_preparation)
-        last = reference or _last(model)
-        batches = _gradcams(model, windows, last, class_, batch, progress)
-        found = correlate_layers(batches, last, relu=relu, seed=seed)
-        figure, _ = plot_correlation(found)
-    write_csv(found, out)
-    save_figure(figure, out.with_suffix(".png"), dpi)
+    writable(out.with_suffix(".png"), *inputs)
+    with locked(out):
+        if between == "methods":
+            found = agreement(open_explanations(inputs), relu=relu, seed=seed)
+            figure, _ = plot_agreement(found)
+        else:
+            if len(inputs) != 2:
+                raise ValueError("Expected a checkpoint and a windows file (or between methods)")
+            model, windows = open_network(inputs[0], device), open_windows(inputs[1], split, limit)
+            check_preparation(model, windows, other_preparation)
+            last = reference or _last(model)
+            batches = _gradcams(model, windows, last, class_, batch, progress)
+            found = correlate_layers(batches, last, relu=relu, seed=seed)
+            figure, _ = plot_correlation(found)
+        write_csv(found, out)
+        save_figure(figure, out.with_suffix(".png"), dpi)
     return found
 
 
@@ -133,6 +137,7 @@ def perturb(
     segments: int = 1,
     dpi: int = 200,
     batch: int | None = None,
+    other_preparation: bool = False,
     device: str = "cpu",
     seed: int = 1234,
     progress: bool = True,
@@ -163,6 +168,9 @@ def perturb(
         Dots per inch of a PNG.
     batch
         Rows per forward pass; by default what runs fastest.
+    other_preparation
+        Take windows that were prepared otherwise than those the network learned from; the result
+        records it.
     device
         "cpu", "cuda" or "cuda:N".
     seed
@@ -181,28 +189,25 @@ def perturb(
     change = parse_edit(edit)
     ordered = one_of("order", order, ("signed", "magnitude"))
     at_least("draws", draws, 1)
-    out = writable(out, checkpoint, windows, *explanations, suffix=".h5")
-    case = ExplainedWindows.open(
-        checkpoint, windows, explanations, device=device, batch=batch, seed=seed, progress=progress
-    )
-    curves = perturbation_curves(
-        case.model,
-        case.positions,
-        case.explanations,
-        change,
-        labels=case.windows.label,
-        groups=case.windows.group,
-        top=top,
-        random=random,
-        draws=draws,
-        order=ordered,
-        segments=segments,
-        run=case.run,
-    )
-    curves.save(out)
-    for path, (measure, segment) in curve_pictures(curves, out).items():
-        figure, _ = plot_curves(curves.dataset, measure, segment=segment)
-        save_figure(figure, path, dpi)
+    inputs = (checkpoint, windows, *explanations)
+    out = writable(out, *inputs, suffix=".h5")
+    for beside in (out.with_suffix(".csv"), *out.parent.glob(f"{glob.escape(out.stem)}.*png")):
+        writable(beside, *inputs)
+    with locked(out):
+        case = ExplainedWindows.open(
+            checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
+            other_preparation=other_preparation, progress=progress,
+        )  # fmt: skip
+        curves = perturbation_curves(
+            case.model, case.positions, case.explanations, change, labels=case.windows.label,
+            groups=case.windows.group, top=top, random=random, draws=draws, order=ordered,
+            segments=segments, run=case.run,
+        )  # fmt: skip
+        curves = curves.noted(other_preparation=int(other_preparation))
+        curves.save(out)
+        for path, (measure, segment) in curve_pictures(curves, out).items():
+            figure, _ = plot_curves(curves.dataset, measure, segment=segment)
+            save_figure(figure, path, dpi)
     return curves
 
 
@@ -239,6 +244,7 @@ def evaluate(
     top: int | None = None,
     remake: bool = False,
     batch: int | None = None,
+    other_preparation: bool = False,
     device: str = "cpu",
     seed: int = 1234,
     progress: bool = True,
@@ -265,6 +271,9 @@ def evaluate(
         Allow measures that explain again.
     batch
         Rows per forward pass; by default what runs fastest.
+    other_preparation
+        Take windows that were prepared otherwise than those the network learned from; the result
+        records it.
     device
         "cpu", "cuda" or "cuda:N".
     seed
@@ -282,34 +291,38 @@ def evaluate(
         For explanations of another network or other windows, an unknown measure, an edit that
         makes no sense, or an output that cannot be written.
     """
-    disturbing, replacing = parse_edit(edit), parse_edit(substrate)
-    if not isinstance(replacing, InputEdit):
+    disturbing, removing = parse_edit(edit), parse_edit(substrate)
+    if not isinstance(removing, InputEdit):
         raise ValueError(f"Expected an input edit as substrate (got {substrate!r})")
     out = writable(out, checkpoint, windows, *explanations, suffix=".csv")
-    opened = ExplainedWindows.open(
-        checkpoint, windows, explanations, device=device, batch=batch, seed=seed, progress=progress
-    )
-    case = Case(
-        opened.model,
-        opened.positions,
-        next(iter(opened.explanations.values())),
-        edit=disturbing,
-        substrate=replacing,
-        truth=opened.windows.truth(),
-        distractor=opened.windows.distractor(),
-        layer=_last(opened.model),
-        top=top,
-        run=opened.run,
-    )
-    wanted = _wanted(metrics, case, remake)
-    explainers = opened.explainers() if remake else {}
-    if announce is not None:
-        for name, seconds in forecast(case, explainers, wanted).items():
-            announce(f"{name}: explaining again takes about {seconds:.0f} s")
-    found = metric_table(
-        case, opened.explanations, wanted, explainers=explainers, groups=opened.windows.group
-    )
-    found.save(out)
+    with locked(out):
+        opened = ExplainedWindows.open(
+            checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
+            other_preparation=other_preparation, progress=progress,
+        )  # fmt: skip
+        case = Case(
+            opened.model,
+            opened.positions,
+            next(iter(opened.explanations.values())),
+            edit=disturbing,
+            substrate=removing,
+            truth=opened.windows.truth(),
+            distractor=opened.windows.distractor(),
+            layer=_last(opened.model),
+            top=top,
+            run=opened.run,
+        )
+        wanted = _wanted(metrics, case, remake)
+        explainers = opened.explainers() if remake else {}
+        if announce is not None:
+            for name, seconds in forecast(case, explainers, wanted).items():
+                announce(f"{name}: explaining again takes about {seconds:.0f} s")
+        found = metric_table(
+            case, opened.explanations, wanted, explainers=explainers, groups=opened.windows.group
+        )
+        if other_preparation:
+            found = replace(found, rows=found.rows.assign(other_preparation=True))
+        found.save(out)
     return found
 
 

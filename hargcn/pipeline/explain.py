@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,15 @@ from hargcn.explainers.deepshap.background import by_size, choose, shares
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
-from hargcn.files import track
+from hargcn.files import locked, track
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.config import read_content
+from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.opening import check_preparation, of_classes, open_network, open_windows
 from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
+from hargcn.plots.style import PICTURES
 from hargcn.registry import fields_of
 
 Network = MultiBranchSTGCN | PositionModel
@@ -59,7 +60,8 @@ def explain(
 ) -> list[Path]:
     """Explain what a network decides about windows.
 
-    The same call after a kill goes on where it stopped.
+    The same call after a kill goes on where it stopped; where its result is there and whole, it
+    says so and computes nothing.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def explain(
     progress
         Whether to show a progress bar.
     say
-        Gets the forecast of a method that has one.
+        Gets the forecast of a method that has one, and what is finished already.
 
     Returns
     -------
@@ -123,6 +125,8 @@ def explain(
     at_least("--shard", shard, 1)
     inputs = [checkpoint, windows, *([] if background.isdigit() else [background])]
     out = writable(out, *inputs)
+    if convergence is not None:
+        writable(convergence, *inputs, out, suffix=PICTURES)
     model, data = open_network(checkpoint, device), Windows.open(windows)
     same_skeleton(model, data)
     check_preparation(model, data, other_preparation)
@@ -137,7 +141,7 @@ def explain(
         say(str(explainer.forecast(network, first, len(chosen))))
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, request=request,
-        shard=shard, progress=progress,
+        shard=shard, progress=progress, say=say,
     )  # fmt: skip
     return written if convergence is None else [*written, draw_convergence(written[0], convergence)]
 
@@ -241,8 +245,13 @@ def explain_windows(
     request: dict[str, Any] | None = None,
     shard: int = 32,
     progress: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Explain windows shard by shard and join the shards into one file per layer.
+
+    The same call after a kill goes on where it stopped; where its files are there and whole,
+    nothing is computed. A change of hargcn's code, of the method's, of the network or of the
+    windows makes it another job.
 
     Parameters
     ----------
@@ -265,32 +274,45 @@ def explain_windows(
         Windows per shard.
     progress
         Whether to show a progress bar.
+    say
+        Gets a line for files that are finished already.
 
     Returns
     -------
     list of Path
         The files written.
+
+    Raises
+    ------
+    ValueError
+        For windows that do not fit the network, another process that makes the same file, or a
+        folder of that name and `.parts` which is no job's.
     """
     same_skeleton(network, windows)
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     out = Path(out)
+    own = [*layers] or [getattr(explainer, "layer", "")]
+    asked = json.dumps(request or _asked(explainer, layers, target, network))
     job = {
-        "hargcn": version("hargcn"), "model": _weights(network), "data": windows.digest,
-        "on": type(network).__qualname__, "windows": windows.names, "shard": shard,
-        "target": target, "explainer": f"{type(explainer).__module__}.{explainer.name}",
-        "settings": explainer.settings, "layers": [*layers] or [getattr(explainer, "layer", "")],
-        "request": request,
+        "code": code_of(explainer), "model": identity(network), "data": windows.digest,
+        "windows": windows.names, "shard": shard, "target": target,
+        "settings": explainer.settings, "layers": own, "request": request,
     }  # fmt: skip
     starts = range(0, len(windows), shard)
-    shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
-    for number, start in enumerate(track(starts, "explaining", progress=progress)):
-        if not shards.done(number):
-            some = windows.subset(slice(start, start + shard))
-            made = explain_batch(network, some, explainer, target, layers)
-            asked = json.dumps(request or _asked(explainer, layers, target, network))
-            shards.add(number, {key: one.assign(request=asked) for key, one in made.items()})
-    return list(shards.join(out).values())
+    with locked(out):
+        shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
+        if finished := shards.finished(out, own):
+            if say is not None:
+                named = ", ".join(map(str, finished))
+                say(f"{named}: finished before, nothing to do (remove it to make it anew)")
+            return finished
+        for number, start in enumerate(track(starts, "explaining", progress=progress)):
+            if not shards.done(number):
+                some = windows.subset(slice(start, start + shard))
+                made = explain_batch(network, some, explainer, target, layers)
+                shards.add(number, {key: one.assign(request=asked) for key, one in made.items()})
+        return list(shards.join(out).values())
 
 
 def explain_batch(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hargcn.checks import one_of, writable
+from hargcn.data.windows import Windows
 from hargcn.files import replacing
 from hargcn.networks import convert as published
 from hargcn.networks.checkpoint import load_model, save_model
@@ -109,6 +110,7 @@ def convert(
     out: str | Path,
     *,
     classes: str | Path | None = None,
+    windows: str | Path | None = None,
 ) -> MultiBranchSTGCN:
     """Convert a trained network of the published code into a checkpoint of hargcn.
 
@@ -124,6 +126,9 @@ def convert(
         Checkpoint to write (.safetensors).
     classes
         A text file with one class name per line; without, classes are numbered.
+    windows
+        A windows file prepared as those it was trained on: its card says how. Without, nobody can
+        tell, and the commands warn.
 
     Raises
     ------
@@ -133,8 +138,9 @@ def convert(
         For another source, a foreign file, or a layout or class names that do not fit it.
     """
     one_of("source", source, ("shapgcn",))
-    given = [file] if classes is None else [file, classes]
+    given = [each for each in (file, classes, windows) if each is not None]
     out = writable(out, *given, suffix=".safetensors")
+    writable(out.with_suffix(".json"), *given)
     model = published.convert(file, layout(skeleton))
     if classes is not None:
         lines = Path(classes).read_text(encoding="utf-8").splitlines()
@@ -145,5 +151,6 @@ def convert(
                 f"(got {len(names)})"
             )
         model.classes = tuple(names)
-    save_model(model, out, {"converted_from": Path(file).name})
+    known = {} if windows is None else {"input": Windows.open(windows).preparation}
+    save_model(model, out, {"converted_from": Path(file).name, **known})
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,19 +100,26 @@ def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = F
     other
         Take them all the same.
 
+    Warns
+    -----
+    UserWarning
+        Where the card says nothing of it, as for a converted network: `save_model` takes it as the
+        entry `input` of a card.
+
     Raises
     ------
     ValueError
         For another length, rate or preprocessing; names everything that differs.
     """
-    known, attrs = dict(model.card.get("input") or {}), windows.attrs
-    chain, theirs = (
-        dict(each or {}) for each in (known.pop("preprocessing", {}), attrs.get("preprocessing"))
-    )
-    pairs = {
-        "frames": (known.get("frames"), windows.frames),
-        "fps": (known.get("fps"), windows.rate),
-    }
+    said, own = model.card.get("input") or {}, windows.preparation
+    if not any(said.get(name) for name in own):
+        warnings.warn(
+            f"{windows.path}: nobody can say whether its windows are prepared like those the "
+            "network learned from (its card does not tell: see `input` of hargcn.save_model)",
+            stacklevel=2,
+        )
+    pairs = {name: (said.get(name), own[name]) for name in ("frames", "fps")}
+    chain, theirs = (dict(each.get("preprocessing") or {}) for each in (said, own))
     if chain and theirs:
         steps = sorted({*chain, *theirs} - {"seed"})
         pairs |= {f"preprocess.{step}": (chain.get(step), theirs.get(step)) for step in steps}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import h5py
 
 from hargcn.checks import writable
 from hargcn.data.planted import planting, synthetic
@@ -13,7 +16,7 @@ from hargcn.data.preprocess import preprocess
 from hargcn.data.readers import READERS, Reader, find_reader
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import Windows, write_windows
-from hargcn.files import track
+from hargcn.files import locked, track
 from hargcn.pipeline.config import PrepareConfig, read_config, read_content
 from hargcn.registry import build, fields_of
 
@@ -83,7 +86,7 @@ def prepare(
     split = None if settings.split is None else kind.split(settings.split)
     published = None if settings.split is None else settings.split.published
     found = reader.recordings(path, published, "skip" if skip_broken else "raise", progress)
-    _check_output(out, [path, *found.items, *_files_of(reader), *_file(config)], force)
+    inputs = [path, *found.items, *_files_of(reader), *_file(config)]
     about, classes = [kind.label, *([published] if published else [])], found.classes
     ready = found.map(partial(preprocess, config=settings.preprocess))
     if plant:
@@ -92,7 +95,8 @@ def prepare(
     if shuffle_labels:
         ready = ready.through(partial(planting.shuffle_labels, seed=settings.plant.seed))
         about = [*about, "labels shuffled"]
-    return _write(out, ready, classes, settings, ", ".join(about), split, kind.name)
+    with _output(out, inputs, force):
+        return _write(out, ready, classes, settings, ", ".join(about), split, kind.name)
 
 
 def synthesise(
@@ -123,14 +127,14 @@ def synthesise(
     """
     out = Path(out)
     settings = _settings(config, changes, _SYNTHETIC)
-    _check_output(out, _file(config), force)
     made = settings.synthetic
     people = range(min(made.subjects, made.recordings))
     test = SplitConfig(test=tuple(f"subject{i:02d}" for i in people if i % 5 >= 3))
     split = settings.split if "split" in settings.model_fields_set else test
     bodies = track(synthetic.generate(made), "generating", made.recordings, progress)
     ready = (preprocess(body, settings.preprocess) for body in bodies)
-    return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
+    with _output(out, _file(config), force):
+        return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
 
 
 def _experiment(config: Config, changes: Sequence[str]) -> tuple[Config, list[str]]:
@@ -180,8 +184,17 @@ def _files_of(reader: Reader) -> list[Path]:
     return [Path(value) for value in values if isinstance(value, str | Path)]
 
 
-def _check_output(out: Path, inputs: Iterable[Path], force: bool) -> None:
-    """Refuse an output before anything is computed, one that is there unless by force."""
+@contextmanager
+def _output(out: Path, inputs: Iterable[Path], force: bool) -> Iterator[None]:
+    """Refuse an output before anything is computed, one that is there unless by force; keep it."""
+    inputs = list(inputs)
     writable(out, *inputs)
-    if out.exists() and not force:
-        raise ValueError(f"{out}: expected a new file (it is there; --force replaces it)")
+    beside = any(each.is_dir() and each.resolve() in out.resolve().parents for each in inputs)
+    if beside and out.exists() and not h5py.is_hdf5(out):
+        raise ValueError(
+            f"{out}: expected another file to write than one of the recordings' folder"
+        )
+    with locked(out):
+        if out.exists() and not force:
+            raise ValueError(f"{out}: expected a new file (it is there; --force replaces it)")
+        yield

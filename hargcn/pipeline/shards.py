@@ -1,17 +1,21 @@
-"""A long job in shards that are whole or absent, so that a killed run goes on where it stopped."""
+"""A long job in shards that are whole or absent, so that a killed run goes on where it stopped.
+
+One process at a time works on a job (`files.locked`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hargcn.explanation import Explanation
-from hargcn.files import digest, replacing
+from hargcn import hdf5
+from hargcn.explanation import FORMAT, WHAT, Explanation
+from hargcn.files import digest, replacing, sweep, temporary_name
+from hargcn.pipeline.joining import join
 
 _JOB = "hargcn-job.json"
 
@@ -45,6 +49,19 @@ class Shards:
         if not empty and not mine.is_file():
             raise ValueError(f"{folder}: expected a job's folder or none (it is somebody's own)")
         self.ours = mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
+        sweep(folder)
+
+    def finished(self, out: Path, layers: Sequence[str]) -> list[Path]:
+        """Return the files of this job where all are there and whole, else none.
+
+        Shards that a kill left behind finished files are removed.
+        """
+        files = list(outputs(out, layers).values())
+        if not all(_job_of(file) == self.mark for file in files):
+            return []
+        if self.ours:
+            self._remove()
+        return files
 
     def done(self, number: int) -> bool:
         """Whether a shard is whole: it is noted when the files of all layers are there."""
@@ -53,19 +70,18 @@ class Shards:
     def add(self, number: int, made: Mapping[str, Explanation]) -> None:
         """Write a shard, a file per layer, and note their digests."""
         if not self.ours:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            _write(self.folder / _JOB, self.mark)
-            self.ours = True
+            self._begin()
         digests = {}
         for layer, explanation in made.items():
             path = self._file(number, layer)
-            explanation.save(path)
+            explanation.assign(job=self.mark).save(path)
             digests[layer] = digest(path)
         _write(self._note(number), json.dumps(digests))
 
     def join(self, out: Path) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
+
+        One shard at a time is in memory.
 
         Layers beyond one have their names before the suffix.
 
@@ -87,12 +103,27 @@ class Shards:
                         f"{file}: expected the shard that was written (it has changed); "
                         f"remove {self.folder} to begin again"
                     )
-            Explanation.concat([Explanation.open(file) for file in files]).save(written[layer])
-        # Under another name at once: what a kill leaves of it is nobody's shards.
-        gone = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.tmp")
+                Explanation.open(file)  # refuses what is no explanation
+            with replacing(written[layer]) as temporary:
+                join(files, temporary, "sample")
+        self._remove()
+        return written
+
+    def _begin(self) -> None:
+        """Replace another job's folder by an empty one; it is marked when it gets its name."""
+        if self.folder.exists():
+            self._remove()
+        begun = temporary_name(self.folder)
+        begun.mkdir(parents=True)
+        (begun / _JOB).write_text(self.mark, encoding="utf-8")
+        begun.rename(self.folder)
+        self.ours = True
+
+    def _remove(self) -> None:
+        """Remove the folder: under another name at once, a kill leaves nothing like shards."""
+        gone = temporary_name(self.folder)
         self.folder.rename(gone)
         shutil.rmtree(gone)
-        return written
 
     def _note(self, number: int) -> Path:
         return self.folder / f"{number:05d}.done"
@@ -106,6 +137,17 @@ def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
     if len(layers) < 2:
         return dict.fromkeys(layers, out)
     return {layer: out.with_name(f"{out.stem}.{layer}{out.suffix}") for layer in layers}
+
+
+def _job_of(path: Path) -> str:
+    """Return which job made a file; nothing for one that is not there or not whole."""
+    if not path.is_file():
+        return ""
+    try:
+        with hdf5.checked(path, WHAT, FORMAT, "explain") as file:
+            return str(file.attrs.get("job", ""))
+    except ValueError:  # something else, which the result will replace
+        return ""
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hargcn.checks import writable
 from hargcn.data.windows import Windows
 from hargcn.pipeline.config import ExperimentConfig, read_config
-from hargcn.training.fit import TrainResult, fit
+from hargcn.training.fit import FILES, TrainResult, expect_run, fit
 
 
 def train(
@@ -58,7 +58,10 @@ def train(
         named, card = str(config), {"experiment": Path(config).name}
     if settings.windows is None:
         raise ValueError(f"{named}: expected the key 'windows', the windows file to train on")
-    writable(Path(out) / "model.safetensors")
+    inputs = [settings.windows, *([] if isinstance(config, ExperimentConfig) else [config])]
+    for name in FILES:
+        writable(Path(out) / name, *inputs)
+    expect_run(Path(out))
     windows = Windows.open(settings.windows)
     return fit(
         settings.model,

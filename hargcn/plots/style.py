@@ -43,6 +43,9 @@ SIGNED = "RdBu_r"
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
 """Okabe & Ito's palette, told apart with any colour vision; neighbours pair left with right."""
 
+PICTURES = (".png", ".svg", ".pdf")
+"""What a picture's name may end in."""
+
 GREY = "#8c8c8c"
 
 

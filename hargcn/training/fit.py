@@ -1,7 +1,7 @@
 """Training: a network fitted to windows, reproducibly, and able to go on after a kill.
 
-`fit` writes into one folder: `state.pt` and `log.csv` after every epoch, `model.safetensors` with
-its card at the end.
+`fit` writes into one folder, which it marks as its own: `state.pt` and `log.csv` after every epoch,
+`model.safetensors` with its card at the end.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from hargcn.data.windows import Windows
-from hargcn.files import replacing
+from hargcn.files import locked, replacing
 from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.classification import Evaluation
 from hargcn.training.optimisation import TrainConfig
 from hargcn.training.trainer import Build, Row, Trainer
+
+FILES = ("state.pt", "log.csv", "model.safetensors", "model.json")
+"""What a run writes into its folder."""
+
+_RUN = "hargcn-run.json"  # marks a folder as a run's
 
 __all__ = ["TrainConfig", "TrainResult", "fit"]
 
@@ -93,20 +98,23 @@ def fit(
     ------
     ValueError
         Empty sets, missing labels, one class only, another skeleton, settings that contradict the
-        data, a state of another run, another process that trains into `out`, a loss that is not
-        finite.
+        data, a state of another run, another process that trains into `out`, files in it that no
+        run of hargcn made, a loss that is not finite.
     """
     out = Path(out)
+    expect_run(out)
     run = Trainer(model, windows, config)
     state = out / "state.pt"
-    with _alone(out):
+    with locked(state):
+        with replacing(out / _RUN) as temporary:
+            temporary.write_text(f'{{"hargcn": "{version("hargcn")}"}}\n', encoding="utf-8")
         if resume and state.is_file():
             run.restore(state)
         with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
             while not run.finished:
                 run.go_on(advance)
-                with replacing(state) as temporary:
-                    torch.save(run.state(), temporary)
+                with replacing(state) as temporary, temporary.open("wb") as stream:
+                    torch.save(run.state(), stream)
                 _write_log(run.history, out / "log.csv")
         epoch, validation = run.finish()
         full = {**(card or {}), **_card(run, epoch, validation)}
@@ -114,16 +122,14 @@ def fit(
     return TrainResult(run.average, path, epoch, run.history, validation)
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second process out of the folder; the lock goes when the process does."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(out / ".lock", blocking=False).acquire()
-    except Timeout as error:
-        raise ValueError(f"{out}: expected no other training into it (one is under way)") from error
-    with lock:
-        yield
+def expect_run(out: Path) -> None:
+    """Refuse a folder in which somebody else's files would be replaced."""
+    there = [name for name in FILES if (out / name).exists()]
+    if there and not (out / _RUN).is_file():
+        raise ValueError(
+            f"{out}: expected a folder of a run of hargcn train, which holds {_RUN}, or a new one "
+            f"(it holds somebody's {there[0]})"
+        )
 
 
 def _card(run: Trainer, epoch: int, validation: Evaluation | None) -> dict[str, Any]:
@@ -132,11 +138,7 @@ def _card(run: Trainer, epoch: int, validation: Evaluation | None) -> dict[str, 
     return {
         "training": run.config.model_dump(mode="json"),
         "epoch": epoch,
-        "input": {
-            "frames": windows.frames,
-            "fps": windows.rate,
-            "preprocessing": windows.attrs.get("preprocessing"),
-        },
+        "input": windows.preparation,
         "seconds": round(sum(row["seconds"] or 0 for row in run.history), 1),
         "data": {
             "file": windows.path.name,

@@ -13,7 +13,8 @@ from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig, generate
 from hargcn.data.windows import Windows, write_windows
-from hargcn.explainers import GradCAM, NegatedGradCAM
+from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM
+from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.explain import explain_batch, explain_windows, true_classes
 
@@ -56,6 +57,10 @@ class Killed:
 @pytest.fixture
 def kill(monkeypatch) -> Killed:
     return Killed(monkeypatch)
+
+
+class LikeGradCAM(GradCAM):
+    """Another method under the same name."""
 
 
 GRADCAM = GradCAM(LAYERS[0])
@@ -116,8 +121,9 @@ def test_a_killed_run_goes_on_where_it_stopped(model, windows, tmp_path, kill):
         ({}, GradCAM(LAYERS[1])),
         ({}, GradCAM(LAYERS[0], relu=True)),
         ({}, NegatedGradCAM(LAYERS[0])),
+        ({}, LikeGradCAM(LAYERS[0])),
     ],
-    ids=["target", "shard", "request", "layers", "layer", "settings", "method"],
+    ids=["target", "shard", "request", "layers", "layer", "settings", "method", "class"],
 )
 def test_another_question_starts_anew(model, windows, tmp_path, kill, change, explainer):
     out = tmp_path / "x.h5"
@@ -126,6 +132,68 @@ def test_another_question_starts_anew(model, windows, tmp_path, kill, change, ex
     given = {"shard": 5, **change}
     explain_windows(model, windows, explainer, out, progress=False, **given)
     assert sum(kill.met) == len(windows)
+
+
+@pytest.fixture
+def shaps(model, windows, monkeypatch):
+    """Explain by SHAP until the second shard, then by another one; return what each met."""
+    met: list[int] = []
+    original = DeepSHAP.explain
+
+    def noting(explainer, network, x, target):
+        if len(met) == 1:
+            met.append(0)
+            raise KeyboardInterrupt("killed")
+        met.append(len(x))
+        return original(explainer, network, x, target)
+
+    monkeypatch.setattr(DeepSHAP, "explain", noting)
+
+    def both(out, first, other, network=model, target="class1"):
+        given = {"target": target, "shard": 6, "progress": False}
+        with pytest.raises(KeyboardInterrupt, match="killed"):
+            explain_windows(model, windows, first, out, **given)
+        (path,) = explain_windows(network, windows, other, out, **given)
+        return sum(met[2:]), Explanation.open(path)
+
+    return both
+
+
+def test_the_same_shap_goes_on(model, windows, tmp_path, shaps):
+    rows = model.inputs(windows.subset(slice(0, 3)).read())
+    met, _ = shaps(tmp_path / "x.h5", DeepSHAP(rows), DeepSHAP(rows.clone()))
+    assert met == len(windows) - 6
+
+
+@pytest.mark.parametrize("change", ["background", "setting", "positions"])
+def test_another_shap_starts_anew(model, windows, tmp_path, shaps, change):
+    some = windows.subset(slice(0, 3)).read()
+    rows = model.inputs(some)
+    other, network = DeepSHAP(rows.flip(0)), model
+    if change == "setting":
+        other = DeepSHAP(rows, chunk=2)
+    if change == "positions":
+        network = PositionModel(model)
+        other = DeepSHAP(network.inputs(some))
+    met, made = shaps(tmp_path / "x.h5", DeepSHAP(rows), other, network)
+    assert met == len(windows)
+    assert ("branch" in made.dims) == (change != "positions")
+
+
+def test_done_means_done(model, windows, tmp_path, kill):
+    out, said = tmp_path / "x.h5", []
+    given = {"layers": LAYERS, "shard": 5, "progress": False, "say": said.append}
+    written = explain_windows(model, windows, GRADCAM, out, **given)
+    before = [path.stat().st_mtime_ns for path in written]
+    kill.at(None)
+    assert explain_windows(model, windows, GRADCAM, out, **given) == written
+    assert kill.met == []
+    assert [path.stat().st_mtime_ns for path in written] == before
+    (line,) = said
+    assert line.startswith(f"{written[0]}, {written[1]}: finished before, nothing to do")
+    written[1].unlink()
+    explain_windows(model, windows, GRADCAM, out, **given)
+    assert kill.met == [5, 5, 2]
 
 
 def test_other_windows_or_another_network_start_anew(model, windows, tmp_path, kill):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 from fixtures.command_line import done, refused
@@ -10,6 +11,7 @@ from fixtures.small_model import small_model
 
 from hargcn import Explanation
 from hargcn.data.preprocess import PRESETS
+from hargcn.metrics.gap_curve import GapCurve
 from hargcn.pipeline.opening import (
     check_preparation,
     of_classes,
@@ -101,11 +103,7 @@ def test_windows_prepared_otherwise_are_refused_unless_asked_for(waving, known, 
 
 
 def test_what_a_card_does_not_say_is_not_compared(waving):
-    windows = open_windows(waving)
-    for card in ({}, {"input": {"frames": None, "fps": None, "preprocessing": None}}):
-        model = small_model()
-        model.card = card
-        check_preparation(model, windows)
+    windows, model = open_windows(waving), small_model()
     model.card = {"input": {"frames": 16, "fps": 30.0, "preprocessing": {**CHAIN, "seed": 9}}}
     windows.attrs["preprocessing"] = CHAIN
     check_preparation(model, windows)
@@ -125,3 +123,22 @@ def test_commands_refuse_them_and_record_what_was_allowed(checkpoint, tmp_path):
         assert "frames 16 (got 18)" in line
     done("explain", checkpoint, longer, "--limit", 1, "--other-preparation", "--out", out)
     assert json.loads(Explanation.open(out).dataset.attrs["request"])["other_preparation"] is True
+    curves, table = tmp_path / "p.h5", tmp_path / "e.csv"
+    for name, *rest in (
+        ("perturb", "--top", 1, "--random", 2, "--out", curves),
+        ("evaluate", "--metrics", "complexity", "--out", table),
+    ):
+        assert "frames 16 (got 18)" in refused(name, checkpoint, longer, out, *rest)
+        done(name, checkpoint, longer, out, *rest, "--other-preparation")
+    assert GapCurve.open(curves).dataset.attrs["other_preparation"] == 1
+    assert list(pd.read_csv(table)["other_preparation"].unique()) == [True]
+
+
+def test_an_unknown_preparation_is_warned_of_and_a_declared_one_is_compared(waving):
+    windows, model = open_windows(waving), small_model()
+    for card in ({}, {"input": {"frames": None, "fps": None, "preprocessing": None}}):
+        model.card = card
+        with pytest.warns(UserWarning, match=r"waving\.h5: nobody can say .* see `input`"):
+            check_preparation(model, windows)
+    model.card = {"input": windows.preparation}
+    check_preparation(model, windows)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -58,3 +61,104 @@ def test_a_folder_that_is_no_jobs_is_never_touched(tmp_path):
     with pytest.raises(ValueError, match=r"x\.h5\.parts: expected a job's folder or none"):
         Shards(own, {}, 1)
     assert (own / "thesis.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_finished_job_is_known_by_its_files(tmp_path):
+    out, parts = tmp_path / "x.h5", tmp_path / "parts"
+    shards = Shards(parts, {"a": 1}, 1)
+    assert shards.finished(out, [""]) == []
+    shards.add(0, one(0))
+    shards.join(out)
+    assert Shards(parts, {"a": 1}, 1).finished(out, [""]) == [out]
+    assert Shards(parts, {"a": 2}, 1).finished(out, [""]) == []
+    assert Shards(parts, {"a": 1}, 1).finished(out, ["one", "two"]) == []  # other files
+    content = bytearray(out.read_bytes())
+    content[-200] ^= 1
+    out.write_bytes(content)
+    assert Shards(parts, {"a": 1}, 1).finished(out, [""]) == []
+    assert not parts.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import numpy as np
+
+from hargcn import Explanation
+from hargcn.files import locked
+from hargcn.pipeline.shards import Shards
+
+STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+out = Path(sys.argv[1]) / "x.h5"
+
+
+def run(explained):
+    with locked(out):
+        shards = Shards(out.with_name("x.h5.parts"), {"a": 1}, 2)
+        if shards.finished(out, ["one", "two"]):
+            return
+        for number in range(2):
+            if not shards.done(number):
+                explained()
+                made = Explanation.build(
+                    np.full((2, 3), number), ("sample", "joint"), method="m",
+                    target=[0, 1], score=[1.0, 2.0],
+                )
+                shards.add(number, {"one": made, "two": made})
+        shards.join(out)
+
+
+def whole():
+    files = [Explanation.open(out.with_name(f"x.{layer}.h5")) for layer in ("one", "two")]
+    assert all(list(f.values[:, 0]) == [0, 0, 1, 1] for f in files)
+    found = sorted(path.name for path in out.parent.iterdir())
+    assert found == ["x.one.h5", "x.two.h5"], found
+
+
+def ended(act):
+    child = os.fork()
+    if child == 0:
+        act()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(step):
+    steps = iter(range(10**6))
+
+    def hook(event, given):
+        opens = event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR)
+        ours = opens and str(given[0]).startswith(str(out.parent))
+        if (event in STEPS or ours) and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    run(lambda: None)
+
+
+run(lambda: None)  # warms up
+whole()
+for path in out.parent.iterdir():
+    path.unlink()
+for step in range(10**6):
+    if ended(lambda: killed_at(step)) == 0:
+        break
+    # Nothing that was finished may be lost: a kill in the middle of everything explains the rest.
+    assert ended(lambda: (run(lambda: None), whole())) == 0, step
+    ended(lambda: run(lambda: os._exit(1)))  # done means done
+    whole()
+    for path in out.parent.iterdir():
+        path.unlink()
+print(step)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_step_loses_nothing(tmp_path):
+    """SIGKILL before everything that changes the file system, then the same job again."""
+    said = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert int(said.stdout) > 40, said.stdout

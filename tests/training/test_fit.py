@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn.data.windows import Windows
+from hargcn.files import locked
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.stgcn import ModelConfig, StreamConfig
 from hargcn.training.classification import classification_report
@@ -138,11 +138,21 @@ def test_another_run_s_state_is_refused_unless_told_to_start_over(
 
 
 def test_two_runs_in_one_folder_are_refused(windows: Windows, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="no other training into it"):
+    with locked(tmp_path / "state.pt"), pytest.raises(ValueError, match="nobody else to make it"):
         fit(TINY, windows, settings(epochs=1), tmp_path, progress=False)
     assert not (tmp_path / "state.pt").exists()
     fit(TINY, windows, settings(epochs=1), tmp_path, progress=False)
-    FileLock(tmp_path / ".lock", blocking=False).acquire().lock.release()  # free again
+    assert not list(tmp_path.glob(".*"))  # free again
+
+
+def test_a_folder_with_anothers_files_is_refused(windows: Windows, tmp_path: Path) -> None:
+    theirs = tmp_path / "model.safetensors"
+    theirs.write_bytes(b"years of work")
+    for resume in (True, False):
+        with pytest.raises(ValueError, match=r"a folder of a run .* somebody's model\.safetensors"):
+            fit(TINY, windows, settings(epochs=1), tmp_path, progress=False, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert theirs.read_bytes() == b"years of work"
 
 
 def test_without_validation_the_last_epoch_is_kept(windows: Windows, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""What makes two jobs the same: the code that runs, and the network it runs on."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import uuid
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import hargcn
+from hargcn.explainers.base import Explainer
+from hargcn.registry import fields_of
+
+
+def code_of(explainer: Explainer) -> list[str]:
+    """Name the code that a method consists of: its classes, their source, hargcn and torch.
+
+    Code without a source file (typed at a prompt) is never the same as other code.
+    """
+    inner = [getattr(explainer, name) for name in fields_of(type(explainer))]
+    nested = [code for each in inner if isinstance(each, Explainer) for code in code_of(each)]
+    own = [_source(cls) for cls in type(explainer).__mro__ if issubclass(cls, Explainer)]
+    return [_package(), f"torch {version('torch')}", *own, *nested]
+
+
+def identity(network: nn.Module) -> str:
+    """Return the digest of a network: its modules, settings, classes and the weights it holds."""
+    about = [repr(network)]
+    for module in network.modules():
+        known = (getattr(module, name, None) for name in ("config", "classes", "skeleton"))
+        about += [repr(each) for each in known if each is not None]
+    whole = hashlib.sha256("\n".join(about).encode())
+    for name, value in network.state_dict().items():
+        whole.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()
+
+
+def _source(cls: type[Any]) -> str:
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if cls.__module__.startswith("hargcn."):
+        return name
+    try:
+        return f"{name} {_digest(Path(inspect.getfile(cls)))}"
+    except (OSError, TypeError):
+        return f"{name} {uuid.uuid4()}"
+
+
+@cache
+def _package() -> str:
+    """Return the digest of hargcn's own code."""
+    root = Path(hargcn.__file__).parent
+    files = sorted(root.rglob("*.py"))
+    return "hargcn " + hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

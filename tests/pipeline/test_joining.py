@@ -1,0 +1,108 @@
+"""Files joined part by part are those that were joined in memory, at the memory of one part."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from hargcn import Explanation, hdf5
+from hargcn.pipeline.joining import join
+
+
+def part(number: int, count: int, joints: int = 3, **variables) -> Explanation:
+    draws = np.random.default_rng(number)
+    return Explanation.build(
+        draws.normal(size=(count, 2, 5, joints)).astype("f4"),
+        ("sample", "branch", "time", "joint"),
+        method="m",
+        target=[number] * count,
+        score=draws.normal(size=count),
+        coords={
+            "sample": [f"part {number}" * number + f"@{i}" for i in range(count)],
+            "branch": ["J", "V"],
+            "channel_name": (("branch", "kind"), [["x", "y"], ["dx", "dy"]]),
+        },
+        variables={
+            "group": np.array([f"subject {number}"] * count),
+            "state": (("sample", "frame", "joint"), np.full((count, 5, joints), number, "u1")),
+            "present": (("sample", "person"), np.ones((count, 1), bool)),
+            "edges": (("edge", "end"), np.arange(4).reshape(2, 2)),
+            **variables,
+        },
+    ).assign(request="{}", frames=5)
+
+
+def saved(folder, parts):
+    files = [folder / f"{number}.h5" for number in range(len(parts))]
+    for each, file in zip(parts, files, strict=True):
+        each.save(file)
+    return files
+
+
+def test_joined_files_are_those_joined_in_memory(tmp_path):
+    files = saved(tmp_path, [part(1, 3), part(2, 70), part(3, 1)])
+    join(files, tmp_path / "joined.h5", "sample")
+    Explanation.concat([Explanation.open(file) for file in files]).save(tmp_path / "memory.h5")
+    hdf5.verify(tmp_path / "joined.h5", "explanation file")
+    joined, memory = (Explanation.open(tmp_path / name) for name in ("joined.h5", "memory.h5"))
+    assert joined.dataset.identical(memory.dataset)
+    with h5py.File(tmp_path / "joined.h5") as one, h5py.File(tmp_path / "memory.h5") as other:
+        # Of names, types, shapes, chunks, filters, axes, attributes and small columns.
+        assert one.attrs["digest"] == other.attrs["digest"]
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        (part(2, 3, joints=4), "(attribution|state)"),
+        (part(2, 3, edges=(("edge", "end"), np.zeros((2, 2), int))), "edges"),
+        (part(2, 3, extra=np.zeros(3)), "extra"),
+        (part(2, 3, group=np.zeros(3)), "group"),
+    ],
+    ids=["shape", "content", "more", "type"],
+)
+def test_parts_unlike_the_first_are_refused(tmp_path, other, name):
+    files = saved(tmp_path, [part(1, 3), other])
+    for given in (files, files[::-1]):
+        with pytest.raises(ValueError, match=rf"{given[1].name}: expected '{name}' as in "):
+            join(given, tmp_path / "joined.h5", "sample")
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from hargcn import Explanation
+from hargcn.pipeline.joining import join
+
+values = np.random.default_rng(0).normal(size=(64, 500, 60)).astype("f4")
+one = Explanation.build(
+    values, ("sample", "time", "joint"), method="m", target=[0] * 64, score=[0.0] * 64
+)
+file = Path(sys.argv[1]) / "part.h5"
+one.save(file)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+join([file] * int(sys.argv[2]), file.with_name("joined.h5"), "sample")
+print(values.nbytes / 2**20, peak() - before)
+"""
+
+
+@pytest.mark.slow
+def test_joining_takes_the_memory_of_one_part(tmp_path):
+    """Parts of 7.3 MiB: 40 of them, 293 MiB together, are joined in the memory of a few."""
+    more = {}
+    for parts in (2, 40):
+        said = subprocess.run(
+            [sys.executable, "-c", PEAK, tmp_path, str(parts)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        size, more[parts] = map(float, said.stdout.split())
+    assert size * 40 > 290
+    assert more[40] < more[2] + 2 * size
+    assert more[40] < 4 * size
