@@ -51,19 +51,45 @@ def chunks(shape: tuple[int, ...], itemsize: int, size: int = 2**14) -> tuple[in
 
 
 class Sink(io.FileIO):
-    """A file to write HDF5 to, which only pretends to write from its first error on.
+    """A file to write HDF5 to, which from its first error on keeps in memory what is written.
 
     HDF5 crashes the process where a write fails, as on a full disk: it must not learn of it.
     """
 
     error: OSError | None = None
 
+    def __init__(self, path: str | Path, mode: str) -> None:
+        super().__init__(path, mode)
+        self.kept: list[tuple[int, bytes]] = []
+
     def write(self, data: Any) -> int:
-        """Write all of some bytes, or keep the error."""
+        """Write all of some bytes, or keep them."""
         rest = whole = memoryview(data).cast("B")
         while len(rest) and self.error is None:
             rest = rest[self._tried(super().write, rest) :]
+        if len(rest):
+            self.kept.append((self.tell(), bytes(rest)))
+            self.seek(len(rest), io.SEEK_CUR)
         return len(whole)
+
+    def readinto(self, into: Any) -> int:
+        """Read what was written, or kept."""
+        view, start = memoryview(into).cast("B"), self.tell()
+        count = super().readinto(view) or 0
+        view[count:] = bytes(len(view) - count)
+        for at, data in self.kept:
+            first, last = max(at, start), min(at + len(data), start + len(view))
+            if first < last:
+                view[first - start : last - start] = data[first - at : last - at]
+                count = max(count, last - start)
+        self.seek(start + count)
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; the end is that of what was written or kept."""
+        found = super().seek(offset, whence)
+        ends = [at + len(data) for at, data in self.kept] if whence == io.SEEK_END else []
+        return super().seek(max(found, *ends)) if ends else found
 
     def truncate(self, size: int | None = None) -> int:
         """Cut or extend the file, or keep the error."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import h5py
 import numpy as np
 import pytest
@@ -203,3 +205,41 @@ def test_chunks_hold_whole_rows():
     assert hdf5.chunks((7, 10, 10), 4) == (7, 10, 10)
     assert hdf5.chunks((100, 1000, 10), 4) == (1, 1000, 10)
     assert hdf5.chunks((0, 3), 4) == (1, 3)
+
+
+class Full(hdf5.Sink):
+    """A disk with room for so many bytes."""
+
+    room = 0
+
+    def _tried(self, act, given):
+        end = self.tell() + len(given) if isinstance(given, memoryview) else given or 0
+        if self.error is None and end > self.room:
+            self.error = OSError(errno.ENOSPC, "No space left on device")
+        return super()._tried(act, given)
+
+
+@pytest.mark.parametrize("room", [0, 1, 90, 500, 3000, 9000, 20000, 45000])
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path, monkeypatch, room):
+    """HDF5 reads back what it wrote, so all of it must be there until the file is closed."""
+    monkeypatch.setattr(Full, "room", room)
+    monkeypatch.setattr(hdf5, "Sink", Full)
+    path = tmp_path / "x.h5"
+    values = np.random.default_rng(0).normal(size=(40, 300))
+
+    def fill():
+        with hdf5.writing(path) as sink, h5py.File(sink, "w", libver=hdf5.LIBVER) as file:
+            file.create_dataset("name", data=["a", "b"], dtype=h5py.string_dtype())
+            stored = file.create_dataset(
+                "values", (0, 300), "f4", maxshape=(None, 300), chunks=(7, 300)
+            )
+            for row in range(40):
+                stored.resize(row + 1, axis=0)
+                stored[row] = values[row]
+            np.testing.assert_array_equal(stored[()], values.astype("f4"))
+            assert list(file["name"].asstr()) == ["a", "b"]
+            sink.expect_written()
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.h5'"):
+        fill()
+    assert path.stat().st_size <= room

@@ -60,6 +60,9 @@ On = Annotated[str, typer.Option(help="Explain branches (J, V, B, A) or raw posi
 Convergence = Annotated[
     Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
 ]
+Keep = Annotated[
+    str, typer.Option(help="Keep all attributions, or joint-time: sums over branches and channels.")
+]
 Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
 
 
@@ -85,6 +88,7 @@ def explain(
     on: On = "branches",
     convergence: Convergence = None,
     other_preparation: OtherPreparation = False,
+    keep: Keep = "all",
     seed: Seed = 1234,
     device: Device = "cpu",
     shard: Shard = 32,
@@ -103,8 +107,8 @@ def explain(
         checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (),
         target=target, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        on=on, convergence=convergence, other_preparation=other_preparation, seed=seed,
-        device=device, shard=shard, progress=True, say=_say,
+        on=on, convergence=convergence, other_preparation=other_preparation, keep=keep,
+        seed=seed, device=device, shard=shard, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
 

@@ -32,6 +32,9 @@ from hargcn.registry import fields_of
 
 Network = MultiBranchSTGCN | PositionModel
 
+KEPT = ("all", "joint-time")
+"""What of the attributions a file may keep."""
+
 
 def explain(
     checkpoint: str | Path,
@@ -52,6 +55,7 @@ def explain(
     on: str = "branches",
     convergence: str | Path | None = None,
     other_preparation: bool = False,
+    keep: str = "all",
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
@@ -86,6 +90,9 @@ def explain(
     other_preparation
         Take windows that were prepared otherwise than those the network learned from; the file
         records it.
+    keep
+        "all" of the attributions, or their sums per "joint-time" over branches and channels, which
+        are smaller; the file records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.
     seed
@@ -110,6 +117,7 @@ def explain(
         For a wrong setting, class, layer or set, or windows that do not fit the network.
     """
     one_of("--on", on, ("branches", "positions"))
+    one_of("--keep", keep, KEPT)
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
     background = str(background)
@@ -119,7 +127,7 @@ def explain(
         "settings": own, "layer": list(layer), "target": target, "split": split,
         "of": list(of), "limit": limit, "limit_seed": limit_seed, "background": background,
         "background_by": background_by, "background_class": list(background_class), "on": on,
-        "seed": seed, "device": device, "other_preparation": other_preparation,
+        "seed": seed, "device": device, "other_preparation": other_preparation, "keep": keep,
     }  # fmt: skip
     METHODS.find(method)
     at_least("--shard", shard, 1)
@@ -141,7 +149,7 @@ def explain(
         say(str(explainer.forecast(network, first, len(chosen))))
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, request=request,
-        shard=shard, progress=progress, say=say,
+        shard=shard, keep=keep, progress=progress, say=say,
     )  # fmt: skip
     return written if convergence is None else [*written, draw_convergence(written[0], convergence)]
 
@@ -244,6 +252,7 @@ def explain_windows(
     target: str = "predicted",
     request: dict[str, Any] | None = None,
     shard: int = 32,
+    keep: str = "all",
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> list[Path]:
@@ -272,6 +281,8 @@ def explain_windows(
         without, those of the explainer, which say nothing of where a background came from.
     shard
         Windows per shard.
+    keep
+        As for `explain`.
     progress
         Whether to show a progress bar.
     say
@@ -296,7 +307,7 @@ def explain_windows(
     asked = json.dumps(request or _asked(explainer, layers, target, network))
     job = {
         "code": code_of(explainer), "model": identity(network), "data": windows.digest,
-        "windows": windows.names, "shard": shard, "target": target,
+        "windows": windows.names, "shard": shard, "target": target, "keep": keep,
         "settings": explainer.settings, "layers": own, "request": request,
     }  # fmt: skip
     starts = range(0, len(windows), shard)
@@ -311,7 +322,9 @@ def explain_windows(
             if not shards.done(number):
                 some = windows.subset(slice(start, start + shard))
                 made = explain_batch(network, some, explainer, target, layers)
-                shards.add(number, {key: one.assign(request=asked) for key, one in made.items()})
+                kept = {key: reduced(one, keep) for key, one in made.items()}
+                said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
+                shards.add(number, said)
         return list(shards.join(out).values())
 
 
@@ -336,6 +349,24 @@ def explain_batch(
     else:
         made = {"": explainer(network, x, wanted)}
     return {name: described(one, network, windows, batch) for name, one in made.items()}
+
+
+def reduced(explanation: Explanation, keep: str) -> Explanation:
+    """Return an explanation, or its sums over branches and channels ("joint-time").
+
+    Raises
+    ------
+    ValueError
+        For one without an axis of time and one of joints.
+    """
+    if one_of("keep", keep, KEPT) == "all":
+        return explanation
+    if not {"time", "joint"} <= set(explanation.dims):
+        raise ValueError(
+            f"Expected an explanation over time and joints to keep its sums (got axes "
+            f"{', '.join(explanation.dims)})"
+        )
+    return explanation.sum(*(dim for dim in ("branch", "channel") if dim in explanation.dims))
 
 
 def described(

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import nn
 
-import hargcn
 from hargcn.explainers.base import Explainer
 from hargcn.registry import fields_of
 
@@ -53,8 +52,7 @@ def _source(cls: type[Any]) -> str:
 @cache
 def _package() -> str:
     """Return the digest of hargcn's own code."""
-    root = Path(hargcn.__file__).parent
-    files = sorted(root.rglob("*.py"))
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return "hargcn " + hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
 
 

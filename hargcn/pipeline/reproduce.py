@@ -93,7 +93,8 @@ def reproduce(
     with TemporaryDirectory() as folder:
         (path,) = explain_windows(
             network, chosen, explainer, Path(folder) / "again.h5", layers=layers,
-            target=request["target"], request=request, progress=progress,
+            target=request["target"], request=request, keep=attrs.get("kept", "all"),
+            progress=progress,
         )  # fmt: skip
         again = Explanation.open(path)
     if not np.array_equal(made.target, again.target):

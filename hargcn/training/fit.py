@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,8 +114,10 @@ def fit(
         with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
             while not run.finished:
                 run.go_on(advance)
-                with replacing(state) as temporary, temporary.open("wb") as stream:
-                    torch.save(run.state(), stream)
+                whole = io.BytesIO()  # torch's own errors do not say why a file was not written
+                torch.save(run.state(), whole)
+                with replacing(state) as temporary:
+                    temporary.write_bytes(whole.getbuffer())
                 _write_log(run.history, out / "log.csv")
         epoch, validation = run.finish()
         full = {**(card or {}), **_card(run, epoch, validation)}

@@ -250,3 +250,24 @@ def test_classes_that_are_not_there_are_refused(checkpoint, waving, earlier):
     assert "got 'clas1'; did you mean 'class1'" in refused(*common, "--background-class", "clas1")
     line = refused(*common, "--background", waving, "--background-class", "class1")
     assert line.startswith("--background-class: expected a number of windows (got ")
+
+
+def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_path):
+    """The sums of what is kept otherwise; every consumer takes them, and they are made again."""
+    out, all_of_it = tmp_path / "x.h5", Explanation.open(shap)
+    words = ("explain", checkpoint, waving, "--method", "shap", "--background", 6, "--set",
+             "chunk=4", "--limit", 4, "--class", "label", "--keep")  # fmt: skip
+    done(*words, "joint-time", "--out", out)
+    kept = Explanation.open(out)
+    assert kept.dims == ("sample", "time", "joint", "person")
+    assert kept.dataset.attrs["kept"] == "joint-time"
+    assert all_of_it.dataset.attrs["kept"] == "all"
+    largest = float(abs(all_of_it.values).max())
+    expected = all_of_it.values.sum(["branch", "channel"])
+    np.testing.assert_allclose(kept.values, expected, atol=1e-3 * largest)
+    assert "same for 4 windows" in done("reproduce", out, "-c", checkpoint, "-w", waving)
+    done("show", out, "--heatmap", "--out", tmp_path / "map.png")
+    done("rank", out, shap, "--out", tmp_path / "rank.png")
+    done("evaluate", checkpoint, waving, out, "--metrics", "deletion", "--out", tmp_path / "e.csv")
+    assert "expected" in refused(*words, "joint", "--out", tmp_path / "y.h5").lower()
+    assert out.stat().st_size < shap.stat().st_size

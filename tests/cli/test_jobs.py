@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from fixtures.command_line import done, refused, sets
+from fixtures.command_line import done, refused, run, sets
 from fixtures.key_points import videos
+from fixtures.small_model import small_model
 
 import hargcn
 from hargcn import Explanation
@@ -128,7 +129,8 @@ def test_ctrl_c_ends_prepare_with_130_and_leaves_nothing(tmp_path):
     for wait in (0.0, 0.1, 0.3):
         process = begin(
             "prepare", tmp_path / "videos", "-s", f"reader.outcomes={outcomes}", "-s",
-            "reader.layout=inmotion19", "-s", "windows={length: 16, overlap: 8}", "--out", folder / "x.h5",
+            "reader.layout=inmotion19", "-s", "windows={length: 16, overlap: 8}",
+            "--out", folder / "x.h5",
         )  # fmt: skip
         until(lambda: list(folder.glob(".x.*.tmp.h5")), process)
         time.sleep(wait)
@@ -137,6 +139,20 @@ def test_ctrl_c_ends_prepare_with_130_and_leaves_nothing(tmp_path):
         assert code == 130, err
         assert "interrupted; what was finished is kept" in err
         assert not list(folder.iterdir())
+
+
+def test_an_interrupt_that_a_library_swallows_never_ends_in_0(monkeypatch):
+    def swallow(_path):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return small_model()
+
+    usual = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("hargcn.pipeline.network.load_model", swallow)
+    found = run("layers", "x")
+    assert found.code == 130
+    assert found.err == "hargcn: interrupted; what was finished is kept\n"
+    assert signal.getsignal(signal.SIGINT) == usual
 
 
 @contextmanager
@@ -150,6 +166,7 @@ def file_size(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [100, 20000])
 @pytest.mark.parametrize("name", ["prepare", "train", "explain", "perturb", "rank", "show"])
 def test_nowhere_to_write_is_said_in_one_line(long, tmp_path, name, limit):
