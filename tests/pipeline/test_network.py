@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from fixtures.moving_windows import moving_windows
@@ -65,9 +68,35 @@ def test_a_conversion_takes_class_names_and_says_where_it_comes_from(tmp_path, m
     assert found.classes == ("absent", "present")
     assert found.card["converted_from"] == "cp.pth.tar"
     assert network.convert("shapgcn", theirs, "inmotion19", out).classes == ("class0", "class1")
+    assert network.layers(out)["J.init"][1:] == (64, 19)  # windows of unknown length
     names.write_text("only one\n", "utf-8")
     with pytest.raises(ValueError, match=r"names\.txt: expected 2 class names.*\(got 1\)"):
         network.convert("shapgcn", theirs, "inmotion19", out, classes=names)
+
+
+def test_a_converted_network_declares_its_preparation_or_the_commands_warn(
+    tmp_path, monkeypatch, waving
+):
+    monkeypatch.setattr(
+        "hargcn.networks.convert.convert", lambda _, layout: small_model(layout.name)
+    )
+    theirs, out = tmp_path / "cp.pth.tar", tmp_path / "x.safetensors"
+    network.convert("shapgcn", theirs, "inmotion19", out)
+    with pytest.warns(UserWarning, match=r"waving\.h5: nobody can say whether its windows"):
+        network.test(out, waving, progress=False)
+    # Outside the tests warnings are no errors, and the command says it in one line.
+    said = subprocess.run(
+        [sys.executable, "-m", "hargcn", "test", out, waving],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    assert "\nhargcn: warning: " in f"\n{said}"
+    assert "UserWarning" not in said
+    network.convert("shapgcn", theirs, "inmotion19", out, windows=waving)
+    assert load_model(out).card["input"]["frames"] == 16
+    assert network.test(out, waving, progress=False).windows["n"] == 12
+    longer = moving_windows(tmp_path / "longer.h5", frames=18, test=("g3",)).path
+    with pytest.raises(ValueError, match=r"longer\.h5: expected windows prepared like those"):
+        network.test(out, longer, progress=False)
 
 
 def test_conversions_that_cannot_be_are_refused(checkpoint, tmp_path):
