@@ -62,6 +62,8 @@ Remake = Annotated[
     bool, typer.Option("--remake", help="Allow measures that explain again; says how long first.")
 ]
 
+USUAL = "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
+
 
 def correlate(
     inputs: Inputs,
@@ -142,9 +144,7 @@ def evaluate(
     windows: WindowsFile,
     explanations: Explanations,
     out: Table,
-    metrics: Metrics = (
-        "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
-    ),
+    metrics: Metrics = USUAL,
     edit: Disturbing = "edge:self:away:0.35",
     substrate: Substrate = "input:freeze",
     top: TopOfAll = None,

@@ -93,9 +93,7 @@ def explain(
     device: Device = "cpu",
     shard: Shard = 32,
 ) -> None:
-    """Explain what a network decides about windows.
-
-    Works in shards: the same command given again after a kill goes on where it stopped.
+    """Explain what a network decides about windows; the same command after a kill goes on.
 
     Example: hargcn explain model.safetensors windows.h5 --layer main.1.tcn --out gradcam.h5
 
