@@ -56,7 +56,7 @@ def _length(file: str | Path, like: str | Path, along: str) -> int:
     """Return the length of an axis in a file; refuse one that differs in anything else."""
     with h5py.File(file, "r") as part, h5py.File(like, "r") as first:
         lengths = set()
-        for name in {*part, *first}:
+        for name in sorted({*part, *first}):
             if name not in part or name not in first or not _alike(part[name], first[name], along):
                 raise ValueError(f"{file}: expected {name!r} as in {like} (got another, or none)")
             dims = hdf5.axes(part[name])
