@@ -138,3 +138,9 @@ def test_csv_holds_a_row_per_entry_without_the_single_samples(tmp_path):
     assert [row["background"] for row in rows] == ["5", "9"]
     assert set(rows[0]) == {"background", "mean", "low", "high"}
     assert float(rows[0]["mean"]) == pytest.approx(float(table["mean"][0]), rel=1e-5)
+
+
+def test_quartiles_by_hand():
+    scores = np.array([[0.0], [1.0], [2.0], [3.0], [40.0]])
+    table = Ranking(xr.DataArray(scores, {"joint": ["a"]}, ("sample", "joint"))).summary(n=20)
+    assert (table["q1"].item(), table["median"].item(), table["q3"].item()) == (1, 2, 3)

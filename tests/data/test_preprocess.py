@@ -236,3 +236,12 @@ def test_a_layout_without_a_trunk_is_named_where_one_is_needed() -> None:
         with pytest.raises(ValueError, match=r"layout with a trunk, .*\(skeleton 'own' has none\)"):
             preprocess(recording, PreprocessConfig(**step))
     assert preprocess(recording, PreprocessConfig(centre="median")).frames == 60
+
+
+def test_frames_without_the_person_do_not_move_the_centre() -> None:
+    valid = np.ones((60, 1))
+    valid[20:] = 0
+    far = drifting(positions=drifting().positions + 5, valid=valid)
+    out = preprocess(far, PreprocessConfig(centre="median"))
+    pelvis = out.positions[:, :20, out.skeleton.centre[0], 0]
+    np.testing.assert_allclose(np.median(pelvis, axis=1), 0, atol=1e-6)

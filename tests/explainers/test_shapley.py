@@ -52,3 +52,19 @@ def test_it_stops_at_the_tolerance():
     made = play(tolerance=0.02)
     assert made.orders < 4000
     assert made.errors.max() <= 0.02
+
+
+def test_the_error_of_few_orders_is_unbiased():
+    """Variance over n - 1: with four orders that is a third more."""
+    asked = []
+
+    def heard(order):
+        asked.append(order)
+        return along(order)
+
+    generator = torch.Generator().manual_seed(3)
+    made = sampled(heard, 3, 4, None, False, generator, chunk=100)
+    order = torch.cat(asked)
+    added = torch.empty(4, 3).scatter_(1, order, along(order).diff(dim=1)).double()
+    torch.testing.assert_close(made.errors, added.std(dim=0, correction=1) / 2)
+    assert made.errors.any()

@@ -193,3 +193,22 @@ def test_what_cannot_be_compared_is_refused(known):
         perturbation_curves(model, x, made, FREEZE_EARLY, top=2, segments=2)
     with pytest.raises(ValueError, match="Expected sets of"):
         perturbation_curves(model, x, made, AWAY, top=2, sets=["best"])
+
+
+def test_the_unimportant_are_the_k_last_by_hand():
+    model, x = three_joints()
+    each = {"toy": explained(torch.tensor([[3.0, 2.0, 1.0]]))}
+    data = perturbation_curves(model, x, each, AWAY, top=3, random=1).dataset
+    score = data["score"].sel(explanation="toy", set="unimportant")
+    # The logit is 4; joints 2, 1, 0 add 0.35 * (-1, 1, 4) one after the other.
+    by_hand = 1 / (1 + np.exp(-np.array([4, 3.65, 4, 5.4])))
+    np.testing.assert_allclose(score, by_hand, atol=1e-6)
+
+
+def test_random_is_the_mean_of_all_random_orderings():
+    model, x = three_joints()
+    each = {"toy": explained(torch.tensor([[3.0, 2.0, 1.0]]))}
+    data = perturbation_curves(model, x, each, AWAY, top=1, random=600).dataset
+    score = data["score"].sel(explanation="random", set="important", k=1).item()
+    single = 1 / (1 + np.exp(-np.array([5.4, 4.35, 3.65])))
+    assert score == pytest.approx(single.mean(), abs=4 * single.std() / 600**0.5)

@@ -94,3 +94,14 @@ def test_a_neighbour_must_be_drawn():
     model, x = Net(), windows()
     with pytest.raises(ValueError, match="draws neighbours"):
         stability(model, x, proportional(model, x, torch.zeros(6)), proportional, InputEdit("mean"))
+
+
+def test_the_worst_of_the_neighbours_counts():
+    model, x = Net(), windows()
+    each = proportional(model, x, torch.zeros(6, dtype=int))
+    one, five = (
+        stability(model, x, each, proportional, NOISE, neighbours=n, layer="body")["rrs"]
+        for n in (1, 5)
+    )
+    assert (five >= one).all()
+    assert (five > one).sum() >= 3
