@@ -7,7 +7,12 @@ PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist loadfile --benchmark-disa
 # What `make test` leaves to `make test-rest`: no test runs twice. `make bench` alone measures speed.
 REST := slow or documents or browser or cluster
 
-.PHONY: help install demo check test test-rest results bench clean
+# `make mutants`: how many faults, which ones, and how many processes.
+N ?= 500
+SEED ?= 1234
+JOBS ?= 2
+
+.PHONY: help install demo check test test-rest results bench mutants clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -43,5 +48,8 @@ results: install  ## make every committed table of the experiments again, and co
 bench: install  ## speed as ratios against a floor measured in the same run
 	$(PYTEST) -q -s tests/benchmarks
 
+mutants: install  ## put N faults into the core and list those no test notices (goes on where it stopped)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --number $(N) --seed $(SEED) --jobs $(JOBS)
+
 clean:  ## remove the environment and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-out
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mutants demo-out

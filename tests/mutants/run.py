@@ -1,0 +1,341 @@
+"""Put small faults into the core, one at a time, and see whether any test notices.
+
+`make mutants` runs it. A server imports the packages we use, never the project, and forks for each
+fault: the child compiles the faulty text in place of its file, in memory only, and runs the tests
+that reach the changed lines, those of the mirrored test file first, then those of the room, then
+all others, until one fails. Which tests reach a line is measured beforehand, file by file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence, Set
+from functools import partial
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import coverage
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from making import Mutant, named, sample
+
+ROOMS = ("explainers", "metrics", "perturbation", "analysis", "data")
+WARM = (
+    "torch numpy pandas xarray h5py h5netcdf scipy.stats scipy.signal sklearn.metrics pydantic "
+    "yaml typer typer.testing matplotlib.pyplot hypothesis.extra.numpy torch_geometric shap "
+    "captum.attr"
+)
+LEFT_OUT = "slow or documents or browser or cluster or remake"
+"""Tests that `make test` leaves out are left out here."""
+
+
+class Faulty(importlib.machinery.SourceFileLoader):
+    """Import one module from another text than its file's."""
+
+    def __init__(self, module: str, path: Path, text: str) -> None:
+        super().__init__(module, str(path))
+        self.text = text
+
+    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        """Answer for the one module."""
+        if name != self.name:
+            return None
+        return importlib.util.spec_from_file_location(name, self.path, loader=self)
+
+    def get_code(self, *_: str) -> CodeType:
+        """Compile the text; no byte code is read or written."""
+        return compile(self.text, self.path, "exec", dont_inherit=True)
+
+
+class Chosen:
+    """A pytest plugin: all tests, or some and the quickest first, and how long each took.
+
+    Parameters
+    ----------
+    left_out
+        Tests that cannot notice; one that nobody knows (a fault changed its name) is run.
+    seconds
+        How long the others took.
+    cover
+        The coverage to tell which test runs.
+    """
+
+    def __init__(
+        self, left_out: Set[str] = frozenset(), seconds: dict[str, float] | None = None,
+        cover: coverage.Coverage | None = None,
+    ) -> None:  # fmt: skip
+        self.left_out, self.expected, self.cover = left_out, seconds or {}, cover
+        self.seconds: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid not in self.left_out]
+        if self.expected:
+            files = list(dict.fromkeys(item.path for item in items))
+            items.sort(key=lambda i: (files.index(i.path), self.expected.get(i.nodeid, 0)))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Any:
+        start = time.process_time()
+        if self.cover:
+            self.cover.switch_context(item.nodeid)
+        try:
+            return (yield)
+        finally:
+            if self.cover:
+                self.cover.switch_context("")
+            self.seconds[item.nodeid] = round(time.process_time() - start, 3)
+
+
+def forked(task: Callable[[], int], seconds: float | None = None) -> int:
+    """Run a task in a process of its own; its exit code, negative for the signal that ended it."""
+    pid = os.fork()
+    if not pid:
+        code = 70
+        try:
+            os.setpgid(0, 0)
+            if seconds is not None:
+                resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(int(10 * seconds) + 60)  # for what waits and never ends
+            code = task()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    status = os.waitpid(pid, 0)[1]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # what it left running
+    return os.waitstatus_to_exitcode(status)
+
+
+class Bench:
+    """Runs the tests of one project.
+
+    Parameters
+    ----------
+    root
+        Holds the package, `tests` and the notes.
+    package
+        Name of the package.
+    notes
+        Folder of what is known from earlier runs.
+    patience
+        Seconds of processor time that tests may take besides five times what they took.
+    """
+
+    def __init__(self, root: Path, package: str, notes: Path, patience: float) -> None:
+        self.root, self.package, self.notes, self.patience = root, package, notes, patience
+        notes.mkdir(exist_ok=True)
+        apart = root / "tests" / "mutants", root / "tests" / "benchmarks"
+        tests = [p for p in (root / "tests").rglob("*.py") if not {*apart} & {*p.parents}]
+        self.tests = sorted(path for path in tests if path.name.startswith("test_"))
+        self.common = digest({*(root / package).rglob("*.py"), *tests} - {*self.tests})
+        self.reach: dict[str, dict[str, Any]] = {}
+
+    def pytest(self, files: Sequence[str], plugin: Chosen, log: str = os.devnull) -> int:
+        """Run test files in this process, until the first failure."""
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1), os.dup2(out, 2)
+        os.chdir(self.root)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half a second a fault
+        if "hypothesis" in sys.modules:
+            from hypothesis import HealthCheck, settings
+
+            settings.register_profile(
+                "mutants", derandomize=True, database=None, deadline=None,
+                suppress_health_check=list(HealthCheck),
+            )  # fmt: skip
+            settings.load_profile("mutants")
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-m", f"not ({LEFT_OUT})"]
+        options += [f"--rootdir={self.root}", "-Wignore::pytest.PytestAssertRewriteWarning"]
+        return int(pytest.main([*options, *files], plugins=[plugin]))
+
+    def measure(self, rooms: Sequence[str]) -> None:
+        """Learn which tests of the rooms run which lines, without a fault; all must pass."""
+        known = self.notes / "reach.json"
+        old = json.loads(known.read_text()) if known.exists() else {}
+        for path in self.tests:
+            file = path.relative_to(self.root).as_posix()
+            if not file.startswith(tuple(f"tests/{room}" for room in rooms)):
+                continue
+            stamp = self.common + digest([path])
+            if old.get(file, {}).get("stamp") != stamp:
+                made = self.notes / "reach.tmp"
+                made.unlink(missing_ok=True)
+                code = forked(partial(self._reach, file, made))
+                if code not in (0, 5):
+                    log = (self.notes / "log.txt").read_text(errors="replace")
+                    sys.exit(f"{file}: fails without any fault\n{log[-3000:]}")
+                old[file] = {"stamp": stamp, **json.loads(made.read_text())}
+                known.write_text(json.dumps(old))
+                say(f"{file}: {sum(old[file]['seconds'].values()):.1f} s")
+            self.reach[file] = old[file]
+        if not any(reach["seconds"] for reach in self.reach.values()):
+            sys.exit(f"{self.root / 'tests'}: no test of {', '.join(rooms)}")
+
+    def _reach(self, file: str, made: Path) -> int:
+        cover = coverage.Coverage(data_file=None, source=[str(self.root / self.package)])
+        plugin = Chosen(cover=cover)
+        cover.start()
+        code = self.pytest([file], plugin, str(self.notes / "log.txt"))
+        cover.stop()
+        data, lines = cover.get_data(), {}
+        number = {test: n for n, test in enumerate(plugin.seconds)}
+        for path in data.measured_files():
+            of_file = data.contexts_by_lineno(path).items()
+            # -1 is what runs outside tests: fixtures, the test module itself.
+            lines[Path(path).relative_to(self.root).as_posix()] = {
+                line: [number.get(test, -1) for test in tests] for line, tests in of_file
+            }
+        made.write_text(json.dumps({"seconds": plugin.seconds, "lines": lines}))
+        return code
+
+    def groups(self, mutant: Mutant) -> list[dict[str, dict[str, float]]]:
+        """Return the tests (file -> test -> seconds) that reach a fault, the nearest first."""
+        inside = Path(mutant.file).relative_to(self.package)
+        mirrored, room = f"tests/{inside.parent}/test_{inside.stem}.py", f"tests/{inside.parts[0]}/"
+        groups: list[dict[str, dict[str, float]]] = [{}, {}, {}]
+        for file, reach in self.reach.items():
+            lines, seconds = reach["lines"].get(mutant.file, {}), reach["seconds"]
+            chosen = {test for line in mutant.lines for test in lines.get(str(line), ())}
+            tests = {t: s for n, (t, s) in enumerate(seconds.items()) if chosen & {n, -1}}
+            if tests:
+                groups[0 if file == mirrored else 1 if file.startswith(room) else 2][file] = tests
+        return [dict(sorted(g.items(), key=lambda t: sum(t[1].values()))) for g in groups if g]
+
+    def noticed(self, mutant: Mutant) -> str:
+        """Return how the tests notice a fault; "" if they do not."""
+        for group in self.groups(mutant):
+            chosen = {t: s for tests in group.values() for t, s in tests.items()}
+            limit = self.patience + 5 * sum(chosen.values())
+            code = forked(partial(self._with, mutant, list(group), chosen), limit)
+            if code not in (0, 5):  # 5: no test is left, all have other names
+                return "failed" if code > 0 else signal.Signals(-code).name
+        return ""
+
+    def _with(self, mutant: Mutant, files: list[str], chosen: dict[str, float]) -> int:
+        module = mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        sys.meta_path.insert(0, Faulty(module, self.root / mutant.file, mutant.text))
+        left_out = {test for file in files for test in self.reach[file]["seconds"]} - {*chosen}
+        return self.pytest(files, Chosen(left_out, chosen))
+
+    def judge(self, mutants: Sequence[Mutant], jobs: int) -> dict[str, dict[str, Any]]:
+        """Return how each fault was noticed, by its key; what is known is not done again."""
+        store = self.notes / "results.jsonl"
+        tests = self.common + digest(self.tests)
+        known = _read(store)
+        todo = [m for m in mutants if not known.get(m.key, {}).get("how")
+                and known.get(m.key, {}).get("tests") != tests]  # fmt: skip
+
+        parent = os.getpid()
+
+        def some(first: int) -> int:
+            for number, mutant in list(enumerate(todo, 1))[first::jobs]:
+                if os.getppid() != parent:
+                    return 1  # nobody waits any more
+                start = time.perf_counter()
+                how = self.noticed(mutant)
+                spent = round(time.perf_counter() - start, 1)
+                entry = {"key": mutant.key, "how": how, "seconds": spent, "tests": tests}
+                with store.open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
+                mark = how or "NOT NOTICED"
+                say(f"{number}/{len(todo)} {mutant.file}:{mutant.line} {mark} ({spent} s)")
+            return 0
+
+        children = []
+        for first in range(jobs):
+            if not (pid := os.fork()):
+                os._exit(some(first))
+            children.append(pid)
+        if any([os.waitpid(pid, 0)[1] for pid in children]):
+            sys.exit("a job ended early; the same command goes on where it stopped")
+        return _read(store)
+
+
+def _read(store: Path) -> dict[str, dict[str, Any]]:
+    rows = map(json.loads, store.read_text().splitlines() if store.exists() else ())
+    return {row["key"]: row for row in rows}
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Return the digest of files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:16]
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def report(mutants: Sequence[Mutant], found: dict[str, Any], excused: list[dict[str, str]]) -> str:
+    """Write the rate by room, and each fault that no test noticed with its reason."""
+    reasons = {(e["file"], e["old"], e["new"]): e["reason"] for e in excused}
+    rooms: dict[str, list[bool]] = defaultdict(list)
+    lost = []
+    for mutant in mutants:
+        how = found[mutant.key]["how"]
+        for room in (mutant.file.split("/")[1], "all"):
+            rooms[room].append(bool(how))
+        if not how:
+            reason = reasons.get((mutant.file, mutant.old, mutant.new), "NO REASON GIVEN")
+            lost.append(f"- {mutant.file}:{mutant.line} {mutant.what}\n    - `{mutant.old}`\n"
+                        f"    - `{mutant.new}`\n    - {reason}")  # fmt: skip
+    rows = [f"| {room} | {len(each)} | {sum(each)} | {sum(each) / len(each):.1%} |"
+            for room, each in sorted(rooms.items(), key=lambda r: r[0] == "all")]  # fmt: skip
+    head = ["| faults in | number | noticed | rate |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, "", f"Not noticed: {len(lost)}", *lost, ""])
+
+
+def main() -> None:
+    """Read the command line and do it all."""
+    here = Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=here.parents[1])
+    parser.add_argument("--package", default="hargcn")
+    parser.add_argument("--rooms", nargs="*", default=ROOMS)
+    parser.add_argument("--lists", type=Path, default=here, help="named.yaml, unnoticed.yaml")
+    parser.add_argument("--number", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1234)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=30, help="seconds for endless loops")
+    parser.add_argument("--near", action="store_true", help="only tests of the rooms: quicker")
+    parser.add_argument("--warm", default=WARM, help="packages to import once")
+    given = parser.parse_args()
+    root = given.root.resolve()
+    sys.path.insert(0, str(root))
+    folders = [f"{given.package}/{room}" for room in given.rooms]
+    mutants = named(root, given.lists / "named.yaml")
+    mutants += sample(root, folders, given.number, given.seed)
+    bench = Bench(root, given.package, root / ".mutants", given.patience)
+    for name in given.warm.split():
+        importlib.import_module(name)
+    if any(name.split(".")[0] == given.package for name in sys.modules):
+        sys.exit(f"{given.package} is imported already: no fault would be seen")
+    bench.measure([f"{room}/" for room in given.rooms] if given.near else [""])
+    found = bench.judge(mutants, given.jobs)
+    excused = yaml.safe_load((given.lists / "unnoticed.yaml").read_text(encoding="utf-8")) or []
+    text = report(mutants, found, excused)
+    (bench.notes / "report.md").write_text(text, encoding="utf-8")
+    say(text)
+
+
+if __name__ == "__main__":
+    main()
