@@ -109,3 +109,8 @@ def test_wrong_sizes_are_refused():
         EdgeEdit(partitions=(2,)).apply({"g": E}, ONE)
     with pytest.raises(ValueError, match="one seed for each of 1 rows"):
         EdgeEdit(op="noise").apply({"g": E}, ONE, seeds=np.arange(2))
+
+
+def test_no_partition_at_all_is_refused():
+    with pytest.raises(ValueError, match=r"Expected partitions from 0 on \(got \(\)\)"):
+        EdgeEdit(partitions=())

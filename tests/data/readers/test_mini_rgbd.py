@@ -89,3 +89,12 @@ def test_tables_of_labels_with_defects_are_refused(tmp_path, rows) -> None:
         ValueError, match=r"labels\.csv: expected rows sequence,label with labels 0 a"
     ):
         MiniRGBD(labels=path).recordings(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["105,205,7", "105"])
+def test_a_cell_is_a_pair(tmp_path, wrong) -> None:
+    path = tmp_path / "result_pz101.csv"
+    write(path)
+    path.write_text(path.read_text().replace("105,205", wrong, 1))
+    with pytest.raises(ValueError, match="line 2: expected image 00000 and 14 pairs"):
+        MiniRGBD(frames=None).read(path)
