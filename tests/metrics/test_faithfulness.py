@@ -103,3 +103,10 @@ def test_efficiency_gap_is_what_is_stored():
     each = explained(torch.tensor([[3.0, 2.0]]))
     assert np.isnan(efficiency_gap(each)).all()
     assert efficiency_gap(each.assign({"relative_gap": [0.02]})).item() == 0.02
+
+
+def test_a_map_that_says_nothing_explains_no_effect():
+    model, x = three_joints()
+    silent = explained(torch.zeros(1, 3))
+    assert infidelity(model, x, silent, AWAY).item() == 1
+    assert sensitivity_n(model, x, silent, AWAY).item() == 0

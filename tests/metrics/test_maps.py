@@ -67,6 +67,8 @@ def test_joints_and_samples_must_fit():
 def test_persons_count_alike_in_a_joint_score_and_a_map():
     values = np.array([[[[1.0, 5.0], [2.0, -8.0]]]])  # one sample, one frame
     dims = ("sample", "time", "joint", "person")
-    made = Explanation.build(values, dims, method="toy", target=[0], score=[0], coords={"time": [0]})
+    made = Explanation.build(
+        values, dims, method="toy", target=[0], score=[0], coords={"time": [0]}
+    )
     np.testing.assert_array_equal(joint_scores(made), [[3, -3]])
     np.testing.assert_array_equal(cells(made, 1), [[[3, -3]]])

@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Mutant:
         Where it is, and the changed lines before and after.
     lines
         Lines inside functions: a test that runs none of them cannot notice.
+    declared
+        Whether it stands outside functions' bodies: settings, defaults, tables.
     what
         What a named one means.
     """
@@ -57,6 +60,7 @@ class Mutant:
     old: str
     new: str
     lines: frozenset[int]
+    declared: bool
     what: str = ""
 
     @property
@@ -82,10 +86,10 @@ def sample(root: Path, folders: Iterable[str], n: int, seed: int) -> list[Mutant
             fault = faults[int(digest, 16) % len(faults)]
             halves[isinstance(node, COARSE)].append((digest, file, wrapper.module, node, fault))
     drawn = [sorted(half, key=lambda place: place[0])[: n // 2] for half in halves]
+    mixed = chain.from_iterable(zip_longest(*drawn))  # so that a part of the run is fair as well
     return [
         _made(root, file, module.deep_replace(node, fault).code)
-        for half in drawn
-        for _, file, module, node, fault in half
+        for _, file, module, node, fault in filter(None, mixed)
     ]
 
 
@@ -114,12 +118,12 @@ def _made(root: Path, file: str, text: str) -> Mutant:
         first + 1,
         " ".join(line.strip() for line in before[first:last]),
         " ".join(line.strip() for line in after[min(edit[3] for edit in changed) : until]),
-        _speaking("\n".join(before), range(first + 1, max(last, first + 1) + 1)),
+        *_speaking("\n".join(before), range(first + 1, max(last, first + 1) + 1)),
     )
 
 
-def _speaking(source: str, changed: range) -> frozenset[int]:
-    """Return the lines inside functions that show a change of lines.
+def _speaking(source: str, changed: range) -> tuple[frozenset[int], bool]:
+    """Return the lines inside functions that show a change, and whether it is outside of them.
 
     Those of the changed statement; for a signature all of its function, for the body of a class or
     a module all functions in it, so that lines that merely run on import choose no test.
@@ -133,16 +137,13 @@ def _speaking(source: str, changed: range) -> frozenset[int]:
                 body = getattr(node, "body", None)
                 last: Any = body[0].lineno - 1 if body else node.end_lineno
                 if last >= changed[-1]:
-                    return frozenset(range(node.lineno, last + 1))
-        return frozenset(changed)
+                    return frozenset(range(node.lineno, last + 1)), False
+        return frozenset(changed), False
     functions = [scope] if isinstance(scope, ast.FunctionDef) else _functions(scope)
     if not functions:  # settings alone: whatever the module does
         functions = _functions(ast.parse(source))
-    return frozenset(
-        line
-        for each in functions
-        for line in range(each.body[0].lineno, (each.end_lineno or 0) + 1)
-    )
+    bodies = [range(each.body[0].lineno, (each.end_lineno or 0) + 1) for each in functions]
+    return frozenset(line for body in bodies for line in body), True
 
 
 def _definitions(scope: ast.AST) -> Iterator[ast.AST]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import importlib
 import importlib.machinery
@@ -41,6 +42,8 @@ WARM = (
     "yaml typer typer.testing matplotlib.pyplot hypothesis.extra.numpy torch_geometric shap "
     "captum.attr"
 )
+READERS = ("tests/pipeline/test_settings.py",)
+"""Tests that read declarations (defaults, bounds) without running a line beside them."""
 LEFT_OUT = "slow or documents or browser or cluster or remake"
 """Tests that `make test` leaves out are left out here."""
 
@@ -154,6 +157,7 @@ class Bench:
         os.dup2(out, 1), os.dup2(out, 2)
         os.chdir(self.root)
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half a second a fault
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(self.notes / "pycache")
         if "hypothesis" in sys.modules:
             from hypothesis import HealthCheck, settings
 
@@ -166,13 +170,13 @@ class Bench:
         options += [f"--rootdir={self.root}", "-Wignore::pytest.PytestAssertRewriteWarning"]
         return int(pytest.main([*options, *files], plugins=[plugin]))
 
-    def measure(self, rooms: Sequence[str]) -> None:
-        """Learn which tests of the rooms run which lines, without a fault; all must pass."""
+    def measure(self, folders: Sequence[str]) -> None:
+        """Learn which tests in folders run which lines, without a fault; all must pass."""
         known = self.notes / "reach.json"
         old = json.loads(known.read_text()) if known.exists() else {}
         for path in self.tests:
             file = path.relative_to(self.root).as_posix()
-            if not file.startswith(tuple(f"tests/{room}" for room in rooms)):
+            if not file.startswith(tuple(folders)):
                 continue
             stamp = self.common + digest([path])
             if old.get(file, {}).get("stamp") != stamp:
@@ -187,7 +191,7 @@ class Bench:
                 say(f"{file}: {sum(old[file]['seconds'].values()):.1f} s")
             self.reach[file] = old[file]
         if not any(reach["seconds"] for reach in self.reach.values()):
-            sys.exit(f"{self.root / 'tests'}: no test of {', '.join(rooms)}")
+            sys.exit(f"{self.root / 'tests'}: no test in {', '.join(folders)}")
 
     def _reach(self, file: str, made: Path) -> int:
         cover = coverage.Coverage(data_file=None, source=[str(self.root / self.package)])
@@ -214,6 +218,8 @@ class Bench:
         for file, reach in self.reach.items():
             lines, seconds = reach["lines"].get(mutant.file, {}), reach["seconds"]
             chosen = {test for line in mutant.lines for test in lines.get(str(line), ())}
+            if mutant.declared and file in READERS:
+                chosen |= {-1}
             tests = {t: s for n, (t, s) in enumerate(seconds.items()) if chosen & {n, -1}}
             if tests:
                 groups[0 if file == mirrored else 1 if file.startswith(room) else 2][file] = tests
@@ -329,7 +335,8 @@ def main() -> None:
         importlib.import_module(name)
     if any(name.split(".")[0] == given.package for name in sys.modules):
         sys.exit(f"{given.package} is imported already: no fault would be seen")
-    bench.measure([f"{room}/" for room in given.rooms] if given.near else [""])
+    gc.freeze()  # pytest collects garbage twice a run: not among what was there before
+    bench.measure([*(f"tests/{room}/" for room in given.rooms), *READERS] if given.near else [""])
     found = bench.judge(mutants, given.jobs)
     excused = yaml.safe_load((given.lists / "unnoticed.yaml").read_text(encoding="utf-8")) or []
     text = report(mutants, found, excused)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from pkgutil import walk_packages
+from typing import Annotated, get_origin
 
 import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+import hargcn
 from hargcn.data.preprocess import PRESETS
 from hargcn.pipeline.config import read_config
 from hargcn.pipeline.settings import (
@@ -133,3 +137,27 @@ def test_classes_of_the_registry_are_described_alike():
         start.markdown().splitlines()[2]
         == r"| `method.start` | text |  | Where to begin \| or not. |"
     )
+
+
+def test_every_seed_is_1234_unless_given():
+    found = 0
+    for module in walk_packages(hargcn.__path__, "hargcn."):
+        if module.name.endswith("__main__"):
+            continue
+        for name, each in vars(import_module(module.name)).items():
+            if getattr(each, "__module__", "") != module.name or not callable(each):
+                continue
+            if get_origin(each) or (seed := parameters(each).get("seed")) is None:
+                continue
+            if seed.default is not Parameter.empty:
+                assert seed.default == 1234, f"{module.name}.{name}"
+                found += 1
+    assert found > 20
+
+
+def parameters(function):
+    """Parameters of a function or class, none where it does not tell."""
+    try:
+        return signature(function).parameters
+    except ValueError:
+        return {}

@@ -204,3 +204,42 @@ def test_layouts_with_other_joints_are_refused(tmp_path: Path) -> None:
 def test_frames_must_be_in_order() -> None:
     with pytest.raises(ValueError, match=r"Expected frames \(fewest, most\)"):
         SyntheticConfig(frames=(90, 60))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_body_at_rest_has_human_proportions(name: str) -> None:
+    layout = skeleton(name)
+    pose = dict(zip(layout.joints, rest_pose(layout), strict=True))
+    for joint, parent in layout.bones:
+        ends = pose[layout.joints[joint]], pose[layout.joints[parent]]
+        assert 0 < np.linalg.norm(ends[0] - ends[1]) < 0.6  # metres; the trunk is the longest
+    downwards = [
+        ("nose", "left_shoulder"), ("left_eye", "left_shoulder"), ("head", "left_shoulder"),
+        ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("left_wrist", "left_hand"),
+        ("left_hand", "left_hand_tip"), ("left_hip", "left_knee"), ("left_knee", "left_ankle"),
+        ("left_ankle", "left_foot"), ("left_ankle", "left_heel"), ("left_heel", "left_big_toe"),
+    ]  # fmt: skip
+    for above, below in downwards:
+        if above in pose and below in pose:
+            assert pose[above][1] > pose[below][1], (above, below)
+    for joint, place in pose.items():
+        if joint.startswith("left_"):
+            np.testing.assert_allclose(pose[joint.replace("left_", "right_")], place * [-1, 1, 1])
+            assert place[0] > 0
+        elif layout.ndim == 3:
+            assert abs(place[0]) < 1e-9 or joint.startswith("right_")
+    if layout.ndim == 3:  # z to the back: feet point forwards, as the face does
+        assert pose["left_foot"][2] < pose["left_ankle"][2]
+
+
+def test_movement_has_the_waves_that_are_promised() -> None:
+    """Five waves of 0.1 to 0.9 Hz, a third faster or slower by the person's pace."""
+    fast, total = 0.0, 0.0
+    for one in moving_bodies(SyntheticConfig(recordings=12, subjects=12, frames=(900, 900))):
+        path = one.positions[:, :, skeleton("ntu25").index("left_elbow"), 0]
+        turned = (path - path.mean(axis=1, keepdims=True)) * np.hanning(900)
+        power = (np.abs(np.fft.rfft(turned)) ** 2).sum(axis=0)
+        frequency = np.fft.rfftfreq(900, 1 / 30)
+        fast += power[frequency > 1].sum()
+        total += power.sum()
+    assert 0.001 < fast / total < 0.1

@@ -272,7 +272,9 @@ def test_rates_beyond_all_bounds_are_refused(folder, rate) -> None:
 def test_a_hundred_frames_a_row_are_the_most(tmp_path) -> None:
     names = ["frame", *columns()]
     rows = np.concatenate([[[0], [199]], numbers(2)], axis=1)
-    assert KeyPoints("inmotion19", fps=30).read(write(tmp_path / "v.csv", rows, names)).frames == 200
+    assert (
+        KeyPoints("inmotion19", fps=30).read(write(tmp_path / "v.csv", rows, names)).frames == 200
+    )
     rows[1, 0] = 200
     with pytest.raises(ValueError, match="expected frame numbers .got 2 in 201 frames"):
         KeyPoints("inmotion19", fps=30).read(write(tmp_path / "v.csv", rows, names))
