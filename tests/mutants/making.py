@@ -68,6 +68,11 @@ class Mutant:
         """What identifies the fault as long as its file stays as it is."""
         return hashlib.sha256(f"{self.file}\n{self.text}".encode()).hexdigest()[:16]
 
+    @property
+    def change(self) -> tuple[str, str, str]:
+        """What identifies it in the list of those that no test can notice."""
+        return self.file, self.old, self.new
+
 
 def sample(root: Path, folders: Iterable[str], n: int, seed: int) -> list[Mutant]:
     """Draw n faults: one half from calls, texts and assignments, one half from all others.

@@ -291,21 +291,24 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def report(mutants: Sequence[Mutant], found: dict[str, Any], excused: list[dict[str, str]]) -> str:
+def report(mutants: Sequence[Mutant], found: dict[str, Any], listed: dict[Any, str]) -> str:
     """Write the rate by room, and each fault that no test noticed with its reason."""
-    reasons = {(e["file"], e["old"], e["new"]): e["reason"] for e in excused}
     rooms: dict[str, list[bool]] = defaultdict(list)
     lost = []
     for mutant in mutants:
-        how = found[mutant.key]["how"]
+        reason = listed.get(mutant.change, "NO REASON GIVEN")
+        how = mutant.change not in listed and found[mutant.key]["how"]
         for room in (mutant.file.split("/")[1], "all"):
             rooms[room].append(bool(how))
         if not how:
-            reason = reasons.get((mutant.file, mutant.old, mutant.new), "NO REASON GIVEN")
-            lost.append(f"- {mutant.file}:{mutant.line} {mutant.what}\n    - `{mutant.old}`\n"
-                        f"    - `{mutant.new}`\n    - {reason}")  # fmt: skip
-    rows = [f"| {room} | {len(each)} | {sum(each)} | {sum(each) / len(each):.1%} |"
-            for room, each in sorted(rooms.items(), key=lambda r: r[0] == "all")]  # fmt: skip
+            lost.append(
+                f"- {mutant.file}:{mutant.line} {mutant.what}\n"
+                f"    - `{mutant.old}`\n    - `{mutant.new}`\n    - {reason}"
+            )
+    rows = [
+        f"| {room} | {len(each)} | {sum(each)} | {sum(each) / len(each):.1%} |"
+        for room, each in sorted(rooms.items(), key=lambda row: row[0] == "all")
+    ]
     head = ["| faults in | number | noticed | rate |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, "", f"Not noticed: {len(lost)}", *lost, ""])
 
@@ -337,9 +340,11 @@ def main() -> None:
         sys.exit(f"{given.package} is imported already: no fault would be seen")
     gc.freeze()  # pytest collects garbage twice a run: not among what was there before
     bench.measure([*(f"tests/{room}/" for room in given.rooms), *READERS] if given.near else [""])
-    found = bench.judge(mutants, given.jobs)
-    excused = yaml.safe_load((given.lists / "unnoticed.yaml").read_text(encoding="utf-8")) or []
-    text = report(mutants, found, excused)
+    entries = yaml.safe_load((given.lists / "unnoticed.yaml").read_text(encoding="utf-8")) or []
+    listed = {(each["file"], each["old"], each["new"]): each["reason"] for each in entries}
+    # What no test can notice is not tried again.
+    found = bench.judge([m for m in mutants if m.change not in listed], given.jobs)
+    text = report(mutants, found, listed)
     (bench.notes / "report.md").write_text(text, encoding="utf-8")
     say(text)
 
