@@ -144,3 +144,11 @@ def test_rank_correlation_names_its_bad_arguments():
         rank_correlation([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="got 'pearson'"):
         rank_correlation([1.0, 2.0], [1.0, 2.0], "pearson")
+
+
+def test_one_resample_is_enough_to_run_and_none_is_not():
+    estimate, low, high = cluster_bootstrap([1.0, 3.0], n=1)
+    assert estimate == 2
+    assert low == high
+    with pytest.raises(ValueError, match="n 0"):
+        cluster_bootstrap([1.0, 3.0], n=0)

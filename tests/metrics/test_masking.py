@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fixtures.toy_networks import explained, three_joints
+from fixtures.toy_networks import Planted, explained, planted_windows, three_joints
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random
 from hargcn.metrics.masking import (
@@ -101,3 +101,16 @@ def test_a_random_explainer_is_no_more_coherent_than_chance():
     x = x.repeat(12, 1, 1, 20, 1, 1) + torch.arange(12.0)[:, None, None, None, None, None] / 100
     each = Random(3)(model, x, 0)
     assert float(coherency(model, x, each, Random(3)).mean()) == pytest.approx(0.5, abs=0.08)
+
+
+def test_adcc_is_made_of_its_parts_for_windows_without_branches():
+    x, _, truth = planted_windows(n=4)
+    noise = torch.rand(4, 12, 6, generator=torch.Generator().manual_seed(0))
+    model, each = Planted(2, slice(4, 8)), explained(truth + 0.2 * noise, 1)
+    parts = [
+        coherency(model, x, each, lambda *_: each),
+        1 - complexity(each, 12),
+        1 - average_drop(model, x, each),
+    ]
+    by_hand = 3 / sum(1 / part for part in parts)
+    np.testing.assert_allclose(adcc(model, x, each, lambda *_: each), by_hand, rtol=1e-6)

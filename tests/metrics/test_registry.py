@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from fixtures.toy_networks import explained, three_joints
 
+from hargcn.explainers.baselines import Constant
 from hargcn.metrics.registry import METRICS, Case
+from hargcn.metrics.runner import Runner
+from hargcn.perturbation import InputEdit
 
 NAMES = (
     "pgi,pgu,deletion,insertion,average-drop,increase,add,coherency,complexity,adcc,"
@@ -53,3 +57,14 @@ def test_what_a_measure_lacks_is_named():
                 metric.compute(case())
         else:
             assert metric.compute(case()).sizes["sample"] == 1, name
+
+
+def test_every_measure_runs_the_model_as_it_is_told():
+    noise = InputEdit("noise", 0.1)
+    for name, metric in METRICS.items():
+        calls = []
+        run = Runner(lambda x, calls=calls: calls.append(1) or x)
+        truth = np.array([[[False] * 3, [True, False, False]]])
+        metric.compute(case(explainer=Constant(), truth=truth, run=run, neighbour=noise))
+        silent = name in ("complexity", "efficiency-gap", "localisation")
+        assert bool(calls) is not silent, name

@@ -105,3 +105,16 @@ def test_the_worst_of_the_neighbours_counts():
     )
     assert (five >= one).all()
     assert (five > one).sum() >= 3
+
+
+def test_the_unit_of_an_explanation_does_not_matter():
+    model, x = Net(), windows()
+
+    def small(model, x, target):
+        del model
+        return explained(1e-6 * x[:, 0, 0, :, :, 0], target)
+
+    each = small(model, x, torch.zeros(6, dtype=int))
+    for relative in ("element", "norm"):
+        found = stability(model, x, each, small, NOISE, relative=relative)
+        np.testing.assert_allclose(found["ris"], 1, rtol=1e-3)

@@ -49,7 +49,7 @@ class Mutant:
     lines
         Lines inside functions: a test that runs none of them cannot notice.
     declared
-        Whether it stands outside functions' bodies: settings, defaults, tables.
+        The changed lines where they stand outside functions' bodies: settings, defaults, tables.
     what
         What a named one means.
     """
@@ -60,7 +60,7 @@ class Mutant:
     old: str
     new: str
     lines: frozenset[int]
-    declared: bool
+    declared: frozenset[int]
     what: str = ""
 
     @property
@@ -127,8 +127,8 @@ def _made(root: Path, file: str, text: str) -> Mutant:
     )
 
 
-def _speaking(source: str, changed: range) -> tuple[frozenset[int], bool]:
-    """Return the lines inside functions that show a change, and whether it is outside of them.
+def _speaking(source: str, changed: range) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the lines inside functions that show a change, and its own outside of them.
 
     Those of the changed statement; for a signature all of its function, for the body of a class or
     a module all functions in it, so that lines that merely run on import choose no test.
@@ -142,13 +142,13 @@ def _speaking(source: str, changed: range) -> tuple[frozenset[int], bool]:
                 body = getattr(node, "body", None)
                 last: Any = body[0].lineno - 1 if body else node.end_lineno
                 if last >= changed[-1]:
-                    return frozenset(range(node.lineno, last + 1)), False
-        return frozenset(changed), False
+                    return frozenset(range(node.lineno, last + 1)), frozenset()
+        return frozenset(changed), frozenset()
     functions = [scope] if isinstance(scope, ast.FunctionDef) else _functions(scope)
     if not functions:  # settings alone: whatever the module does
         functions = _functions(ast.parse(source))
     bodies = [range(each.body[0].lineno, (each.end_lineno or 0) + 1) for each in functions]
-    return frozenset(line for body in bodies for line in body), True
+    return frozenset(line for body in bodies for line in body), frozenset(changed)
 
 
 def _definitions(scope: ast.AST) -> Iterator[ast.AST]:

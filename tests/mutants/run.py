@@ -218,8 +218,9 @@ class Bench:
         for file, reach in self.reach.items():
             lines, seconds = reach["lines"].get(mutant.file, {}), reach["seconds"]
             chosen = {test for line in mutant.lines for test in lines.get(str(line), ())}
-            if mutant.declared and file in READERS:
-                chosen |= {-1}
+            if mutant.declared:  # lines that run on import say nothing, those of lambdas do
+                chosen |= {t for line in mutant.declared for t in lines.get(str(line), ())} - {-1}
+                chosen |= {-1} if file in (mirrored, *READERS) else set()
             tests = {t: s for n, (t, s) in enumerate(seconds.items()) if chosen & {n, -1}}
             if tests:
                 groups[0 if file == mirrored else 1 if file.startswith(room) else 2][file] = tests

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import hargcn
 from hargcn.perturbation import InputEdit, tracker_noise
+from hargcn.perturbation.bones import move_bones
 
 SKELETON = hargcn.skeleton("inmotion19")
 OPS = ["noise", "shift", "freeze", "mean", "interpolate", "parent", "speed", "angle"]
@@ -127,3 +128,19 @@ def test_what_is_missing_is_named():
         InputEdit("freeze").apply(x, ONE[:1])
     with pytest.raises(ValueError, match="one seed for each of 2 rows"):
         InputEdit("noise", 0.1).apply(x, ONE, seeds=np.arange(3))
+
+
+def test_the_mean_of_one_frame_is_that_frame():
+    x = windows()
+    joints = torch.ones(2, 19, dtype=torch.bool)
+    torch.testing.assert_close(InputEdit("mean", frames=(2, 3)).apply(x, joints), x)
+
+
+@pytest.mark.parametrize("amount", [0.5, -0.25])
+def test_an_amount_is_what_comes_on_top(amount):
+    x = windows()
+    frames = torch.ones(2, 8, 1, dtype=torch.bool)
+    for op in ("speed", "angle"):
+        edited = InputEdit(op, amount).apply(x, ONE, skeleton=SKELETON)
+        moved = move_bones(x, ONE, SKELETON, frames, **{op: 1 + amount})
+        torch.testing.assert_close(edited, moved)

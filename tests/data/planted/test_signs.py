@@ -211,3 +211,11 @@ def test_sizes_have_defaults_and_bounds() -> None:
     assert Sign(kind="tremor", size=0.2).size == 0.2
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         Sign(size=-1)
+
+
+def test_a_joint_without_a_partner_can_be_raised() -> None:
+    layout = skeleton("ntu25")
+    sign, before = Sign(kind="raise", joint="head"), moving("ntu25")
+    after = apply_change(before, Change(sign, sign.joint_of(layout), 20, 45), layout, FPS)
+    assert np.abs(after - before)[:, 25:40, layout.index("head")].max() > 0.01
+    np.testing.assert_allclose(lengths(after, "ntu25"), lengths(before, "ntu25"), atol=1e-12)
