@@ -205,3 +205,21 @@ def test_the_papers_layers_are_the_last_of_each_kind():
     assert correlation_layers(["J.init", "main.0.tcn"]) == ["J.init", "main.0.tcn"]
     with pytest.raises(ValueError, match="main stream"):
         correlation_layers(["J.init"])
+
+
+def test_scaled_sums_scale_every_person_by_themselves():
+    rng = np.random.default_rng(4)
+    # In one branch the second person's values are a hundred times as large as the first one's.
+    values = {name: rng.normal(size=(1, 6, 5, 2)) for name in ("J.init", "V.init", "main.0.tcn")}
+    values["J.init"][..., 1] *= 100
+    dims = ("sample", "time", "joint", "person")
+    made = {name: explanation(v, dims, layer=name, time=range(6)) for name, v in values.items()}
+    table = correlate([made], "main.0.tcn", n=5)
+
+    def unit(v):
+        return (v - v.min((1, 2), keepdims=True)) / np.ptp(v, axis=(1, 2), keepdims=True)
+
+    both = unit(values["J.init"]) + unit(values["V.init"])
+    rows = zip(both[0].reshape(-1, 2).T, values["main.0.tcn"][0].reshape(-1, 2).T, strict=True)
+    by_hand = np.mean([spearmanr(a, b).statistic for a, b in rows])
+    assert table["rho"].sel(layer="sum.init").item() == pytest.approx(by_hand)

@@ -144,3 +144,10 @@ def test_quartiles_by_hand():
     scores = np.array([[0.0], [1.0], [2.0], [3.0], [40.0]])
     table = Ranking(xr.DataArray(scores, {"joint": ["a"]}, ("sample", "joint"))).summary(n=20)
     assert (table["q1"].item(), table["median"].item(), table["q3"].item()) == (1, 2, 3)
+
+
+def test_the_seed_of_a_convergence_is_that_of_its_intervals():
+    runs = {n: shap_like(6, seed=n) for n in (5, 20)}
+    one, same, other = (convergence(runs, n=20, seed=seed) for seed in (1, 1, 2))
+    xr.testing.assert_identical(one, same)
+    assert float(one["low"][0]) != float(other["low"][0])

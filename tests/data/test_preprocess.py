@@ -245,3 +245,30 @@ def test_frames_without_the_person_do_not_move_the_centre() -> None:
     out = preprocess(far, PreprocessConfig(centre="median"))
     pelvis = out.positions[:, :20, out.skeleton.centre[0], 0]
     np.testing.assert_allclose(np.median(pelvis, axis=1), 0, atol=1e-6)
+
+
+def test_a_trunk_is_turned_upright_along_z_where_z_is_up() -> None:
+    layout = hargcn.Skeleton.from_dict(hargcn.skeleton("ntu25").to_dict() | {"up": "z"})
+    recording = Recording(
+        drifting(layout="ntu25", speed=0).positions, np.ones((60, 1)), 30, layout, "clip", "anna"
+    )
+    for when in ("first", "frame"):
+        out = preprocess(recording, PreprocessConfig(rotate=when))
+        np.testing.assert_allclose(trunk(out)[:, 0, 0], [0, 0, 1], atol=1e-5)
+        left, right = layout.index("left_hip"), layout.index("right_hip")
+        hips = (out.positions[:, :, right] - out.positions[:, :, left])[:, 0, 0]
+        assert hips[0] > 0
+        assert abs(hips[1]) < 1e-5
+        before, after = (
+            np.linalg.det(r.positions[:, 0, [left, right, 5], 0]) for r in (recording, out)
+        )
+        assert before == pytest.approx(after, abs=1e-5)
+
+
+def test_a_pelvis_of_two_hips_is_their_middle() -> None:
+    skeleton = hargcn.skeleton("coco17")
+    assert len(skeleton.centre) == 2
+    recording = drifting(layout="coco17", positions=drifting(layout="coco17").positions + 3)
+    out = preprocess(recording, PreprocessConfig(centre="median"))
+    middle = out.positions[:, :, list(skeleton.centre), 0].mean(axis=2)
+    np.testing.assert_allclose(np.median(middle, axis=1), 0, atol=1e-5)

@@ -110,3 +110,9 @@ def test_a_map_that_says_nothing_explains_no_effect():
     silent = explained(torch.zeros(1, 3))
     assert infidelity(model, x, silent, AWAY).item() == 1
     assert sensitivity_n(model, x, silent, AWAY).item() == 0
+
+
+def test_the_gap_is_called_by_its_name_whether_stored_or_not():
+    each = explained(torch.tensor([[3.0, 2.0]]))
+    for stored in (each, each.assign({"relative_gap": [0.02]})):
+        assert efficiency_gap(stored).name == "efficiency-gap"

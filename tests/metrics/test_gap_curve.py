@@ -104,3 +104,14 @@ def test_other_files_are_named(tmp_path):
     xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.h5", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"other\.h5: expected perturbation curves .*\['a'\]"):
         GapCurve.open(tmp_path / "other.h5")
+
+
+def test_the_band_of_auc_is_that_of_random_orderings():
+    raw = curves()
+    data = GapCurve.of(raw, resamples=30).dataset
+    p = raw["random_score"].isel(set=0, k=1)
+    p = np.where(raw["target"] == 1, p, 1 - p)
+    single = [roc_auc_score(raw["label"], each) for each in p]
+    for name, share in (("low", 0.025), ("high", 0.975)):
+        found = data[f"auc_band_{name}"].isel(set=0, k=1).item()
+        assert found == pytest.approx(np.quantile(single, share))

@@ -48,6 +48,10 @@ LEFT_OUT = "slow or documents or browser or cluster or remake"
 """Tests that `make test` leaves out are left out here."""
 
 
+BROKEN = 70
+"""Exit code of a process that ended before pytest did."""
+
+
 class Faulty(importlib.machinery.SourceFileLoader):
     """Import one module from another text than its file's."""
 
@@ -109,7 +113,7 @@ def forked(task: Callable[[], int], seconds: float | None = None) -> int:
     """Run a task in a process of its own; its exit code, negative for the signal that ended it."""
     pid = os.fork()
     if not pid:
-        code = 70
+        code = BROKEN
         try:
             os.setpgid(0, 0)
             if seconds is not None:
@@ -145,6 +149,7 @@ class Bench:
     def __init__(self, root: Path, package: str, notes: Path, patience: float) -> None:
         self.root, self.package, self.notes, self.patience = root, package, notes, patience
         notes.mkdir(exist_ok=True)
+        self._log = notes / "log.txt"
         apart = root / "tests" / "mutants", root / "tests" / "benchmarks"
         tests = [p for p in (root / "tests").rglob("*.py") if not {*apart} & {*p.parents}]
         self.tests = sorted(path for path in tests if path.name.startswith("test_"))
@@ -183,21 +188,29 @@ class Bench:
                 made = self.notes / "reach.tmp"
                 made.unlink(missing_ok=True)
                 code = forked(partial(self._reach, file, made))
-                if code not in (0, 5):
-                    log = (self.notes / "log.txt").read_text(errors="replace")
-                    sys.exit(f"{file}: fails without any fault\n{log[-3000:]}")
+                self._passed(code, file)
                 old[file] = {"stamp": stamp, **json.loads(made.read_text())}
                 known.write_text(json.dumps(old))
                 say(f"{file}: {sum(old[file]['seconds'].values()):.1f} s")
             self.reach[file] = old[file]
         if not any(reach["seconds"] for reach in self.reach.values()):
             sys.exit(f"{self.root / 'tests'}: no test in {', '.join(folders)}")
+        # As for a fault, but without one: what fails now would count as noticing.
+        stamp = self.common + digest(self.root / file for file in self.reach)
+        if old.get("together") != stamp:
+            code = forked(partial(self.pytest, list(self.reach), Chosen(), str(self._log)))
+            self._passed(code, "all files in one process")
+            known.write_text(json.dumps(old | {"together": stamp}))
+
+    def _passed(self, code: int, what: str) -> None:
+        if code not in (0, 5):
+            sys.exit(f"{what}: fails without a fault\n{self._log.read_text()[-3000:]}")
 
     def _reach(self, file: str, made: Path) -> int:
         cover = coverage.Coverage(data_file=None, source=[str(self.root / self.package)])
         plugin = Chosen(cover=cover)
         cover.start()
-        code = self.pytest([file], plugin, str(self.notes / "log.txt"))
+        code = self.pytest([file], plugin, str(self._log))
         cover.stop()
         data, lines = cover.get_data(), {}
         number = {test: n for n, test in enumerate(plugin.seconds)}
@@ -232,6 +245,8 @@ class Bench:
             chosen = {t: s for tests in group.values() for t, s in tests.items()}
             limit = self.patience + 5 * sum(chosen.values())
             code = forked(partial(self._with, mutant, list(group), chosen), limit)
+            if code == BROKEN:
+                raise RuntimeError(f"{mutant.file}:{mutant.line}: the runner itself failed")
             if code not in (0, 5):  # 5: no test is left, all have other names
                 return "failed" if code > 0 else signal.Signals(-code).name
         return ""

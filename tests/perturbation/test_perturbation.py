@@ -66,3 +66,8 @@ def test_texts_of_the_manual():
 def test_a_wrong_text_says_what_is_expected(text, message):
     with pytest.raises(ValueError, match=message):
         parse_edit(text)
+
+
+def test_edits_are_written_as_short_as_they_are_read():
+    for text in ("edge:incident:zero", "edge:self:away:0.35", "input:freeze", "input:noise:2.0x"):
+        assert str(parse_edit(text)) == text

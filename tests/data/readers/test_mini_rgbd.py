@@ -98,3 +98,10 @@ def test_a_cell_is_a_pair(tmp_path, wrong) -> None:
     path.write_text(path.read_text().replace("105,205", wrong, 1))
     with pytest.raises(ValueError, match="line 2: expected image 00000 and 14 pairs"):
         MiniRGBD(frames=None).read(path)
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path) -> None:
+    path = tmp_path / "result_pz101.csv"
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"expected the header image;head;.* \(got ''\)"):
+        MiniRGBD().read(path)

@@ -92,3 +92,12 @@ def test_raw_folder_is_found(data_root, tmp_path) -> None:
     (tmp_path / "raw").mkdir()
     shutil.copy(data_root / "utd_mhad/raw/a1_s1_t1_skeleton.mat", tmp_path / "raw")
     assert len(UTDMHAD().recordings(tmp_path)) == 1
+
+
+def test_the_27_actions_in_the_order_of_the_data_set() -> None:
+    assert ", ".join(CLASSES) == (
+        "swipe left, swipe right, wave, clap, throw, arm cross, basketball shoot, draw x, "
+        "draw circle cw, draw circle ccw, draw triangle, bowling, boxing, baseball swing, "
+        "tennis swing, arm curl, tennis serve, push, knock, catch, pickup and throw, jog, walk, "
+        "sit to stand, stand to sit, lunge, squat"
+    )
