@@ -139,3 +139,15 @@ def test_every_named_fault_has_its_place():
     found = making().named(ROOT, HERE / "named.yaml")
     assert len(found) >= 10
     assert all(mutant.what and mutant.lines for mutant in found)
+
+
+def test_every_fault_that_is_given_up_has_its_reason():
+    listed = yaml.safe_load((HERE / "unnoticed.yaml").read_text(encoding="utf-8"))
+    changes = [(each["file"], each["old"], each["new"]) for each in listed]
+    assert len(set(changes)) == len(changes)
+    for each in listed:
+        assert set(each) == {"file", "old", "new", "reason"}
+        kind, _, why = each["reason"].partition(". ")
+        assert kind in ("Equivalent", "A choice", "A text")
+        assert len(why.split()) >= 3
+        assert (ROOT / each["file"]).is_file()
