@@ -131,6 +131,32 @@ def forked(task: Callable[[], int], seconds: float | None = None) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def spread(items: Sequence[Any], jobs: int, task: Callable[[int, Any], None]) -> None:
+    """Do a task for numbered items in several processes; stop where one fails."""
+    parent = os.getpid()
+
+    def some(first: int) -> int:
+        for number, item in list(enumerate(items, 1))[first::jobs]:
+            if os.getppid() != parent:
+                return 1  # nobody waits any more
+            task(number, item)
+        return 0
+
+    children = []
+    for first in range(jobs):
+        if not (pid := os.fork()):
+            code = 1
+            try:
+                code = some(first)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(pid)
+    if any([os.waitpid(pid, 0)[1] for pid in children]):
+        sys.exit("ended early; the same command goes on where it stopped")
+
+
 class Bench:
     """Runs the tests of one project.
 
@@ -149,7 +175,6 @@ class Bench:
     def __init__(self, root: Path, package: str, notes: Path, patience: float) -> None:
         self.root, self.package, self.notes, self.patience = root, package, notes, patience
         notes.mkdir(exist_ok=True)
-        self._log = notes / "log.txt"
         apart = root / "tests" / "mutants", root / "tests" / "benchmarks"
         tests = [p for p in (root / "tests").rglob("*.py") if not {*apart} & {*p.parents}]
         self.tests = sorted(path for path in tests if path.name.startswith("test_"))
@@ -175,42 +200,49 @@ class Bench:
         options += [f"--rootdir={self.root}", "-Wignore::pytest.PytestAssertRewriteWarning"]
         return int(pytest.main([*options, *files], plugins=[plugin]))
 
-    def measure(self, folders: Sequence[str]) -> None:
+    def measure(self, folders: Sequence[str], jobs: int) -> None:
         """Learn which tests in folders run which lines, without a fault; all must pass."""
-        known = self.notes / "reach.json"
-        old = json.loads(known.read_text()) if known.exists() else {}
-        for path in self.tests:
-            file = path.relative_to(self.root).as_posix()
-            if not file.startswith(tuple(folders)):
-                continue
-            stamp = self.common + digest([path])
-            if old.get(file, {}).get("stamp") != stamp:
-                made = self.notes / "reach.tmp"
-                made.unlink(missing_ok=True)
-                code = forked(partial(self._reach, file, made))
-                self._passed(code, file)
-                old[file] = {"stamp": stamp, **json.loads(made.read_text())}
-                known.write_text(json.dumps(old))
-                say(f"{file}: {sum(old[file]['seconds'].values()):.1f} s")
-            self.reach[file] = old[file]
+        files = [path.relative_to(self.root).as_posix() for path in self.tests]
+        files = [file for file in files if file.startswith(tuple(folders))]
+        spread([file for file in files if self._known(file) is None], jobs, self._learn)
+        self.reach = {file: self._known(file) or {} for file in files}
         if not any(reach["seconds"] for reach in self.reach.values()):
             sys.exit(f"{self.root / 'tests'}: no test in {', '.join(folders)}")
         # As for a fault, but without one: what fails now would count as noticing.
-        stamp = self.common + digest(self.root / file for file in self.reach)
-        if old.get("together") != stamp:
-            code = forked(partial(self.pytest, list(self.reach), Chosen(), str(self._log)))
-            self._passed(code, "all files in one process")
-            known.write_text(json.dumps(old | {"together": stamp}))
+        together, stamp = self.notes / "together", self.common + digest(self.tests)
+        if not together.exists() or together.read_text() != stamp:
+            spread([files[first::jobs] for first in range(jobs)], jobs, self._together)
+            together.write_text(stamp)
 
-    def _passed(self, code: int, what: str) -> None:
+    def _known(self, file: str) -> dict[str, Any] | None:
+        """Return what was measured of a test file as it is now."""
+        made = self._made(file)
+        found = json.loads(made.read_text()) if made.exists() else {}
+        return found if found.get("stamp") == self.common + digest([self.root / file]) else None
+
+    def _made(self, file: str) -> Path:
+        return self.notes / (file.replace("/", "-") + ".json")
+
+    def _learn(self, number: int, file: str) -> None:
+        log = self._made(file).with_suffix(".log")
+        self._passed(forked(partial(self._reach, file, str(log))), file, log)
+        say(f"{number} {file}: measured")
+
+    def _together(self, number: int, files: list[str]) -> None:
+        log = self.notes / f"together-{number}.log"
+        code = forked(partial(self.pytest, files, Chosen(), str(log)))
+        self._passed(code, f"{len(files)} files in one process", log)
+
+    def _passed(self, code: int, what: str, log: Path) -> None:
         if code not in (0, 5):
-            sys.exit(f"{what}: fails without a fault\n{self._log.read_text()[-3000:]}")
+            told = log.read_text(errors="replace")[-3000:] if log.exists() else ""
+            raise RuntimeError(f"{what}: fails without a fault\n{told}")
 
-    def _reach(self, file: str, made: Path) -> int:
+    def _reach(self, file: str, log: str) -> int:
         cover = coverage.Coverage(data_file=None, source=[str(self.root / self.package)])
         plugin = Chosen(cover=cover)
         cover.start()
-        code = self.pytest([file], plugin, str(self._log))
+        code = self.pytest([file], plugin, log)
         cover.stop()
         data, lines = cover.get_data(), {}
         number = {test: n for n, test in enumerate(plugin.seconds)}
@@ -220,7 +252,9 @@ class Bench:
             lines[Path(path).relative_to(self.root).as_posix()] = {
                 line: [number.get(test, -1) for test in tests] for line, tests in of_file
             }
-        made.write_text(json.dumps({"seconds": plugin.seconds, "lines": lines}))
+        stamp = self.common + digest([self.root / file])
+        made = {"stamp": stamp, "seconds": plugin.seconds, "lines": lines}
+        self._made(file).write_text(json.dumps(made))
         return code
 
     def groups(self, mutant: Mutant) -> list[dict[str, dict[str, float]]]:
@@ -265,29 +299,17 @@ class Bench:
         todo = [m for m in mutants if not known.get(m.key, {}).get("how")
                 and known.get(m.key, {}).get("tests") != tests]  # fmt: skip
 
-        parent = os.getpid()
+        def one(number: int, mutant: Mutant) -> None:
+            start = time.perf_counter()
+            how = self.noticed(mutant)
+            spent = round(time.perf_counter() - start, 1)
+            entry = {"key": mutant.key, "how": how, "seconds": spent, "tests": tests}
+            with store.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            mark = how or "NOT NOTICED"
+            say(f"{number}/{len(todo)} {mutant.file}:{mutant.line} {mark} ({spent} s)")
 
-        def some(first: int) -> int:
-            for number, mutant in list(enumerate(todo, 1))[first::jobs]:
-                if os.getppid() != parent:
-                    return 1  # nobody waits any more
-                start = time.perf_counter()
-                how = self.noticed(mutant)
-                spent = round(time.perf_counter() - start, 1)
-                entry = {"key": mutant.key, "how": how, "seconds": spent, "tests": tests}
-                with store.open("a") as file:
-                    file.write(json.dumps(entry) + "\n")
-                mark = how or "NOT NOTICED"
-                say(f"{number}/{len(todo)} {mutant.file}:{mutant.line} {mark} ({spent} s)")
-            return 0
-
-        children = []
-        for first in range(jobs):
-            if not (pid := os.fork()):
-                os._exit(some(first))
-            children.append(pid)
-        if any([os.waitpid(pid, 0)[1] for pid in children]):
-            sys.exit("a job ended early; the same command goes on where it stopped")
+        spread(todo, jobs, one)
         return _read(store)
 
 
@@ -355,7 +377,8 @@ def main() -> None:
     if any(name.split(".")[0] == given.package for name in sys.modules):
         sys.exit(f"{given.package} is imported already: no fault would be seen")
     gc.freeze()  # pytest collects garbage twice a run: not among what was there before
-    bench.measure([*(f"tests/{room}/" for room in given.rooms), *READERS] if given.near else [""])
+    near = [*(f"tests/{room}/" for room in given.rooms), *READERS]
+    bench.measure(near if given.near else [""], given.jobs)
     entries = yaml.safe_load((given.lists / "unnoticed.yaml").read_text(encoding="utf-8")) or []
     listed = {(each["file"], each["old"], each["new"]): each["reason"] for each in entries}
     # What no test can notice is not tried again.
