@@ -44,10 +44,11 @@ def test_what_a_mask_hides_becomes_the_baseline():
     np.testing.assert_allclose(mine.values, theirs.values, rtol=1e-3, atol=1e-5)
 
 
-def test_a_persons_masks_leave_the_other_as_it_is():
+@pytest.mark.parametrize("utility", ["logit", "prob"])  # persons add up in logits alone
+def test_a_persons_masks_leave_the_other_as_it_is(utility):
     model, x = ours(), branches(n=1)
     layer = "main.1.attention"
-    made = ScoreCAM(layer)(model, x, 1)
+    made = ScoreCAM(layer, utility=utility)(model, x, 1)
     with record(model, model, [layer], grad=False) as seen:
         model(x)
         maps = scaled(model.unfold(layer, seen[layer], 1))[0]
@@ -61,6 +62,7 @@ def test_a_persons_masks_leave_the_other_as_it_is():
             for mask in fine[person]:
                 shown = x.clone()
                 shown[..., person] = x[..., person] * mask
-                scores.append(model(shown)[0, 1])
+                logits = model(shown)[0]
+                scores.append((logits if utility == "logit" else logits.softmax(0))[1])
             expected = torch.stack(scores).softmax(0)
             np.testing.assert_allclose(made.dataset["weight"][0, person], expected, rtol=1e-4)

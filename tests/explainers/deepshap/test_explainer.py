@@ -463,3 +463,13 @@ def test_agrees_with_captum():
         expected = DeepLiftShap(model).attribute(x, background, target=1).detach()
     got = DeepSHAP(background)(model, x, 1)
     np.testing.assert_allclose(got.values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_samples_of_another_shape_than_the_backgrounds_are_refused():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    explainer = DeepSHAP(torch.zeros(3, 3, 4))
+    for x in (torch.zeros(2, 4, 3), torch.zeros(0, 3, 4), torch.zeros(2, 12)):
+        assert "shaped like the background (3, 4) (got" in explainer.supports(model, x)
+        with pytest.raises(ValueError, match=r"samples shaped like the background \(3, 4\) \(got"):
+            explainer(model, x, 0)
+    assert explainer.supports(model, torch.zeros(2, 3, 4)) == ""
