@@ -76,7 +76,9 @@ class Tally:
         if self.joints is not None:
             joint = self.dims.index("joint")
             others = [d for d in range(1, phi.ndim) if d != joint]
-            self.joints[i, rows] = phi.mean(others, dtype=torch.float64).cpu().numpy()
+            # A mean over no axes would be one over all of them.
+            scores = phi.mean(others, dtype=torch.float64) if others else phi.double()
+            self.joints[i, rows] = scores.cpu().numpy()
         assert self.shift is not None
         if start == 0:
             self.shift[i] = phi[0].cpu().numpy()

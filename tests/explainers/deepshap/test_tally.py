@@ -76,3 +76,16 @@ def test_some_samples_are_replaced_by_better_ones():
     np.testing.assert_array_equal(found["additivity_gap"], [0, 0, 0.5])
     np.testing.assert_array_equal(found["double_precision"], [False, True, False])
     np.testing.assert_array_equal(found["joint_by_background"][1][1], [[9, 9], [9, 9]])
+
+
+def test_two_rows_have_an_error_and_one_has_none():
+    for rows in (1, 2):
+        tally = Tally((1, 3), ("sample", "joint"), np.full(rows, 1 / rows), np.zeros((1, rows)))
+        tally.add(0, 0, torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 5.0]])[:rows])
+        tally.close(np.zeros(1))
+        found = tally.variables()
+        for name in ("standard_error", "joint_standard_error"):
+            assert (name in found) is (rows == 2)
+        if rows == 2:  # half the difference: the deviation over sqrt(2)
+            np.testing.assert_allclose(found["joint_standard_error"][1], [[1, 0, 1]], atol=1e-6)
+            np.testing.assert_allclose(found["standard_error"][1], [[1, 0, 1]], atol=1e-6)
