@@ -267,3 +267,12 @@ def test_who_is_absent_has_no_map(name):
     found = values(cam(name, "features")(Adapter(Persons(HEADS), PERSONAL), x, 1))
     assert found[0, 1].abs().max() == found[1, 0].abs().max() == 0
     assert max(found[0, 0].abs().max(), found[1, 1].abs().max()) > 0
+
+
+def test_grad_cam_plus_plus_of_gradients_of_exactly_one():
+    """G = 1 everywhere, sum(A) = 10: alpha = 1 / 12, w = 4 / 12."""
+    scale, head = nn.Conv2d(1, 1, 1, bias=False), nn.Linear(4, 1, bias=False)
+    nn.init.ones_(scale.weight), nn.init.ones_(head.weight)
+    x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    found = GradCAMPlusPlus("0")(nn.Sequential(scale, nn.Flatten(), head), x, 0)
+    torch.testing.assert_close(torch.tensor(found.values.to_numpy()[0, :, :, 0]), x[0, 0] / 3)
