@@ -68,3 +68,8 @@ def test_the_error_of_few_orders_is_unbiased():
     added = torch.empty(4, 3).scatter_(1, order, along(order).diff(dim=1)).double()
     torch.testing.assert_close(made.errors, added.std(dim=0, correction=1) / 2)
     assert made.errors.any()
+
+
+@pytest.mark.parametrize("orders", [130, 260])
+def test_no_more_orders_than_allowed_are_asked(orders):
+    assert play(orders=orders).orders == orders

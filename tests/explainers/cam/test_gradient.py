@@ -276,3 +276,12 @@ def test_grad_cam_plus_plus_of_gradients_of_exactly_one():
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     found = GradCAMPlusPlus("0")(nn.Sequential(scale, nn.Flatten(), head), x, 0)
     torch.testing.assert_close(torch.tensor(found.values.to_numpy()[0, :, :, 0]), x[0, 0] / 3)
+
+
+def test_a_sum_cancels_by_the_size_of_its_parts():
+    """Half a unit left of four millions means nothing: the mean gradient, 2.5, takes its place."""
+    scale, head = nn.Conv2d(1, 1, 1, bias=False), nn.Linear(4, 1, bias=False)
+    nn.init.ones_(scale.weight), head.weight.data.copy_(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+    x = torch.tensor([[[[1e6, -1e6], [1e6, 0.5 - 1e6]]]])
+    found = XGradCAM("0")(nn.Sequential(scale, nn.Flatten(), head), x, 0)
+    torch.testing.assert_close(torch.tensor(found.values.to_numpy()[0, :, :, 0]), 2.5 * x[0, 0])
