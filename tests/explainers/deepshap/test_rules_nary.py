@@ -133,3 +133,13 @@ def test_softmax_of_close_inputs_is_its_gradient():
 def test_no_rule_for_a_rounded_quotient():
     with pytest.raises(ValueError, match="'div' .* no rule"):
         explained(lambda x: torch.div(x, x + 3, rounding_mode="floor"), draw(2, 3), draw(1, 3))
+
+
+def test_an_infinite_slope_where_nothing_changes_credits_nobody():
+    """A power 0.3 of a difference that is 0 before and after, though both its parts rose."""
+    found = explained(
+        lambda x: (x[:, 0] - x[:, 1]).pow(0.3)[:, None],
+        torch.ones(1, 2).double(),
+        2 * torch.ones(1, 2).double(),
+    )
+    np.testing.assert_array_equal(found, [[0, 0]])
