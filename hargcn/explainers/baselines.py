@@ -142,24 +142,33 @@ class FakeCAM(Baseline):
 
 
 @settings
-class Truth(Baseline):
-    """The planted evidence itself: the ceiling of every measure that it is a ceiling of.
+class Given(Baseline):
+    """Maps that were made elsewhere, from the movement alone for instance.
 
     Parameters
     ----------
     mask
-        (N, T, V) bool, of exactly the windows that will be explained, in their order.
+        (N, T, V), of exactly the windows that will be explained, in their order.
     """
 
-    name = "truth"
-    label = "planted truth"
+    name = "given"
+    label = "given map"
     needs = ("mask",)
 
     mask: Any
 
     def maps(self, asked: Asked) -> np.ndarray:
         """Return the maps (N, T, V)."""
-        mask = np.asarray(self.mask, bool)
+        mask = np.asarray(self.mask)
         if mask.shape != asked.shape:
-            raise ValueError(f"Expected a truth mask of shape {asked.shape} (got {mask.shape})")
+            raise ValueError(
+                f"Expected a {self.name} mask of shape {asked.shape} (got {mask.shape})"
+            )
         return mask.astype(np.float32)
+
+
+class Truth(Given):
+    """The planted evidence itself, a bool mask: the ceiling of measures that it is a ceiling of."""
+
+    name = "truth"
+    label = "planted truth"

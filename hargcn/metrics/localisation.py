@@ -1,8 +1,10 @@
 """Localisation: whether a map lies where the evidence was planted.
 
-Every figure has a chance level, the share of cells that are evidence, and a control: evidence
-against distractors only, cells of the same kind and size of change without class information.
-A large attribution wherever movement is unusual fools the first, not the second.
+Every figure has a chance level, the share of cells that are evidence, and three controls. Evidence
+against distractors only, cells of the same kind and size of change without class information: a
+large attribution wherever movement is unusual fools the first, not the second. Evidence within its
+own joints, over time only: a map that always marks the same joints, whatever happens, is at chance.
+Both at once, where distractors fall on the evidence's joints.
 """
 
 from __future__ import annotations
@@ -103,13 +105,17 @@ def localisation(
     -------
     xarray.Dataset
         `energy`, `energy_absolute`, `auroc`, `auroc_absolute`, `outside_inside`, `area` (chance of
-        energy); with distractors also `distractor_...` of the first four and of the area: truth
-        against distractors only.
+        energy); `within_...` of all but the ratio: only the joints that bear evidence count, at
+        all times. With distractors also `distractor_...`: only truth and distractors count; and
+        where some lie on joints with evidence `within_distractor_...`: only these and the truth.
     """
     figures = {"outside_inside": outside_inside(explanation, truth)}
-    controls: dict[str, np.ndarray | None] = {"": None}
+    own = np.broadcast_to(truth.any(axis=1, keepdims=True), truth.shape)
+    controls: dict[str, np.ndarray | None] = {"": None, "within_": own}
     if distractor is not None:
         controls["distractor_"] = truth | distractor
+        if (distractor & own).any():
+            controls["within_distractor_"] = (truth | distractor) & own
     for prefix, among in controls.items():
         for measure in (energy, auroc):
             name = prefix + measure.__name__

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from hargcn.analysis.statistics import cluster_bootstrap
-from hargcn.explainers.baselines import Random, Truth
+from hargcn.explainers.baselines import Given, Random, Truth
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
 from hargcn.metrics.faithfulness import per_sample
@@ -67,6 +67,7 @@ def metric_table(
     metrics: Sequence[str],
     *,
     explainers: Mapping[str, Explainer] | None = None,
+    model_free: Mapping[str, np.ndarray] | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     random: int = 3,
 ) -> MetricTable:
@@ -82,6 +83,8 @@ def metric_table(
         Names of `METRICS`.
     explainers
         What made them, by the same names; without, measures that explain again are left out (n 0).
+    model_free
+        Maps (N, T, V) by name that no network was asked for, e.g. `metrics.model_free`.
     groups
         (N,) subjects, for the intervals.
     random
@@ -90,24 +93,28 @@ def metric_table(
     Returns
     -------
     MetricTable
-        The methods as given, then "random" and "truth".
+        The methods as given, the model-free maps, then "random" and "truth".
     """
     _known(metrics)
     if "rrs" in metrics and not case.layer:
         raise ValueError("Expected a layer whose output is the representation of rrs (got none)")
-    if {"random", "truth"} & set(explanations):
-        raise ValueError("Expected other names than 'random' and 'truth': the table adds these")
-    explainers = explainers or {}
+    model_free, explainers = model_free or {}, explainers or {}
+    if taken := {"random", "truth", *model_free} & set(explanations):
+        raise ValueError(f"Expected other names than {sorted(taken)}: the table adds these")
     cases = {
         name: [replace(case, explanation=each, explainer=explainers.get(name))]
         for name, each in explanations.items()
     }
+    for name, maps in model_free.items():
+        made = _explained(case, maps, Given)
+        cases[name] = [replace(case, explanation=made, explainer=None)]
     cases["random"] = [
         replace(case, explanation=_explained(case, each), explainer=each)
         for each in (Random(case.run.seed + draw) for draw in range(random))
     ]
     if case.truth is not None:
-        cases["truth"] = [replace(case, explanation=_explained(case, case.truth), explainer=None)]
+        made = _explained(case, case.truth, Truth)
+        cases["truth"] = [replace(case, explanation=made, explainer=None)]
     measured = {
         method: [_measure(each, metrics) for each in repeated] for method, repeated in cases.items()
     }
@@ -135,12 +142,12 @@ def forecast(
     return seconds
 
 
-def _explained(case: Case, by: Explainer | np.ndarray) -> Explanation:
-    """Explain the samples and classes of a case, in batches, by an explainer or a truth mask."""
+def _explained(case: Case, by: Explainer | np.ndarray, kind: type[Given] = Given) -> Explanation:
+    """Explain the samples and classes of a case, in batches, by an explainer or by given maps."""
     target = torch.as_tensor(case.explanation.target.to_numpy())
     parts = []
     for block in case.run.batches(case.x, "baseline"):
-        explainer = Truth(by[block]) if isinstance(by, np.ndarray) else by
+        explainer = kind(by[block]) if isinstance(by, np.ndarray) else by
         ready = case.run.prepare(case.x[block], block)
         parts.append(explainer(case.model, ready, target[block]))
     names = case.explanation.values["sample"].to_numpy()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
@@ -23,6 +24,7 @@ from hargcn.explanation import Explanation
 from hargcn.files import locked, track
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
+from hargcn.metrics.model_free import acceleration, joint_prior, model_free
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.table import MetricTable, forecast, metric_table
 from hargcn.networks.stgcn import MultiBranchSTGCN
@@ -318,7 +320,12 @@ def evaluate(
             for name, seconds in forecast(case, explainers, wanted).items():
                 announce(f"{name}: explaining again takes about {seconds:.0f} s")
         found = metric_table(
-            case, opened.explanations, wanted, explainers=explainers, groups=opened.windows.group
+            case,
+            opened.explanations,
+            wanted,
+            explainers=explainers,
+            model_free=_model_free(opened) if "localisation" in wanted else None,
+            groups=opened.windows.group,
         )
         if other_preparation:
             found = replace(found, rows=found.rows.assign(other_preparation=True))
@@ -336,6 +343,21 @@ def _wanted(metrics: str | Sequence[str], case: Case, remake: bool) -> list[str]
         for name, metric in METRICS.items()
         if (remake or not metric.calls(case)) and (case.truth is not None or not metric.truth)
     ]
+
+
+def _model_free(opened: ExplainedWindows, batch: int = 256) -> dict[str, np.ndarray]:
+    """Return the maps that no network was asked for; of training windows the class prior."""
+    truth = opened.windows.truth()
+    if truth is None:
+        return {}
+    prior = None
+    if "train" in opened.data.split:
+        train = opened.data.subset("train")
+        parts = (train.subset(slice(at, at + batch)) for at in range(0, len(train), batch))
+        batches = ((acceleration(part.positions()), part.label) for part in parts)
+        target = next(iter(opened.explanations.values())).target.to_numpy()
+        prior = joint_prior(batches, target)
+    return model_free(opened.windows.positions(), truth, prior)
 
 
 def _last(model: MultiBranchSTGCN) -> str:

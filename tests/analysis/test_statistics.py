@@ -16,29 +16,95 @@ def test_the_estimate_is_the_plain_mean_of_the_rows_not_of_the_groups():
     values, groups = np.array([0.0, 0.0, 0.0, 8.0]), ["a", "a", "a", "b"]
     estimate, low, high = cluster_bootstrap(values, groups)
     assert estimate == 2.0
-    assert (low, high) == (0.0, 8.0)
+    # Two groups: percentiles 0 and 8, their distances times sqrt(2 / 1) 12.706 / 1.960.
+    factor = np.sqrt(2) * stats.t.ppf(0.975, 1) / stats.norm.ppf(0.975)
+    assert (low, high) == pytest.approx((2 - 2 * factor, 2 + 6 * factor))
 
 
-def test_without_groups_it_is_scipys_percentile_bootstrap():
+def test_without_groups_it_is_nearly_scipys_percentile_bootstrap():
     values = np.random.default_rng(0).exponential(size=60)
     _, low, high = cluster_bootstrap(values, n=20_000)
     peer = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=1
     ).confidence_interval
-    assert (low, high) == pytest.approx((peer.low, peer.high), abs=0.01)
+    wider = np.sqrt(60 / 59) * stats.t.ppf(0.975, 59) / stats.norm.ppf(0.975)
+    expected = [values.mean() + wider * (limit - values.mean()) for limit in peer]
+    assert (low, high) == pytest.approx(expected, abs=0.01)
+    assert wider == pytest.approx(1.03, abs=0.01)
 
 
-def test_intervals_cover_the_true_mean_about_as_often_as_they_promise():
+def coverage(groups: int, draw: str, studies: int, n: int, statistic=np.mean) -> float:
+    """Simulate studies of 5 windows per subject, alike within a subject: how often 0 is inside."""
+    rng = np.random.default_rng(groups)
+    subjects = np.repeat(np.arange(groups), 5)
+
+    def drawn(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape) if draw == "normal" else rng.exponential(size=shape) - 1
+
+    values = drawn(groups, studies)[subjects] + 0.5 * drawn(5 * groups, studies)
+    _, low, high = cluster_bootstrap(values, subjects, statistic, n=n)
+    return float(np.mean((low < 0) & (high > 0)))
+
+
+@pytest.mark.parametrize(
+    ("groups", "draw", "least"),
+    [(3, "normal", 0.88), (4, "normal", 0.9), (8, "normal", 0.9), (40, "normal", 0.92),
+     (3, "skewed", 0.85), (4, "skewed", 0.86), (8, "skewed", 0.86)],
+)  # fmt: skip
+def test_few_subjects_cover_about_as_often_as_they_promise(groups, draw, least):
+    """Plain percentiles of 3, 4 and 8 subjects cover 71, 78 and 87% (skewed 69, 77, 84)."""
+    assert least <= coverage(groups, draw, studies=400, n=300) <= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("groups", "draw", "stated"),
+    [(3, "normal", 0.94), (4, "normal", 0.94), (8, "normal", 0.95),
+     (3, "skewed", 0.90), (4, "skewed", 0.90), (8, "skewed", 0.90)],
+)  # fmt: skip
+def test_the_coverage_is_the_one_stated(groups, draw, stated):
+    assert coverage(groups, draw, studies=4000, n=1000) == pytest.approx(stated, abs=0.015)
+
+
+@pytest.mark.slow
+def test_other_statistics_cover_as_well():
+    # The median of subjects' windows: symmetric, so that the true one is 0.
+    assert 0.88 <= coverage(4, "normal", studies=400, n=300, statistic=np.median) <= 0.99
+
+
+def test_windows_taken_singly_make_intervals_too_narrow():
     rng = np.random.default_rng(1)
-    # 200 studies at once: 40 subjects of 5 windows, alike within a subject; true mean 0.
     subjects = np.repeat(np.arange(40), 5)
     values = rng.normal(size=(40, 200))[subjects] + 0.3 * rng.normal(size=(200, 200))
-    _, low, high = cluster_bootstrap(values, subjects, n=400)
-    clustered = np.mean((low < 0) & (high > 0))
     _, low, high = cluster_bootstrap(values, n=400)
-    naive = np.mean((low < 0) & (high > 0))
-    assert 0.88 <= clustered <= 0.99
-    assert naive < 0.75
+    assert np.mean((low < 0) & (high > 0)) < 0.75
+
+
+def test_what_is_alike_in_two_ways_is_drawn_in_both():
+    """6 seeds x 4 subjects: ways that matter widen the interval; both together cover."""
+    rng = np.random.default_rng(3)
+    seed, subject = (each.ravel() for each in np.indices((6, 4)))
+    values = (
+        rng.normal(size=(6, 500))[seed]
+        + rng.normal(size=(4, 500))[subject]
+        + 0.5 * rng.normal(size=(24, 500))
+    )
+
+    def inside(groups: np.ndarray) -> float:
+        _, low, high = cluster_bootstrap(values, groups, n=400)
+        return float(np.mean((low < 0) & (high > 0)))
+
+    assert inside(np.column_stack([seed, subject])) >= 0.93
+    assert inside(seed) < 0.9
+    # One way in two columns is one way.
+    once = cluster_bootstrap(values, subject, n=50)
+    np.testing.assert_allclose(cluster_bootstrap(values, subject[:, None], n=50), once)
+
+
+def test_an_infinite_limit_stays_infinite():
+    values = np.r_[np.ones(5), np.full(3, np.inf)]
+    estimate, low, high = cluster_bootstrap(values, statistic=np.median, n=100)
+    assert (estimate, low, high) == (1, 1, np.inf)
 
 
 def test_any_statistic_agrees_with_the_fast_path_of_the_mean():
@@ -60,7 +126,8 @@ def test_missing_measurements_are_left_out_and_never_count_as_zero():
     values = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 5.0]])
     estimate, low, high = cluster_bootstrap(values)
     np.testing.assert_array_equal(estimate, [2.0, 5.0])
-    assert (low[0], high[0]) == (1.0, 3.0)
+    factor = np.sqrt(2) * stats.t.ppf(0.975, 1) / stats.norm.ppf(0.975)
+    assert (low[0], high[0]) == pytest.approx((2 - factor, 2 + factor))
     assert np.isnan([low[1], high[1]]).all()
 
 

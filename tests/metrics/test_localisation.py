@@ -89,3 +89,32 @@ def test_samples_without_evidence_are_not_measured():
         assert np.isnan(figure).all()
     with pytest.raises(ValueError, match=r"Expected a truth mask \(1, frames, 2\)"):
         energy(each, np.zeros((2, 2, 2), bool))
+
+
+def test_a_constant_joint_is_at_chance_within_the_evidences_joints():
+    """It beats all distractors elsewhere (1.0), and knows nothing of when."""
+    truth = np.zeros((1, 6, 3), bool)
+    truth[:, 2:4, 1] = True
+    elsewhere = np.zeros_like(truth)
+    elsewhere[:, 2:4, 2] = True
+    joint = explained(torch.from_numpy(truth.any(1, keepdims=True).repeat(6, 1).astype(float)))
+    found = localisation(joint, truth, elsewhere)
+    assert found["distractor_auroc"].item() == 1
+    assert found["within_auroc"].item() == 0.5
+    assert found["within_area"].item() == pytest.approx(2 / 6)
+    assert "within_distractor_auroc" not in found
+    own = elsewhere.copy()
+    own[:, 5, 1] = True
+    found = localisation(joint, truth, own)
+    assert found["within_distractor_auroc"].item() == 0.5
+    assert found["within_distractor_area"].item() == pytest.approx(2 / 3)
+    assert found["distractor_auroc"].item() == pytest.approx((2 + 0.5) / 3)
+
+
+def test_figures_within_joints_by_hand():
+    """The bearing joint says (3, -2), so its evidence lies above; the other joint has no say."""
+    found = localisation(explained(MAP), TRUTH)
+    assert found["within_auroc"].item() == 1
+    assert found["within_energy"].item() == 1
+    assert found["within_energy_absolute"].item() == 0.6
+    assert localisation(explained(-MAP), TRUTH)["within_auroc"].item() == 0

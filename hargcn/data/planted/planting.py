@@ -10,9 +10,10 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.filters import runs
@@ -32,14 +33,18 @@ class PlantConfig(BaseModel):
         For each new class its sign, or None for a class without one.
     distractors
         Number of decoys in every recording for each sign: changes of the sign's kind and size on
-        other joints, whatever the class.
+        joints of other limbs, whatever the class.
     distractor_joints
         Where decoys may happen; None for the joints that correspond to the sign's on the other
         limbs (for the right wrist: the left wrist and both ankles).
+    rhythms
+        For each of these factors, a decoy of every sign on the sign's own joint, at another time
+        and with the sign's frequency times the factor, whatever the class. With one, neither the
+        joint nor unusual movement of it gives the sign away. Signs must be tremors then.
     share
         Length of a change as a share of the frames. The changes of a recording follow one another
         in random order with random pauses where all of them fit; where not they may coincide in
-        time (a decoy never on a sign's joints). 1 is the whole recording.
+        time, but never on the same joints. 1 is the whole recording.
     clip
         How recordings are cut into clips, each of which gets its own class: the windows that a
         network will see. None leaves recordings whole; a window of a long one may then lie beside
@@ -53,6 +58,7 @@ class PlantConfig(BaseModel):
     classes: Mapping[str, Sign | None] = {"without": None, "with": Sign()}
     distractors: int = Field(default=2, ge=0)
     distractor_joints: tuple[str, ...] | None = None
+    rhythms: tuple[Annotated[float, Field(gt=0)], ...] = ()
     share: float = Field(default=0.3, gt=0, le=1)
     clip: WindowConfig | None = None
     seed: int = 1234
@@ -66,6 +72,26 @@ class PlantConfig(BaseModel):
                 f"Expected at least two classes with different signs (got {dict(classes)})"
             )
         return classes
+
+    @model_validator(mode="after")
+    def _rhythms_tell_decoys_from_signs(self) -> PlantConfig:
+        signs = [sign for sign in self.classes.values() if sign is not None]
+        for sign in signs if self.rhythms else ():
+            if sign.kind != "tremor":
+                raise ValueError(f"Expected tremors only with rhythms (got a sign {sign.kind!r})")
+            if any(decoy in signs for decoy in self.own(sign)):
+                raise ValueError(
+                    f"Expected rhythms that make no decoy a sign (got {self.rhythms} for "
+                    f"{[sign.frequency for sign in signs]} Hz)"
+                )
+        return self
+
+    def own(self, sign: Sign) -> list[Sign]:
+        """Return the decoys of a sign on its own joint."""
+        return [
+            sign.model_copy(update={"frequency": sign.frequency * factor})
+            for factor in self.rhythms
+        ]
 
 
 def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Recording]:
@@ -211,15 +237,20 @@ def _planted(
 ) -> Recording:
     rng = np.random.default_rng([config.seed, zlib.crc32(recording.sample.encode())])
     person, stretch = _longest_stretch(recording)
-    # One slot for the sign, whatever it is and even if there is none, then one for each decoy.
-    at = [(p.sign, j) for p, js in zip(places.values(), decoys, strict=True) for j in js]
+    # One slot for the sign, whatever it is and even if there is none, then one for each decoy:
+    # first those on a sign's own joint.
+    at = [(sign, p.joint) for p in places.values() for sign in config.own(p.sign)]
+    apart = 1 + len(at)
+    at += [(p.sign, j) for p, js in zip(places.values(), decoys, strict=True) for j in js]
     frames = stretch.stop - stretch.start
-    starts, length = _intervals(rng, frames, 1 + len(at), config.share)
-    if length < _SHORTEST:
+    length = round(config.share * frames)
+    if length < _SHORTEST or apart * length > frames:
         raise ValueError(
             f"{recording.sample}: expected frames for {1 + len(at)} changes of at least "
-            f"{_SHORTEST} frames (got {frames} frames of the person seen longest)"
+            f"{_SHORTEST} frames, {apart} of them one after the other (got {frames} frames of the "
+            f"person seen longest, {length} for each)"
         )
+    starts = _starts(rng, frames, length, apart, len(at) + 1 - apart)
     slots = [
         {
             "start": int(start),
@@ -263,15 +294,18 @@ def _mask(recording: Recording, stretch: slice, changes: list[Change]) -> np.nda
     return mask
 
 
-def _intervals(
-    rng: np.random.Generator, frames: int, n: int, share: float
-) -> tuple[np.ndarray, int]:
-    """Draw n intervals of equal length, one after the other in random order where they fit."""
-    length = round(share * frames)
-    if n * length > frames:
-        return rng.integers(0, frames - length + 1, n), length
-    pauses = np.sort(rng.integers(0, frames - n * length + 1, n))
-    return rng.permutation(pauses + length * np.arange(n)), length
+def _starts(
+    rng: np.random.Generator, frames: int, length: int, apart: int, others: int
+) -> np.ndarray:
+    """Draw where intervals begin: one after the other in random order where all of them fit.
+
+    Where not, the first `apart` still do, and the others begin anywhere.
+    """
+    if (apart + others) * length <= frames:
+        apart, others = apart + others, 0
+    pauses = np.sort(rng.integers(0, frames - apart * length + 1, apart))
+    ordered = rng.permutation(pauses + length * np.arange(apart))
+    return np.concatenate([ordered, rng.integers(0, frames - length + 1, others)])
 
 
 def _longest_stretch(recording: Recording) -> tuple[int, slice]:

@@ -205,7 +205,7 @@ def test_long_recordings_are_cut_before_classes_are_dealt() -> None:
 @pytest.mark.parametrize(
     ("config", "frames", "message"),
     [
-        (PlantConfig(), 20, "clip: expected frames for 3 changes of at least 8 frames .*got 20"),
+        (PlantConfig(), 20, "clip: expected frames for 3 changes of at least 8 frames, .*got 20"),
         (
             PlantConfig(classes={"a": None, "b": Sign(frequency=15)}),
             60,
@@ -279,3 +279,57 @@ def test_real_images_of_infants_take_a_sign(data_root: Path) -> None:
     assert len(made) == 13
     assert abs(sum(one.label == 1 for one in made) - 6.5) < 1
     assert all(np.isfinite(one.positions).all() for one in made)
+
+
+OWN = PlantConfig(rhythms=(0.4, 2.0), share=0.25)
+
+
+def test_decoys_fall_on_the_signs_own_joint_at_other_times_in_every_class() -> None:
+    made = list(plant(movers(80), OWN))
+    hand = made[0].skeleton.joints.index("right_hand")
+    for one in made:
+        own, sign = one.distractor[:, hand], one.truth[:, hand]
+        length = round(0.25 * 90)
+        assert own.sum() == 2 * length
+        assert sign.sum() == one.label * length
+        assert not (own & sign).any()
+        assert one.distractor.any(axis=0).sum() > 4  # the other limbs have theirs as well
+    first = [np.flatnonzero(one.distractor[:, hand])[0] for one in made]
+    labels = np.array([one.label for one in made])
+    by_class = [np.array(first)[labels == label] for label in (0, 1)]
+    assert stats.ks_2samp(*by_class).pvalue > 0.05
+
+
+def test_a_decoy_on_the_signs_own_joint_has_another_rhythm() -> None:
+    """A statue, so that all that moves is planted: count the sign's and the decoy's periods."""
+    still = SyntheticConfig(recordings=8, movement=0, frames=(240, 240), subjects=2)
+    before = [replace(one, label=0) for one in moving_bodies(still)]
+    config = PlantConfig(rhythms=(2.0,), distractors=0, share=0.4)
+    hand = before[0].skeleton.joints.index("right_hand")
+    for was, now in zip(before, plant(before, config), strict=True):
+        shift = (now.positions - was.positions)[:, :, hand, 0]
+        for mask, hertz in ((now.distractor, 10), (now.truth, 5))[: 1 + now.label]:
+            moved = shift[:, mask[:, hand]]
+            power = np.square(np.abs(np.fft.rfft(moved, axis=1))).sum(axis=0)
+            found = np.fft.rfftfreq(moved.shape[1], 1 / now.fps)[power[1:].argmax() + 1]
+            assert found == pytest.approx(hertz, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classes": {"a": None, "b": Sign(kind="raise")}}, "tremors only with rhythms.*'raise'"),
+        (
+            {"classes": {"a": Sign(), "b": Sign(frequency=10)}},
+            r"no decoy a sign \(got \(2.0,\) for \[5.0, 10.0\] Hz",
+        ),
+    ],
+)
+def test_rhythms_must_tell_decoys_from_signs(given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PlantConfig(rhythms=(2.0,), **given)
+
+
+def test_decoys_on_the_signs_own_joint_need_time_of_their_own() -> None:
+    with pytest.raises(ValueError, match="3 of them one after the other .*36 for each"):
+        list(plant(movers(2), PlantConfig(rhythms=(0.4, 2.0), share=0.4)))
