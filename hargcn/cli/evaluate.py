@@ -49,6 +49,9 @@ Order = Annotated[str, typer.Option(help="Rank joints signed, or by magnitude.")
 Segments = Annotated[
     int, typer.Option(help="Cut windows into so many segments, ranked separately.")
 ]
+Range = Annotated[
+    str, typer.Option("--range", help="Of edge edits: original, or recomputed after each joint.")
+]
 Metrics = Annotated[str, typer.Option(help="Comma-separated; `all` for every one that applies.")]
 Disturbing = Annotated[
     str, typer.Option(help="Edit that disturbs joints: pgi, pgu, sensitivity-n, infidelity.")
@@ -109,6 +112,7 @@ def perturb(
     draws: Draws = 1,
     order: Order = "signed",
     segments: Segments = 1,
+    range_: Range = "original",
     dpi: Dpi = 200,
     batch: Batch = None,
     other_preparation: OtherPreparation = False,
@@ -127,8 +131,8 @@ def perturb(
 
     curves = perturb(
         checkpoint, windows, explanations, out, edit=edit, top=top, random=random, draws=draws,
-        order=order, segments=segments, dpi=dpi, batch=batch, other_preparation=other_preparation,
-        device=device, seed=seed,
+        order=order, segments=segments, range_=range_, dpi=dpi, batch=batch,
+        other_preparation=other_preparation, device=device, seed=seed,
     )  # fmt: skip
     rows = [
         [" ".join(map(str, names)), interval(value, low, high, ".4f")]

@@ -16,7 +16,7 @@ from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
 from hargcn.metrics.runner import Runner, probability
-from hargcn.perturbation import Edit, InputEdit
+from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 
 Set = Literal["important", "unimportant", "complement"]
 SETS: tuple[Set, ...] = ("important", "unimportant", "complement")
@@ -138,7 +138,8 @@ def _one(
     quiet = replace(run, progress=False)  # one bar for all orderings
     for joint_order in track(every, "perturbing", len(every), run.progress):
         ranks = joint_order.argsort(-1)
-        chosen = np.stack([_sets(ranks, kind, top) for kind in sets], axis=1)
+        sets_of = _turns if isinstance(edit, EdgeEdit) and edit.ordered else _sets
+        chosen = np.stack([sets_of(ranks, kind, top) for kind in sets], axis=1)
         flat = chosen.reshape(len(x), -1, x.shape[-2])
         logits = quiet.edited(model, x, edit, flat, draws)
         p = probability(logits, target)
@@ -167,6 +168,20 @@ def _sets(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:
     if kind == "complement":
         return ranks[:, None] >= k
     raise ValueError(f"Expected sets of {SETS} (got {kind!r})")
+
+
+def _turns(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:
+    """Return the turns in which the joints of `_sets` are perturbed, 0 for the others.
+
+    The most important first; of the least important the least first.
+    """
+    k = np.arange(top + 1)[:, None]
+    turn = {
+        "important": ranks[:, None] + 1,
+        "unimportant": ranks.shape[1] - ranks[:, None],
+        "complement": ranks[:, None] + 1 - k,
+    }[kind]
+    return np.where(_sets(ranks, kind, top), turn, 0)
 
 
 def _segment(

@@ -176,21 +176,33 @@ def adcc(
     edit: InputEdit = FROZEN,
     *,
     run: Runner | None = None,
-) -> xr.DataArray:
-    """3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - average drop)), per sample.
+) -> xr.Dataset:
+    """3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - average drop)), 0 where a part is 0.
 
-    ADCC (Cai 2025, eq. 21, after Poppi et al. 2021, eq. 5). Higher is better; 0 where a part is 0.
+    ADCC (Cai 2025, eq. 21, after Poppi et al. 2021, eq. 5). Higher is better.
+
+    Returns
+    -------
+    xarray.Dataset
+        `adcc` (sample,), of every sample's own parts; `adcc-of-means` (sample, part) the parts,
+        whose means over a data set `harmonic_of_means` makes the papers' figure of.
     """
-    parts = np.stack(
-        [
-            coherency(model, x, explanation, explainer, edit, run=run),
-            1 - complexity(explanation, x.shape[-3]),
-            1 - average_drop(model, x, explanation, edit, run=run),
-        ]
-    )
-    whole = parts.min(0) > 0
-    mean = 3 / (1 / np.where(whole, parts, 1)).sum(0)
-    return per_sample(np.where(whole, mean, 0), explanation, "adcc")
+    parts = [
+        coherency(model, x, explanation, explainer, edit, run=run),
+        1 - complexity(explanation, x.shape[-3]),
+        1 - average_drop(model, x, explanation, edit, run=run),
+    ]
+    each = xr.concat(parts, "part", coords="minimal", compat="override").transpose("sample", "part")
+    single = harmonic_of_means(each.to_numpy()[None])
+    return xr.Dataset({"adcc": per_sample(single, explanation, "adcc"), "adcc-of-means": each})
+
+
+def harmonic_of_means(parts: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Return the harmonic mean over the last axis of parts averaged over another; 0 with a 0."""
+    means = np.mean(parts, axis=axis)
+    whole = means.min(-1) > 0
+    harmonic = means.shape[-1] / (1 / np.where(whole[..., None], means, 1)).sum(-1)
+    return np.where(whole, harmonic, 0)
 
 
 def explain_again(

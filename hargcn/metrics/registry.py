@@ -109,6 +109,10 @@ def _stability(c: Case) -> xr.Dataset:
     return stability(*c.remade, c.neighbour, neighbours=c.neighbours, layer=c.layer, run=c.run)
 
 
+def _adcc(c: Case) -> xr.Dataset:
+    return masking.adcc(*c.remade, c.substrate, run=c.run)
+
+
 def _located(c: Case) -> xr.Dataset:
     if c.truth is None:
         raise ValueError("Expected planted evidence for localisation (got none)")
@@ -161,12 +165,8 @@ METRICS: dict[str, Metric] = {
     "complexity": Metric(
         lambda c: masking.complexity(c.explanation, c.x.shape[-3]), "lower", "Cai 2025, eq. 20"
     ),
-    "adcc": Metric(
-        lambda c: masking.adcc(*c.remade, c.substrate, run=c.run),
-        "higher",
-        "Cai 2025, eq. 21, per sample",
-        lambda _: 1,
-    ),
+    "adcc": Metric(_adcc, "higher", "Cai 2025, eq. 21, per sample", lambda _: 1),
+    "adcc-of-means": Metric(_adcc, "higher", "Cai 2025, eq. 21, of means", lambda _: 1),
     "sensitivity-n": Metric(
         lambda c: faithfulness.sensitivity_n(*c.base, c.edit, subsets=c.subsets, run=c.run),
         "higher",

@@ -86,7 +86,7 @@ class Runner:
         edit
             What happens to the joints of a set.
         joints
-            (N, S, V) bool.
+            (N, S, V) bool, or int: the turns of an edit that is ordered (see `EdgeEdit.apply`).
         draws
             How often an edit that draws random numbers is repeated; others are done once.
 
@@ -105,7 +105,8 @@ class Runner:
             joint_sets = joints[sample, chosen]
             # Nothing is drawn where nothing is edited.
             draw = draw * joint_sets.any(1)
-            keys = np.column_stack([sample, draw, np.packbits(joint_sets, axis=1)])
+            packed = np.packbits(joint_sets, axis=1) if joint_sets.dtype == bool else joint_sets
+            keys = np.column_stack([sample, draw, packed])
             _, once, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
             change = self._change(edit, sample[once], draw[once], joint_sets[once], edges)
             scored = self._forward(model, x, sample[once], change)

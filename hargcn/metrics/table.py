@@ -17,7 +17,7 @@ from hargcn.explainers.baselines import Given, Random, Truth
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
 from hargcn.metrics.faithfulness import per_sample
-from hargcn.metrics.masking import Explainer
+from hargcn.metrics.masking import Explainer, harmonic_of_means
 from hargcn.metrics.registry import METRICS, Case, Metric
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class MetricTable:
         clustered by subject), `n` samples measured, `chance` (the random explanation), `ceiling`
         (the truth as explanation), `better`, `source`.
     samples
-        The single values: one variable per measure over (explanation, sample).
+        The single values: one variable per measure over (explanation, sample), and over (part,)
+        where a figure is made of means of parts; with the coordinates `group` and, pooled, `run`.
     """
 
     rows: pd.DataFrame
@@ -56,9 +57,54 @@ class MetricTable:
         return wide.rename_axis(columns=None).to_string()
 
     def save(self, path: str | Path) -> None:
-        """Write the rows as CSV."""
+        """Write the rows as CSV and, beside it (`samples_file`), the single values."""
+        with replacing(samples_file(path)) as temporary:
+            self.samples.to_netcdf(temporary, engine="h5netcdf")
         with replacing(path) as temporary:
             self.rows.to_csv(temporary, index=False)
+
+
+def samples_file(table: str | Path) -> Path:
+    """Return where the single values of a table (.csv) lie."""
+    return Path(table).with_suffix(".samples.h5")
+
+
+def pooled(runs: Mapping[str, xr.Dataset], seed: int = 1234) -> MetricTable:
+    """Join the tables of several runs: of networks that were trained with several seeds.
+
+    Parameters
+    ----------
+    runs
+        By name the single values of each; of the same methods and measures.
+    seed
+        Seed of the intervals.
+
+    Returns
+    -------
+    MetricTable
+        Means over everything, whose intervals know that the samples of a run are alike, and those
+        of a subject.
+
+    Raises
+    ------
+    ValueError
+        For runs of different methods or measures.
+    """
+    first = next(iter(runs.values()))
+    for name, samples in runs.items():
+        if list(samples) != list(first) or not samples["explanation"].equals(first["explanation"]):
+            raise ValueError(f"Expected the same methods and measures in every run (not in {name})")
+    joined = xr.concat(
+        [
+            samples.assign_coords(
+                run=("sample", [name] * samples.sizes["sample"]),
+                sample=[f"{name} {sample}" for sample in samples["sample"].to_numpy()],
+            )
+            for name, samples in runs.items()
+        ],
+        "sample",
+    )
+    return _table(joined, seed)
 
 
 def metric_table(
@@ -118,7 +164,10 @@ def metric_table(
     measured = {
         method: [_measure(each, metrics) for each in repeated] for method, repeated in cases.items()
     }
-    return _table(measured, groups, case.run.seed)
+    samples = _samples(measured)
+    if groups is not None:
+        samples = samples.assign_coords(group=("sample", np.asarray(groups).astype(str)))
+    return _table(samples, case.run.seed)
 
 
 def forecast(
@@ -182,13 +231,8 @@ def _measure(case: Case, metrics: Sequence[str]) -> dict[str, xr.DataArray]:
     return figures
 
 
-def _table(
-    measured: Mapping[str, Sequence[Mapping[str, xr.DataArray]]],
-    groups: Sequence[str] | np.ndarray | None,
-    seed: int,
-) -> MetricTable:
-    import pandas as pd
-
+def _samples(measured: Mapping[str, Sequence[Mapping[str, xr.DataArray]]]) -> xr.Dataset:
+    """Return the single values of all methods, each measure over (explanation, sample, ...)."""
     parts = [
         xr.Dataset({name: _centre(name, [each[name] for each in repeated]) for name in repeated[0]})
         for repeated in measured.values()
@@ -197,12 +241,19 @@ def _table(
     names = parts[0]["sample"].to_numpy()
     parts = [part.assign_coords(sample=names) for part in parts]
     samples = xr.concat(parts, "explanation", join="exact")
-    samples = samples.assign_coords(explanation=list(measured))
+    return samples.assign_coords(explanation=list(measured))
+
+
+def _table(samples: xr.Dataset, seed: int) -> MetricTable:
+    import pandas as pd
+
+    ways = [samples[name].to_numpy() for name in ("run", "group") if name in samples.coords]
+    groups = np.column_stack(ways) if ways else None
     rows: list[dict[str, Any]] = []
     for metric in map(str, samples):
         first = len(rows)
-        for method in measured:
-            values = samples[metric].sel(explanation=method).to_numpy()
+        for method in map(str, samples["explanation"].to_numpy()):
+            values = samples[metric].sel(explanation=method).transpose("sample", ...).to_numpy()
             rows.append({"metric": metric, "method": method})
             rows[-1] |= _interval(metric, values, groups, seed)
         level = {row["method"]: row["estimate"] for row in rows[first:]}
@@ -214,15 +265,16 @@ def _table(
 
 
 def _interval(
-    metric: str, values: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: int
+    metric: str, values: np.ndarray, groups: np.ndarray | None, seed: int
 ) -> dict[str, float]:
     """Return estimate, low, high and n of the samples that a measure is defined for."""
-    kept = ~np.isnan(values)
+    kept = ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
     found: Sequence[Any] = (np.nan, np.nan, np.nan)
     if kept.any():
         statistic = np.median if _ratio(metric) else np.mean
-        of = None if groups is None else np.asarray(groups)[kept]
-        found = cluster_bootstrap(values[kept], of, statistic, seed=seed)
+        of = None if groups is None else groups[kept]
+        whole: Any = harmonic_of_means if values.ndim > 1 else statistic
+        found = cluster_bootstrap(values[kept], of, whole, seed=seed)
     names = ("estimate", "low", "high")
     return {k: float(v) for k, v in zip(names, found, strict=True)} | {"n": int(kept.sum())}
 

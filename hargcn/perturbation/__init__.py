@@ -21,7 +21,7 @@ Edit = EdgeEdit | InputEdit
 def parse_edit(text: str) -> Edit:
     """Read an edit from its text form, the one `str(edit)` writes.
 
-    "edge:WHICH:OP[:AMOUNT][:cross][@PARTITION,...]", e.g. "edge:self:away:0.35", or
+    "edge:WHICH:OP[:AMOUNT][:cross][:recomputed][@PARTITION,...]", e.g. "edge:self:away:0.35", or
     "input:OP[:AMOUNT][@START-STOP]", e.g. "input:freeze", "input:noise:0.02@30-60"; the amount of
     "input:noise:2x" counts in the tracker's own noise.
 
@@ -32,13 +32,17 @@ def parse_edit(text: str) -> Edit:
     """
     which: Any
     op: Any
-    edge = re.fullmatch(r"edge:(\w+):(?:(zero)|(\w+):([^:@]+)(:cross)?)(?:@(\d+(?:,\d+)*))?", text)
+    edge = re.fullmatch(
+        r"edge:(\w+):(?:(zero)|(\w+):([^:@]+)(:cross)?(:recomputed)?)(?:@(\d+(?:,\d+)*))?", text
+    )
     if edge:
-        which, zero, op, amount, cross, where = edge.groups()
+        which, zero, op, amount, cross, again, where = edge.groups()
         op = zero or op
         partitions = tuple(int(k) for k in where.split(",")) if where else None
         size = _number(amount, text) if amount else 0.0
-        return EdgeEdit(which, op, size, partitions, cross is not None)
+        return EdgeEdit(
+            which, op, size, partitions, cross is not None, "recomputed" if again else "original"
+        )
     moved = re.fullmatch(r"input:(\w+?)(?::([^:@]+?)(x)?)?(?:@(\d+)-(\d+))?", text)
     if moved and (moved[1] in SIZED) == (moved[2] is not None):
         frames = (int(moved[4]), int(moved[5])) if moved[4] else None

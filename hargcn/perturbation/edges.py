@@ -17,6 +17,7 @@ from hargcn.perturbation.drawing import as_keys, normal
 
 Which = Literal["self", "incident", "all"]
 EdgeOp = Literal["away", "towards", "zero", "noise"]
+Range = Literal["original", "recomputed"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class EdgeEdit:
         The hop partitions to edit; default the first for "self" and all otherwise.
     cross
         Whether "towards" may change the sign.
+    range
+        "original": the range is that of the E that was learnt, so that the order of the joints does
+        not matter. "recomputed": joints are edited one after another, the first of the ranking
+        first, and the range is taken anew before each, as the code published with the paper does;
+        for comparison, and for "self" with an op that has a range only.
     """
 
     which: Which = "self"
@@ -46,6 +52,7 @@ class EdgeEdit:
     amount: float = 0.35
     partitions: tuple[int, ...] | None = None
     cross: bool = False
+    range: Range = "original"
 
     def __post_init__(self) -> None:
         one_of("which", self.which, get_args(Which))
@@ -54,18 +61,30 @@ class EdgeEdit:
             raise ValueError(f"Expected an edge edit's amount >= 0 (got {self.amount})")
         if self.cross and self.op != "towards":
             raise ValueError(f"Expected cross with the op towards only (got {self.op})")
+        one_of("range", self.range, get_args(Range))
+        if self.ordered and (self.which != "self" or self.op == "zero"):
+            raise ValueError(
+                "Expected a recomputed range with edge:self and an op that has a range only "
+                f"(got edge:{self.which}:{self.op})"
+            )
         if self.partitions is not None and min(self.partitions, default=-1) < 0:
             raise ValueError(f"Expected partitions from 0 on (got {self.partitions})")
 
     def __str__(self) -> str:
         amount = "" if self.op == "zero" else f":{self.amount!r}"
         where = "" if self.partitions is None else "@" + ",".join(map(str, self.partitions))
-        return f"edge:{self.which}:{self.op}{amount}{':cross' if self.cross else ''}{where}"
+        more = f"{':cross' if self.cross else ''}{':recomputed' if self.ordered else ''}"
+        return f"edge:{self.which}:{self.op}{amount}{more}{where}"
 
     @property
     def drawn(self) -> bool:
         """Whether the edit draws random numbers."""
         return self.op == "noise"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order in which joints are edited matters."""
+        return self.range == "recomputed"
 
     def apply(
         self,
@@ -80,7 +99,8 @@ class EdgeEdit:
         edges
             Layer name -> the original E, (K, V, V).
         joints
-            (N, V) bool: the joints to edit in each row.
+            (N, V) bool: the joints to edit in each row; of an edit that is `ordered` int: 0 for
+            joints to leave, 1 for the first to edit, 2 for the second, and so on.
         seeds
             (N,) or (N, n) integers; rows of equal seeds draw equal noise. Default: 0..N-1.
 
@@ -95,12 +115,24 @@ class EdgeEdit:
             kept = original.detach()
             # Another layer draws other numbers, whatever the row's seed.
             noise = partial(normal, kept.shape, np.insert(keys, 0, index, axis=1), kept)
-            entries = self._entries(kept, joints.to(kept.device), layer)
-            edited[layer] = torch.where(entries, self._changed(kept, noise), kept)
+            now, turns = kept, joints.to(kept.device)
+            for turn in self._turns(joints):
+                chosen = turns == turn if self.ordered else turns.bool()
+                entries = self._entries(kept, chosen, layer)
+                now = torch.where(entries, self._changed(now, noise), now)
+            edited[layer] = now
         return edited
 
+    def _turns(self, joints: Tensor) -> Sequence[int]:
+        """Return the turns in which joints are edited: all at once where the order is nothing."""
+        if not self.ordered:
+            return [1]
+        if joints.dtype == torch.bool:
+            raise ValueError(f"Expected the order of the joints to edit by {self} (got a mask)")
+        return range(1, max(int(joints.max()), 1) + 1)
+
     def _changed(self, kept: Tensor, noise: Callable[[], Tensor]) -> Tensor:
-        step = self.amount * (kept.amax((1, 2), True) - kept.amin((1, 2), True))
+        step = self.amount * (kept.amax((-2, -1), True) - kept.amin((-2, -1), True))
         sign = torch.where(kept < 0, -1.0, 1.0).to(kept)
         if self.op == "away":
             return kept + sign * step

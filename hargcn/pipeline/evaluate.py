@@ -9,7 +9,7 @@ import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -26,9 +26,16 @@ from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.model_free import acceleration, joint_prior, model_free
 from hargcn.metrics.registry import METRICS, Case
-from hargcn.metrics.table import MetricTable, forecast, metric_table
+from hargcn.metrics.table import (
+    MetricTable,
+    forecast,
+    metric_table,
+    pooled,
+    samples_file,
+)
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.perturbation import InputEdit, parse_edit
+from hargcn.perturbation import EdgeEdit, InputEdit, parse_edit
+from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.explain import explain_batch
 from hargcn.pipeline.opening import (
@@ -137,6 +144,7 @@ def perturb(
     draws: int = 1,
     order: str = "signed",
     segments: int = 1,
+    range_: str = "original",
     dpi: int = 200,
     batch: int | None = None,
     other_preparation: bool = False,
@@ -166,6 +174,8 @@ def perturb(
         Rank joints "signed", or by "magnitude".
     segments
         Cut windows into so many stretches, ranked and perturbed by themselves.
+    range_
+        Of an edge edit: "original", or "recomputed" after each joint, as published code does.
     dpi
         Dots per inch of a PNG.
     batch
@@ -189,6 +199,10 @@ def perturb(
         that makes no sense, or an output that cannot be written.
     """
     change = parse_edit(edit)
+    if one_of("range", range_, get_args(Range)) == "recomputed":
+        if not isinstance(change, EdgeEdit):
+            raise ValueError(f"Expected an edge edit with a recomputed range (got {edit!r})")
+        change = replace(change, range="recomputed")
     ordered = one_of("order", order, ("signed", "magnitude"))
     at_least("draws", draws, 1)
     inputs = (checkpoint, windows, *explanations)
@@ -259,7 +273,7 @@ def evaluate(
     checkpoint, windows, explanations
         The network, a windows file, and explanation files of the same windows and classes.
     out
-        The table to write (.csv).
+        The table to write (.csv); beside it go the single values (.samples.h5).
     metrics
         Names of `metrics.registry.METRICS`, as a list or separated by commas; "all" for every one
         that applies.
@@ -297,6 +311,7 @@ def evaluate(
     if not isinstance(removing, InputEdit):
         raise ValueError(f"Expected an input edit as substrate (got {substrate!r})")
     out = writable(out, checkpoint, windows, *explanations, suffix=".csv")
+    writable(samples_file(out), checkpoint, windows, *explanations)
     with locked(out):
         opened = ExplainedWindows.open(
             checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
@@ -330,6 +345,30 @@ def evaluate(
         if other_preparation:
             found = replace(found, rows=found.rows.assign(other_preparation=True))
         found.save(out)
+    return found
+
+
+def pool(tables: Mapping[str, str | Path], out: str | Path) -> MetricTable:
+    """Join tables of `evaluate` over several runs, such as trainings with several seeds.
+
+    Parameters
+    ----------
+    tables
+        By name of the run; the single values lie beside them.
+    out
+        The table to write (.csv).
+
+    Raises
+    ------
+    FileNotFoundError
+        Without a file of single values.
+    ValueError
+        For runs of different methods or measures, or an output that cannot be written.
+    """
+    files = {name: samples_file(table) for name, table in tables.items()}
+    out = writable(out, *tables.values(), *files.values(), suffix=".csv")
+    found = pooled({name: xr.load_dataset(file) for name, file in files.items()})
+    found.save(out)
     return found
 
 

@@ -16,7 +16,7 @@ from hargcn.checks import checked, nearest, one_of
 from hargcn.pipeline import network
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.config import read_content
-from hargcn.pipeline.evaluate import correlate, evaluate, perturb
+from hargcn.pipeline.evaluate import correlate, evaluate, perturb, pool
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
 """What a step may be: the functions of the pipeline by the name of their command."""
 
 _FILES = ("out", "inputs", "explanation", "explanations", "shap", "cam", "convergence")
+
+_SEEDED = ("prepare.plant", "prepare.synthetic", "train")
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 
@@ -51,6 +53,9 @@ class Experiment(BaseModel):
         Their folder, below that of all recordings; none where a step generates bodies.
     checkpoint
         A network that is used instead of training one.
+    seeds
+        Do all steps, in a folder each, once with every of these seeds of planting, shuffling and
+        training; the tables of `evaluate` are joined then.
     steps
         A list of `{command: arguments}`: the keyword arguments of a function of the pipeline.
         Files are named as in the experiment's folder of results; network, windows and recipe need
@@ -66,6 +71,7 @@ class Experiment(BaseModel):
     extends: Path
     recordings: Path | None = None
     checkpoint: Path | None = None
+    seeds: tuple[int, ...] = ()
     steps: Steps
     quick: Mapping[str, Mapping[str, Any]] = {}
 
@@ -89,6 +95,8 @@ class Experiment(BaseModel):
     def _has_a_network(self) -> Experiment:
         if self.checkpoint is None and "train" not in [command for command, _ in self.steps]:
             raise ValueError("Expected a step `train`, or a `checkpoint`")
+        if self.checkpoint is not None and self.seeds:
+            raise ValueError("Expected seeds of networks that are trained (got a checkpoint)")
         return self
 
 
@@ -182,14 +190,25 @@ def experiment(
     trained = own.checkpoint is None or fresh
     if not trained and (lost := [each for each in set_ if not each.startswith("prepare.")]):
         raise ValueError(f"--set {lost[0]}: expected --fresh with it, to train another network")
-    given = _given(path, own, out, set_, trained, fresh)
-    for number, (command, arguments) in enumerate(own.steps, 1):
-        arguments = {**arguments, **(own.quick.get(command, {}) if quick else {})}
-        if command == "train" and not trained:
-            continue
-        if say is not None:
-            say(f"{number}/{len(own.steps)} {command} {arguments.get('out', '')}".rstrip())
-        _run(command, arguments, {"progress": progress, **given[command]}, out)
+    steps = [
+        (command, {**arguments, **(own.quick.get(command, {}) if quick else {})})
+        for command, arguments in own.steps
+        if trained or command != "train"
+    ]
+    folders: dict[str, Path] = {}
+    for seed in own.seeds or (None,):
+        seeded = [f"{of}.seed={seed}" for of in _SEEDED if seed is not None]
+        folder = out if seed is None else out / f"seed{seed}"
+        folders[folder.name] = folder
+        given = _given(path, own, folder, [*seeded, *set_], trained, fresh)
+        for number, (command, arguments) in enumerate(steps, 1):
+            if say is not None:
+                file = (folder / arguments.get("out", "")).relative_to(out)
+                say(f"{number}/{len(steps)} {command} {file}".removesuffix(" ."))
+            _run(command, arguments, {"progress": progress, **given[command]}, folder)
+    for table in [arguments["out"] for command, arguments in steps if command == "evaluate"]:
+        if own.seeds:
+            pool({name: folder / table for name, folder in folders.items()}, out / table)
     return out
 
 

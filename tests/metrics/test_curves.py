@@ -212,3 +212,36 @@ def test_random_is_the_mean_of_all_random_orderings():
     score = data["score"].sel(explanation="random", set="important", k=1).item()
     single = 1 / (1 + np.exp(-np.array([5.4, 4.35, 3.65])))
     assert score == pytest.approx(single.mean(), abs=4 * single.std() / 600**0.5)
+
+
+def test_a_recomputed_range_follows_the_ranking_in_every_set(known):
+    """Edit by edit as the published code does, each joint alone with the original range."""
+    model, x, target, made = known
+    again = EdgeEdit("self", "away", 0.35, range="recomputed")
+    data = perturbation_curves(model, x, made, again, top=3, random=1).dataset
+    plain = perturbation_curves(model, x, made, AWAY, top=3, random=1).dataset
+    best_first = np.argsort(-made["random 1"].joint_scores().to_numpy(), axis=1)
+    sets = {
+        "important": best_first[:, :3],
+        "unimportant": best_first[:, ::-1][:, :3],
+        "complement": best_first[:, 3:],
+    }
+    for kind, order in sets.items():
+        edges = model.edges()["g"].detach().repeat(len(x), 1, 1, 1)
+        for joints in order.T:
+            chosen = torch.zeros(len(x), 7, dtype=torch.bool)
+            chosen[range(len(x)), joints.copy()] = True
+            edges = torch.stack(
+                [
+                    AWAY.apply({"g": each}, row[None])["g"][0]
+                    for each, row in zip(edges, chosen, strict=True)
+                ]
+            )
+        logits = model.eval()(x, {"g": edges}).detach().softmax(1).numpy()
+        expected = logits[np.arange(len(x)), target]
+        at = {"explanation": "random 1", "set": kind, "k": 3}
+        np.testing.assert_allclose(data["sample_score"].sel(at), expected, atol=1e-6)
+        assert not np.allclose(plain["sample_score"].sel(at), expected, atol=1e-6)
+    for k in (0, 1):
+        at = {"set": "important", "k": k}
+        np.testing.assert_allclose(data["gap"].sel(at), plain["gap"].sel(at), atol=1e-6)

@@ -13,6 +13,7 @@ from hargcn.metrics.masking import (
     coherency,
     complexity,
     deletion,
+    harmonic_of_means,
     increase,
     insertion,
     removal_curve,
@@ -71,7 +72,7 @@ def test_adcc_by_hand():
     assert opposite.item() == pytest.approx(0, abs=1e-7)
     drop = (Y - sigmoid(3)) / Y
     by_hand = 3 / (1 + 1 / 0.75 + 1 / (1 - drop))
-    assert adcc(model, x, each, lambda *_: each).item() == pytest.approx(by_hand, abs=1e-6)
+    assert adcc(model, x, each, lambda *_: each)["adcc"].item() == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_a_map_that_keeps_everything_has_no_adcc():
@@ -81,7 +82,7 @@ def test_a_map_that_keeps_everything_has_no_adcc():
     assert increase(model, x, constant).item() == 0
     assert complexity(constant, 2).item() == 1
     assert coherency(model, x, constant, Constant()).item() == 0.5
-    assert adcc(model, x, constant, Constant()).item() == 0
+    assert adcc(model, x, constant, Constant())["adcc"].item() == 0
 
 
 def test_the_fake_wins_average_drop_and_is_exposed_by_complexity_and_adcc():
@@ -92,8 +93,8 @@ def test_the_fake_wins_average_drop_and_is_exposed_by_complexity_and_adcc():
     assert average_drop(model, x, honest).item() == pytest.approx(0, abs=1e-6)
     assert complexity(fake, 40).item() > 0.99
     assert complexity(honest, 40).item() < 0.2
-    assert adcc(model, x, fake, FakeCAM()).item() < 0.03
-    assert adcc(model, x, honest, lambda *_: honest).item() > 0.9
+    assert adcc(model, x, fake, FakeCAM())["adcc"].item() < 0.03
+    assert adcc(model, x, honest, lambda *_: honest)["adcc"].item() > 0.9
 
 
 def test_a_random_explainer_is_no_more_coherent_than_chance():
@@ -114,3 +115,12 @@ def test_adcc_is_made_of_its_parts_for_windows_without_branches():
     ]
     by_hand = 3 / sum(1 / part for part in parts)
     np.testing.assert_allclose(adcc(model, x, each, lambda *_: each), by_hand, rtol=1e-6)
+
+
+def test_adcc_of_means_is_not_the_mean_of_adcc_by_hand():
+    """Parts (1, 1/2, 1/2) and (1, 1/2, 0): 3 / 5 and 0 singly; of means (1, 1/2, 1/4) 3 / 7."""
+    parts = np.array([[1, 0.5, 0.5], [1, 0.5, 0]])
+    assert harmonic_of_means(parts[:1]) == pytest.approx(3 / 5)
+    assert harmonic_of_means(parts[1:]) == 0
+    assert harmonic_of_means(parts) == pytest.approx(3 / 7)
+    assert harmonic_of_means(parts[None]).tolist() == pytest.approx([3 / 5, 0])

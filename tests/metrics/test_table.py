@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from fixtures.toy_networks import Planted, explained, planted_windows
 
 from hargcn.explainers.baselines import Constant, FakeCAM
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.runner import Runner
-from hargcn.metrics.table import forecast, metric_table
+from hargcn.metrics.table import forecast, metric_table, pooled, samples_file
 from hargcn.perturbation import InputEdit
 
 PLAIN = ["pgi", "pgu", "deletion", "insertion", "average-drop", "add", "complexity", "infidelity"]
@@ -200,3 +201,32 @@ def test_model_free_maps_are_rows_beside_chance_and_truth(judged):
     assert row(table, "pgi", "joint")["n"] == 24
     with pytest.raises(ValueError, match=r"other names than \['g'\]: the table adds these"):
         metric_table(case, {"g": case.explanation}, ["pgi"], model_free={"g": maps["joint"]})
+
+
+def test_adcc_stands_beside_that_of_the_data_sets_means(judged):
+    table = judged[0]
+    single, means = (row(table, metric, "gradient") for metric in ("adcc", "adcc-of-means"))
+    parts = [row(table, m, "gradient")["estimate"] for m in ("coherency", "complexity")]
+    drop = row(table, "average-drop", "gradient")["estimate"]
+    expected = 3 / (1 / parts[0] + 1 / (1 - parts[1]) + 1 / (1 - drop))
+    assert means["estimate"] == pytest.approx(expected)
+    assert means["low"] <= means["estimate"] <= means["high"]
+    assert single["n"] == means["n"] == 24
+    assert row(table, "adcc-of-means", "truth")["n"] == 0
+
+
+def test_runs_are_joined_with_intervals_over_runs_and_subjects(judged, tmp_path):
+    table = judged[0]
+    table.save(tmp_path / "table.csv")
+    samples = xr.load_dataset(samples_file(tmp_path / "table.csv"))
+    once = pooled({"seed1": samples})
+    assert np.isnan(row(once, "pgi", "gradient")["low"])  # one run says nothing of runs
+    shifted = samples + 0.1
+    both = pooled({"seed1": samples, "seed2": shifted})
+    found, single = row(both, "pgi", "gradient"), row(table, "pgi", "gradient")
+    assert found["estimate"] == pytest.approx(single["estimate"] + 0.05)
+    assert found["n"] == 2 * single["n"]
+    assert found["high"] - found["low"] > 0.1  # the runs differ by 0.1, which subjects do not
+    assert set(both.samples["run"].to_numpy()) == {"seed1", "seed2"}
+    with pytest.raises(ValueError, match=r"same methods and measures in every run \(not in b\)"):
+        pooled({"a": samples, "b": samples.isel(explanation=slice(1, None))})

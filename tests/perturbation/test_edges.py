@@ -28,6 +28,35 @@ def test_self_away_moves_the_diagonal_from_zero_by_a_share_of_the_original_range
     assert torch.equal(edited[1], E)
 
 
+@pytest.mark.parametrize(
+    ("turns", "expected"),
+    [
+        # 1 + 0.35 x 2 = 1.7 spans 2.7 with -1, which becomes -1 - 0.35 x 2.7; then 3.645.
+        ([1, 2, 3], (1.7, -1.945, 0.5 + 0.35 * 3.645)),
+        ([2, 1, 0], (1.945, -1.7, 0.5)),
+        ([0, 0, 1], (1.0, -1.0, 1.2)),
+        ([0, 0, 0], (1.0, -1.0, 0.5)),
+    ],
+)
+def test_a_recomputed_range_depends_on_the_order_by_hand(turns, expected):
+    edit = EdgeEdit("self", "away", 0.35, range="recomputed")
+    edited = edit.apply({"g": E}, torch.tensor([turns, [3, 2, 1]]))["g"]
+    torch.testing.assert_close(edited[0, 0].diagonal(), torch.tensor(expected))
+    assert torch.equal(edited[0, 1], E[1])
+    original = EdgeEdit("self", "away", 0.35).apply({"g": E}, torch.tensor([turns]) > 0)["g"]
+    assert torch.equal(original[0], edited[0]) == (max(turns) < 2)
+
+
+def test_a_recomputed_range_needs_an_order_and_a_range():
+    with pytest.raises(ValueError, match=r"the order of the joints .*recomputed \(got a mask\)"):
+        EdgeEdit(range="recomputed").apply({"g": E}, ONE)
+    for which, op in (("incident", "away"), ("self", "zero")):
+        with pytest.raises(ValueError, match=f"edge:self and an op .*got edge:{which}:{op}"):
+            EdgeEdit(which, op, range="recomputed")
+    with pytest.raises(ValueError, match="Expected range of original, recomputed"):
+        EdgeEdit(range="anew")
+
+
 def test_towards_stops_at_zero_unless_it_may_cross():
     joints = torch.ones(1, 3, dtype=torch.bool)
     diagonal = EdgeEdit("self", "towards", 0.35).apply({"g": E}, joints)["g"][0, 0].diagonal()

@@ -17,6 +17,15 @@ def edge_edits() -> st.SearchStrategy[EdgeEdit]:
         st.builds(EdgeEdit, which, st.sampled_from(["away", "noise"]), sizes, where),
         st.builds(EdgeEdit, which, st.just("towards"), sizes, where, st.booleans()),
         st.builds(EdgeEdit, which, st.just("zero"), st.just(0.0), where),
+        st.builds(
+            EdgeEdit,
+            st.just("self"),
+            st.just("towards"),
+            sizes,
+            where,
+            st.booleans(),
+            st.sampled_from(["original", "recomputed"]),
+        ),
     )
 
 

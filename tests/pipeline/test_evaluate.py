@@ -93,6 +93,16 @@ def test_curves_begin_with_windows_as_they_are(shap, cam, checkpoint, waving, tm
     np.testing.assert_array_equal(GapCurve.open(out).dataset["gap"], found.dataset["gap"])
 
 
+def test_the_range_of_an_edge_edit_may_be_recomputed(cam, checkpoint, waving, tmp_path):
+    options = {"edit": "edge:self:away:0.9", "top": 3, "random": 1, **QUIET}
+    plain, again = (
+        perturb(checkpoint, waving, [cam], tmp_path / f"{of}.h5", range_=of, **options)
+        for of in ("original", "recomputed")
+    )
+    assert again.dataset.attrs["edit"] == "edge:self:away:0.9:recomputed"
+    assert not np.allclose(plain.dataset["sample_score"], again.dataset["sample_score"])
+
+
 def test_every_segment_has_pictures_of_its_own(cam, checkpoint, waving, tmp_path):
     out = tmp_path / "curves.h5"
     options = {"edit": "input:freeze", "top": 1, "random": 1, "segments": 2, **QUIET}
@@ -146,6 +156,8 @@ def test_all_measures_are_those_that_apply(cam, checkpoint, waving, tmp_path):
     ("call", "given", "said"),
     [
         (perturb, {"edit": "edge:self:sideways:1"}, "Expected"),
+        (perturb, {"edit": "input:freeze", "range_": "recomputed"}, "Expected an edge edit with a"),
+        (perturb, {"range_": "anew"}, "Expected range of original, recomputed"),
         (perturb, {"order": "size"}, r"Expected order of signed, magnitude .got 'size'"),
         (perturb, {"top": 99}, "Expected top from 1"),
         (perturb, {"random": 0}, "at least one random ordering"),

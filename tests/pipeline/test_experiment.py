@@ -13,6 +13,7 @@ from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
 from hargcn.pipeline.config import read_config, read_content
 from hargcn.pipeline.experiment import experiment, experiments, read_experiment
+from hargcn.pipeline.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = experiments(ROOT)
@@ -86,6 +87,8 @@ def test_an_experiment_leaves_its_results_beside_its_file(ran):
         assert (results / name).stat().st_size > 0, name
     assert pd.read_csv(results / "perturb.csv")["k"].max() == 3
     assert json.loads((results / "test.json").read_text())["windows"]["n"] == 20
+    table = pd.read_csv(results / "table.csv")
+    assert set(table["method"]) >= {"sign's joints", "class prior", "acceleration x prior"}
     card = load_model(results / "run" / "model.safetensors").card
     assert (card["experiment"], card["training"]["seed"]) == ("recipe.yaml", 3)
 
@@ -140,6 +143,33 @@ def test_a_checkpoint_that_comes_along_replaces_training(ran, tmp_path):
     assert (out / "run" / "model.safetensors").is_file()
 
 
+def test_seeds_repeat_all_steps_and_join_their_tables(tmp_path):
+    text = """
+question: Do seeds differ?
+extends: ../../configs/recipe.yaml
+seeds: [1, 2]
+steps:
+  - synthesise: {changes: [synthetic.recordings=50]}
+  - train:
+  - explain:
+      {method: gradcam, layer: [main.0.tcn], of: [tremor], target: tremor, limit: 4, out: cam.h5}
+  - evaluate: {explanations: [cam.h5], metrics: localisation, out: table.csv}
+"""
+    said: list[str] = []
+    out = experiment(written(tmp_path, text), progress=False, say=said.append)
+    assert said[0] == "1/4 synthesise seed1"
+    assert said[-1] == "4/4 evaluate seed2/table.csv"
+    each = [pd.read_csv(out / f"seed{seed}" / "table.csv") for seed in (1, 2)]
+    joined = pd.read_csv(out / "table.csv")
+    name = ["metric", "method"]
+    assert joined[name].equals(each[0][name])
+    assert (joined["n"] == each[0]["n"] + each[1]["n"]).all()
+    assert not each[0]["estimate"].equals(each[1]["estimate"])
+    cards = [load_model(out / f"seed{seed}" / "run" / "model.safetensors").card for seed in (1, 2)]
+    assert [card["training"]["seed"] for card in cards] == [1, 2]
+    assert cards[0]["data"]["digest"] != cards[1]["data"]["digest"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -157,9 +187,10 @@ def test_a_checkpoint_that_comes_along_replaces_training(ran, tmp_path):
         ("- train:", "- test:", "Expected a step `train`, or a `checkpoint`"),
         ("- train:", "- train", "Expected a list of {command: {argument: value}}"),
         ("- train:", "- train: 3", "Expected arguments of train, or nothing"),
+        ("steps:", "checkpoint: x\nseeds: [1]\nsteps:", "Expected seeds of networks that are tr"),
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
     ],
-    ids=["command", "argument", "quick", "network", "list", "arguments", "key"],
+    ids=["command", "argument", "quick", "network", "list", "arguments", "seeds", "key"],
 )
 def test_defects_are_refused_in_one_line(tmp_path, old, new, said):
     path = written(tmp_path, TINY.replace(old, new))
@@ -214,6 +245,22 @@ def test_a_committed_experiment_runs_quickly(name, tmp_path):
     results = COMMITTED[name].parent / "results"
     made = {path.name for path in out.iterdir()}
     assert made >= {path.name for path in results.iterdir() if path.suffix in (".csv", ".png")}
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name", [name for name in COMMITTED if read_experiment(COMMITTED[name]).checkpoint]
+)
+def test_a_card_names_the_windows_that_its_committed_commands_prepare(name, data_root, tmp_path):
+    own = read_experiment(COMMITTED[name])
+    card = load_model(own.checkpoint).card
+    (arguments,) = [arguments for command, arguments in own.steps if command == "prepare"]
+    made = prepare(data_root / own.recordings, tmp_path / "w.h5", own.extends, **arguments)
+    assert card["experiment"] == own.extends.name
+    assert card["data"]["digest"] == made.digest
+    recipe = read_config(own.extends).train.model_dump(mode="json")
+    assert {key: card["training"][key] for key in recipe} == recipe
 
 
 @pytest.mark.remake
