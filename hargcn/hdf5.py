@@ -17,7 +17,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -282,6 +282,20 @@ def read(path: str | Path, dataset: h5py.Dataset, rows: Any) -> np.ndarray:
         ) from error
 
 
+def own(path: str | Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a data set of a file that others wrote; one that lies elsewhere is refused.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, points into another file, or cannot be stored in one of this size.
+    """
+    if name not in file and file.get(name, getlink=True) is None:
+        raise ValueError(f"{path}: expected a data set {name!r} (got {', '.join(file)[:80]})")
+    _refuse_foreign(path, file, [name])
+    return file[name]
+
+
 def column(dataset: h5py.Dataset) -> np.ndarray:
     """Read a small column; text comes as str."""
     if h5py.check_string_dtype(dataset.dtype):
@@ -347,9 +361,9 @@ def _compare(path: str | Path, progress: bool = False) -> None:
         )
 
 
-def _refuse_foreign(path: str | Path, file: h5py.File) -> None:
+def _refuse_foreign(path: str | Path, file: h5py.File, names: Iterable[str] | None = None) -> None:
     size = Path(path).stat().st_size
-    for name in file:
+    for name in file if names is None else names:
         defect = _foreign(file, name) or _oversized(file[name], size)
         if defect:
             raise ValueError(f"{path}: expected data of its own, as hargcn writes (got {defect})")

@@ -1,0 +1,143 @@
+"""Tables as people keep them: CSV read strictly, and what became of whom, a row per video."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hargcn.checks import shortened
+from hargcn.data.readers.base import existing
+
+NAMED = 8
+"""Columns or videos that a message names."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV as text; numbers are made later, where it is known which cells are some.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Without the file, or if it is no table with rows.
+    """
+    try:
+        _check_cells(existing(path))
+        # Without `index_col` the first columns become names where rows are longer.
+        table = pd.read_csv(path, dtype=str, skipinitialspace=True, index_col=False)
+    except (ValueError, csv.Error) as error:
+        said = str(error).strip()
+        if said.startswith(f"{path}: "):
+            raise
+        raise ValueError(f"{path}: expected a CSV table ({shortened(said)})") from error
+    table.columns = [str(column).strip() for column in table.columns]
+    if table.empty:
+        raise ValueError(f"{path}: expected rows below the header (got none)")
+    return table
+
+
+def check_columns(path: Path, wanted: Sequence[str], found: Sequence[str], what: str) -> None:
+    """Refuse a table without some columns; every one is named, with the nearest that is there.
+
+    Raises
+    ------
+    ValueError
+        Names the file and what has these columns.
+    """
+    absent = sorted(set(wanted) - set(found), key=list(wanted).index)
+    missing = []
+    for column in absent[:NAMED]:
+        close = difflib.get_close_matches(column, [name[:80] for name in found[:1000]], n=1)
+        missing.append(f"{column} (nearest: {close[0]})" if close else column)
+    if len(absent) > NAMED:
+        missing.append(f"and {len(absent) - NAMED} more")
+    if missing:
+        raise ValueError(f"{path}: expected the columns of {what}; missing {', '.join(missing)}")
+
+
+def numbers_of(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Return columns as (rows, columns) float, NaN for empty cells.
+
+    Raises
+    ------
+    ValueError
+        For a cell that is no number; names the file and the line.
+    """
+    chosen = table[list(columns)]
+    numbers = chosen.apply(pd.to_numeric, errors="coerce")
+    wrong = np.argwhere((numbers.isna() & chosen.notna()).to_numpy())
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{path}: line {row + 2}: expected a number in {columns[column]} "
+            f"(got {shortened(repr(chosen.iloc[row, column]))})"
+        )
+    return numbers.to_numpy(dtype=float)
+
+
+def outcomes_of(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns outcome, subject and fps (where named) by the video's name."""
+    table = read_table(path)
+    check_columns(path, list(named.values()), list(table.columns), "the outcome table")
+    content = pd.DataFrame({key: table[column] for key, column in named.items()})
+    if "fps" in named:
+        content["fps"] = numbers_of(path, table, [named["fps"]])[:, 0]
+    content.index = [_stem(video) for video in content.pop("video")]
+    twice = sorted(set(content.index[content.index.duplicated()]))[:NAMED]
+    if twice:
+        raise ValueError(f"{path}: expected one row per video (got more for {', '.join(twice)})")
+    return content
+
+
+def labels_of(
+    path: Path, rows: pd.DataFrame, classes: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[int]]:
+    """Return the classes and each video's index into them."""
+    for column in ("outcome", "subject"):
+        lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
+        if lost:
+            raise ValueError(
+                f"{path}: expected an {column} for every video (none for {', '.join(lost[:NAMED])})"
+            )
+    outcomes = [str(outcome).strip() for outcome in rows["outcome"]]
+    names = classes or tuple(sorted(set(outcomes)))
+    numbers = [str(number) for number in range(len(names))]
+    known = list(names) if set(outcomes) & set(names) else numbers
+    foreign = sorted(set(outcomes) - set(known))
+    if foreign:
+        raise ValueError(
+            f"{path}: expected outcomes among {', '.join(names[:NAMED])} "
+            f"(got {', '.join(map(shortened, foreign[:NAMED]))})"
+        )
+    return names, [known.index(outcome) for outcome in outcomes]
+
+
+def _check_cells(path: Path) -> None:
+    """Refuse rows of another length than the header, and columns of the same name."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, skipinitialspace=True)
+        header = [name.strip() for name in next(filter(None, rows), [])]
+        names = Counter(filter(None, header))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"{path}: line {rows.line_num}: expected each column once "
+                f"(got {', '.join(map(shortened, twice[:NAMED]))} more than once)"
+            )
+        for row in rows:
+            if row and len(row) != len(header):
+                raise ValueError(
+                    f"{path}: line {rows.line_num}: expected {len(header)} cells, as in the header "
+                    f"(got {len(row)})"
+                )
+
+
+def _stem(video: object) -> str:
+    text = str(video).strip()
+    known = (".csv", ".mp4", ".avi", ".mov", ".mkv", ".mts", ".wmv")
+    return Path(text).stem if text.lower().endswith(known) else text

@@ -1,0 +1,282 @@
+"""What readers of videos share: a layout, an outcome and a subject for each of them.
+
+A tracker writes what it saw in one video, and knows neither class nor child. These come from a
+table with a row per video; the joints are matched with a layout.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from hargcn.checks import nearest
+from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, marked_zeros
+from hargcn.data.readers.people import follow
+from hargcn.data.readers.tables import NAMED, labels_of, outcomes_of
+from hargcn.data.recording import Recording, Recordings
+from hargcn.registry import settings
+from hargcn.skeleton import Skeleton, skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """What a tracker's file says.
+
+    Parameters
+    ----------
+    bodies
+        (T, M, V, C) coordinates, NaN where a joint was not seen.
+    confidence
+        (T, M, V), or None.
+    joints
+        Their names in the file's order; empty where the file only counts them.
+    fps
+        Frames per second, where the file says so.
+    notes
+        Counters for the quality report.
+    """
+
+    bodies: np.ndarray
+    confidence: np.ndarray | None = None
+    joints: tuple[str, ...] = ()
+    fps: float | None = None
+    notes: Mapping[str, int | float] = field(default_factory=dict)
+
+    def in_order(self, joints: Sequence[str], source: str) -> Sightings:
+        """Return them with the joints of a layout, in its order.
+
+        Raises
+        ------
+        ValueError
+            Names the joints that are missing, each with the nearest name; where joints have no
+            names, for another number of them.
+        """
+        count = self.bodies.shape[2]
+        if not self.joints:
+            if count != len(joints):
+                raise ValueError(f"{source}: expected {len(joints)} joints (got {count})")
+            return self
+        lost = [joint for joint in joints if joint not in self.joints]
+        if lost:
+            near = [f"{joint}{nearest(joint, self.joints)}" for joint in lost[:NAMED]]
+            raise ValueError(
+                f"{source}: expected the joints of the layout; missing {', '.join(near)} (it has "
+                f"{', '.join(self.joints[:12])})"
+            )
+        chosen = [self.joints.index(joint) for joint in joints]
+        confidence = None if self.confidence is None else self.confidence[:, :, chosen]
+        return replace(
+            self, bodies=self.bodies[:, :, chosen], confidence=confidence, joints=tuple(joints)
+        )
+
+
+@settings
+class Videos(Reader):
+    """Reads what a tracker saw in each video, and the table of outcomes where there is one.
+
+    Recordings are named as their files. Notes: `low_likelihood` and `zeros_unseen` (joint
+    positions), `joints_always_zero`; of a folder `outcomes_without_file`.
+
+    Parameters
+    ----------
+    layout
+        A layout's name or a skeleton.yaml; by default the tracker's own, by the number of joints.
+        Joints that a file names are found by name, in any order.
+    outcomes
+        The table of outcomes, a CSV with one row per video; without one nobody has a label. It may
+        lie in the folder.
+    video, outcome
+        Columns of the table with the video's name (with or without extension) and the outcome.
+    subject
+        Column with the child; null where every video shows another one.
+    fps
+        Column with the frames per second, or one number for all videos.
+    likelihood
+        Joints with a smaller likelihood count as not observed.
+    zeros
+        What a joint that is exactly 0 in all coordinates is: "unseen", as trackers mark a lost
+        joint, or "seen". One that is 0 in every frame is always seen.
+    classes
+        The outcomes in the order of their labels, the positive one last; by default all that occur,
+        sorted. A table that holds 0, 1, ... instead of names is read as indices of these.
+    persons
+        How many people to keep: those seen most often.
+    """
+
+    unknown = (
+        "Without a table of outcomes it knows no class and no subject, and frames per second must "
+        "be given as one number."
+    )
+    defaults = {"preprocess": "cp"}
+
+    layouts: ClassVar[Mapping[int, str]] = {}
+    """The tracker's layouts by their number of joints."""
+
+    layout: str | Path | None = None
+    outcomes: Path | None = None
+    video: str = "video"
+    outcome: str = "outcome"
+    subject: str | None = "subject"
+    fps: str | Annotated[float, Field(gt=0, le=MOST_FPS)] = "fps"
+    likelihood: float = 0.0
+    zeros: Zeros = "unseen"
+    classes: tuple[str, ...] | None = None
+    persons: Annotated[int, Field(ge=1)] = 1
+
+    @abstractmethod
+    def sightings(self, item: Path) -> Sightings:
+        """Read what the file of a video says."""
+
+    def title(self, item: Path) -> str:
+        """Return the name of a video."""
+        return item.stem
+
+    def read(self, path: str | Path) -> Recording:
+        """Read one video."""
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file")
+        found = self.catalogue(path)
+        return found.load(found.items[0])
+
+    def catalogue(self, path: Path) -> Recordings:
+        """Match the videos with the table of outcomes; a video without a row is refused."""
+        items, rate = self.files(path), _number(self.fps)
+        if self.layout is not None:
+            skeleton(self.layout)  # refused before any file is read
+        if self.outcomes is not None:
+            items = [item for item in items if item.resolve() != self.outcomes.resolve()]
+        titles = [self.title(item) for item in items]
+        if twice := sorted({title for title in titles if titles.count(title) > 1}):
+            raise ValueError(f"{path}: expected one file per video (got more for {twice[0]})")
+        names, notes = self.classes or (), {}
+        rows = pd.DataFrame(index=titles)
+        if self.outcomes is not None:
+            table = outcomes_of(self.outcomes, self._columns(rate))
+            rows = table.reindex(titles)
+            notes["outcomes_without_file"] = len(set(table.index) - set(rows.index))
+            names, rows["label"] = labels_of(self.outcomes, rows, names)
+        if rate:
+            rows["fps"] = rate
+        known = rows["fps"] if "fps" in rows else pd.Series(np.nan, rows.index)
+        bad = list(rows.index[~known.between(0, MOST_FPS, inclusive="right")])
+        if bad:
+            raise ValueError(
+                f"{self.outcomes or path}: expected frames per second for every video, from the "
+                f"table or as one number (none for {', '.join(bad[:NAMED])})"
+            )
+        return Recordings(items, lambda item: self._recording(item, rows), names, notes)
+
+    def _columns(self, rate: float | None) -> dict[str, str]:
+        """Return the columns that the table of outcomes must have, by what they hold."""
+        named = {"video": self.video, "outcome": self.outcome}
+        if self.subject is not None:
+            named["subject"] = self.subject
+        if rate is None:
+            named["fps"] = str(self.fps)
+        return named
+
+    def _recording(self, item: Path, rows: pd.DataFrame) -> Recording:
+        found, title = self.sightings(item), self.title(item)
+        layout, row = self._layout(item, found), rows.loc[title]
+        found = found.in_order(layout.joints, str(item))
+        if found.bodies.shape[-1] < layout.ndim:
+            raise ValueError(
+                f"{item}: expected {layout.ndim} coordinates, those of {layout.name} (got "
+                f"{found.bodies.shape[-1]})"
+            )
+        bodies = found.bodies[..., : layout.ndim].transpose(3, 0, 2, 1).copy()  # (C, T, V, M)
+        confidence, notes = None, dict(found.notes)
+        if found.confidence is not None:
+            confidence = found.confidence.transpose(0, 2, 1)
+            unlikely = confidence < self.likelihood  # not where no likelihood is known
+            notes["low_likelihood"] = int((unlikely & np.isfinite(bodies).all(axis=0)).sum())
+            bodies[:, unlikely] = np.nan
+        recording = Recording(
+            positions=bodies,
+            valid=_there(np.isfinite(bodies).all(axis=0).any(axis=1)),
+            fps=float(row["fps"]),
+            skeleton=layout,
+            sample=title,
+            group=str(row["subject"]) if "subject" in row else title,
+            label=int(row["label"]) if "label" in row else None,
+            confidence=confidence,
+            notes=notes,
+        )
+        return marked_zeros(recording, self.zeros)
+
+    def _layout(self, item: Path, found: Sightings) -> Skeleton:
+        """Return the layout asked for, or the tracker's own."""
+        named = self.layout or self.layouts.get(found.bodies.shape[2])
+        if named is None:
+            own = ", ".join(found.joints) or f"{found.bodies.shape[2]} joints"
+            raise ValueError(
+                f"{item}: expected a layout for its {own}: --set reader.layout=skeleton.yaml"
+            )
+        return skeleton(named)
+
+
+def listed_people(
+    source: Path,
+    frames: Mapping[int, Sequence[np.ndarray]],
+    identities: Mapping[int, Sequence[int | None]],
+    persons: int,
+) -> Sightings:
+    """Make sightings of people that a file lists frame by frame.
+
+    Parameters
+    ----------
+    source
+        The file, for messages.
+    frames
+        By frame, counted from the first one, the people: (joint, C + 1), coordinates and the
+        confidence behind them. A frame that is not there shows nobody.
+    identities
+        By frame, the name of each person, or None.
+    persons
+        How many to keep.
+
+    Raises
+    ------
+    ValueError
+        If nobody is there, people have different numbers of joints, or the numbers of frames leave
+        out nearly all of them.
+    """
+    shapes = sorted({pose.shape for people in frames.values() for pose in people})
+    if len(shapes) != 1:
+        kinds = " and ".join(str(shape[0]) for shape in shapes) or "nobody"
+        raise ValueError(f"{source}: expected people of one number of joints (got {kinds})")
+    length = max(frames) + 1
+    if length > 100 * len(frames):
+        raise ValueError(
+            f"{source}: expected the frames of one video (got {len(frames)} of {length})"
+        )
+    listed = [
+        np.array(frames.get(at, ()), dtype=float).reshape(-1, *shapes[0]) for at in range(length)
+    ]
+    bodies, notes = follow(listed, persons, [identities.get(at, ()) for at in range(length)])
+    notes["frames_missing"] = length - len(frames)
+    bodies[(bodies[..., -1] == 0) & (bodies[..., :-1] == 0).all(axis=-1)] = np.nan
+    return Sightings(bodies[..., :-1], bodies[..., -1], notes=notes)
+
+
+def _there(seen: np.ndarray) -> np.ndarray:
+    """Return (T, M): people are there from first to last sighting, a single one always."""
+    if seen.shape[1] == 1:
+        return np.ones_like(seen)
+    before, after = np.cumsum(seen, axis=0) > 0, np.cumsum(seen[::-1], axis=0)[::-1] > 0
+    return before & after
+
+
+def _number(text: str | float) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
