@@ -20,7 +20,7 @@ def test_counts_of_joints():
     assert counts == {
         "ntu25": 25, "ntu25_alt": 25, "kinect20": 20, "inmotion29": 29, "inmotion19": 19,
         "minirgbd14": 14, "coco17": 17, "openpose18": 18, "openpose25": 25,
-        "mediapipe33": 33, "mediapipe33_3d": 33, "halpe26": 26, "coco133": 133, "h36m17": 17,
+        "mediapipe33": 33, "mediapipe33_3d": 33, "halpe26": 26, "h36m17": 17,
         "smpl24": 24,
     }  # fmt: skip
 
@@ -28,24 +28,11 @@ def test_counts_of_joints():
 @pytest.mark.parametrize("name", names())
 def test_mirror_pairs_are_left_and_right_of_the_same_joint(name):
     layout = skeleton(name)
-    sided_pairs = [pair for pair in layout.mirror if "face-" not in layout.joints[pair[0]]]
-    for left, right in sided_pairs:
+    for left, right in layout.mirror:
         assert layout.joints[left].startswith("left_")
         assert layout.joints[right] == layout.joints[left].replace("left_", "right_", 1)
     sided = sum(joint.startswith(("left_", "right_")) for joint in layout.joints)
-    assert sided == 2 * len(sided_pairs)
-
-
-def test_landmarks_of_a_face_mirror_within_their_contour():
-    """Landmarks have numbers: 0 to 16 the jaw, from the right ear to the left (iBUG)."""
-    layout = skeleton("coco133")
-    pairs = [(layout.joints[a], layout.joints[b]) for a, b in layout.mirror]
-    faces = [tuple(int(name[5:]) for name in pair) for pair in pairs if "face-" in pair[0]]
-    jaw = [pair for pair in faces if min(pair) < 17]
-    assert sorted(jaw) == [(16 - i, i) for i in reversed(range(8))]
-    assert len({each for pair in faces for each in pair}) == 68 - len(
-        {8, 27, 28, 29, 30, 33, 51, 57, 62, 66}
-    )
+    assert sided == 2 * len(layout.mirror)
 
 
 def test_both_bone_variants_of_ntu_differ_in_the_fingers_only():

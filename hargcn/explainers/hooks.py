@@ -117,13 +117,10 @@ def record(
 
         return keep
 
-    handles: list[Any] = []
-    try:
-        with undisturbed(model), torch.set_grad_enabled(grad):
-            handles.append(model.register_forward_pre_hook(lambda _m, _x: seen.clear()))
-            for name in dict.fromkeys(layers):
-                handles.append(at.get_layer(name).register_forward_hook(hook(name)))
-            yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
+    # Hooks go before the network's turn ends: another thread must not meet them.
+    with undisturbed(model), torch.set_grad_enabled(grad), ExitStack() as hooks:
+        begin = model.register_forward_pre_hook(lambda _m, _x: seen.clear())
+        hooks.callback(begin.remove)
+        for name in dict.fromkeys(layers):
+            hooks.callback(at.get_layer(name).register_forward_hook(hook(name)).remove)
+        yield seen

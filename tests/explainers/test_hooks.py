@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from fixtures.foreign_cnn import adapted_cnn, image
 from fixtures.small_model import half_trained, ours, traces
 from torch import nn
 
+from hargcn.explainers import hooks
 from hargcn.explainers.adapter import adapted
 from hargcn.explainers.hooks import record, undisturbed
 
@@ -26,6 +28,22 @@ def test_undisturbed_restores_each_flag_also_after_an_exception():
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert traces(model) == before
+
+
+def test_hooks_are_gone_before_another_thread_has_its_turn(monkeypatch):
+    model, left = ours(), []
+
+    @contextmanager
+    def watched(network):
+        with undisturbed(network):
+            yield
+            left.append([len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net_modules])
+
+    net_modules = list(model.modules())
+    monkeypatch.setattr(hooks, "undisturbed", watched)
+    with record(model, model, ["main.0.tcn"]):
+        assert any(m._forward_hooks for m in net_modules)
+    assert left == [[0] * len(net_modules)]
 
 
 @pytest.mark.parametrize(("name", "layer"), CASES)

@@ -39,6 +39,7 @@ def test_measures_that_explain_again_know_how_often():
     assert again == {
         "coherency": 1,
         "adcc": 1,
+        "adcc-of-means": 1,
         "ris": 5,
         "rrs": 5,
         "ros": 5,
