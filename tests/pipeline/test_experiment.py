@@ -250,15 +250,7 @@ def test_a_committed_experiment_runs_quickly(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
-    "name",
-    [
-        "utd_mhad",
-        "utd_planted",
-        pytest.param(
-            "mini_rgbd_planted",
-            marks=pytest.mark.xfail(reason="not trained anew yet: its page says so"),
-        ),
-    ],
+    "name", [name for name in COMMITTED if read_experiment(COMMITTED[name]).checkpoint]
 )
 def test_a_card_names_the_windows_that_its_committed_commands_prepare(name, data_root, tmp_path):
     own = read_experiment(COMMITTED[name])
