@@ -82,7 +82,8 @@ def demo_in(folder: Path, recordings: int) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(1234)
         model = hargcn.MultiBranchSTGCN(read_config(demo).model, windows.skeleton, windows.classes)
-    path = hargcn.save_model(model, folder / "demo-out" / "run" / "model.safetensors")
+    card = {"input": windows.preparation}
+    path = hargcn.save_model(model, folder / "demo-out" / "run" / "model.safetensors", card)
     model, some = hargcn.load_model(path), windows.subset(slice(0, 3))
     shap = DeepSHAP(model.inputs(some.read()))
     out = folder / "demo-out" / "shap.h5"
