@@ -39,3 +39,13 @@ def test_after_frames_without_anybody_the_same_person_goes_on() -> None:
     np.testing.assert_array_equal(found[[0, 3, 4], 0], bodies[[0, 3, 4], 0])
     assert np.isnan(found[1:3]).all()
     assert notes["frames_without_people"] == 2
+
+
+def test_a_joint_that_lacks_one_coordinate_is_no_place() -> None:
+    """Half-seen joints say nothing of the distance: without them the two poses lie together."""
+    bodies = walking(2, 5)
+    bodies[0, 0, 0, 0] = np.nan  # x of one joint before
+    bodies[1, 0, 1, 1] = np.nan  # y of another now
+    found, notes = follow(list(bodies), 1)
+    np.testing.assert_array_equal(found, bodies)
+    assert notes["people_left_out"] == 0

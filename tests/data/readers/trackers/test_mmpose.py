@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,29 @@ def test_joints_go_by_their_names(tmp_path) -> None:
 def test_defects(tmp_path, content, said) -> None:
     with pytest.raises(ValueError, match=rf"a\.json: .*{said}"):
         MMPose(fps=30).read(written(tmp_path / "a.json", content))
+
+
+def test_frames_go_by_frame_id_and_count_where_there_is_none(tmp_path) -> None:
+    bodies = walking(4, 17)
+    path = mmpose(tmp_path / "walk.json", bodies)
+    content = json.loads(path.read_text())
+    for frame in content:
+        frame["frame_id"] = 10 + 2 * frame["frame_id"]
+    found = MMPose(fps=30).read(written(path, content))
+    assert found.frames == 7
+    assert np.flatnonzero(found.observed.all(axis=(1, 2))).tolist() == [0, 2, 4, 6]
+    assert found.notes["frames_missing"] == 3
+    for frame in content:
+        del frame["frame_id"]
+    assert MMPose(fps=30).read(written(path, content)).frames == 4
+
+
+def test_a_name_of_the_file_is_believed(tmp_path) -> None:
+    bodies = walking(2, 17, 2)
+    path = mmpose(tmp_path / "walk.json", bodies)
+    content = json.loads(path.read_text())
+    for at, frame in enumerate(content):
+        for m, person in enumerate(frame["instances"]):
+            person["track_id"] = (m + at) % 2
+    found = MMPose(fps=30, persons=2).read(written(path, content))
+    np.testing.assert_array_equal(found.positions[:, 1, 0, 0], bodies[1, 1, 0, :2])

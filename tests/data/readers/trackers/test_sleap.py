@@ -26,6 +26,15 @@ def test_tracks_become_people(tmp_path) -> None:
     assert found.notes["frames_without_people"] == 1
 
 
+def test_scores_are_kept_where_there_are_some(tmp_path) -> None:
+    layout = stick(tmp_path)
+    path = sleap(tmp_path / "v1.h5", walking(5, 5), STICK)
+    assert (Sleap(layout, fps=30).read(path).confidence == 0.5).all()
+    with h5py.File(path, "r+") as file:
+        del file["point_scores"]
+    assert Sleap(layout, fps=30).read(path).confidence is None
+
+
 def test_links_out_of_the_file_are_not_followed(tmp_path) -> None:
     layout = stick(tmp_path)
     path = sleap(tmp_path / "v1.h5", walking(5, 5), STICK)
