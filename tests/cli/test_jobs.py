@@ -22,6 +22,14 @@ from hargcn import Explanation
 from hargcn.files import locked
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Interrupts reach us and our processes, also where whoever started the tests ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def begin(*words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "hargcn", *map(str, words)],

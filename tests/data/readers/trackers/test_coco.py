@@ -57,3 +57,15 @@ def test_unrelated_images_are_no_video(tmp_path) -> None:
 def test_defects(tmp_path, content, said) -> None:
     with pytest.raises(ValueError, match=rf"a\.json: .*{said}"):
         Coco(fps=30).read(written(tmp_path / "a.json", content))
+
+
+@pytest.mark.parametrize("key", ["idx", "track_id"])
+def test_a_name_of_the_file_is_believed(tmp_path, key) -> None:
+    bodies = walking(2, 17, 2)
+    people = [
+        {"image_id": at, "keypoints": bodies[at, m].ravel().tolist(), key: (m + at) % 2}
+        for at in range(2)
+        for m in range(2)
+    ]
+    found = Coco(fps=30, persons=2).read(written(tmp_path / "a.json", people))
+    np.testing.assert_array_equal(found.positions[:, 1, 0, 0], bodies[1, 1, 0, :2])

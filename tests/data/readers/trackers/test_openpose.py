@@ -82,3 +82,15 @@ def test_nobody_at_all(tmp_path) -> None:
     openpose(tmp_path, np.full((3, 1, 18, 3), np.nan))
     with pytest.raises(ValueError, match="walk: expected people of one number of joints .got nob"):
         list(OpenPose(fps=30).recordings(tmp_path))
+
+
+def test_a_name_of_the_file_is_believed(tmp_path) -> None:
+    bodies = walking(2, 18, 2)
+    for at in range(2):
+        people = [
+            {"person_id": [(m + at) % 2], "pose_keypoints_2d": bodies[at, m].ravel().tolist()}
+            for m in range(2)
+        ]
+        written(tmp_path / f"walk_{at:012d}_keypoints.json", {"people": people})
+    (found,) = OpenPose(fps=30, persons=2).recordings(tmp_path)
+    np.testing.assert_array_equal(found.positions[:, 1, 0, 0], bodies[1, 1, 0, :2])
