@@ -10,6 +10,15 @@ from fixtures import ntu_files
 from fixtures.command_line import done, refused, run
 from fixtures.key_points import videos
 from fixtures.mutants import mutants, text_mutants
+from fixtures.tracker_files import (
+    coco_annotations,
+    deeplabcut,
+    mmpose,
+    openpose,
+    sleap,
+    walking,
+    written,
+)
 from scipy.io import savemat
 
 import hargcn
@@ -27,6 +36,11 @@ centre: [pelvis]
 trunk: [[pelvis], [thorax]]
 up: -y
 """
+KINDS = [
+    "video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd", "openpose", "coco",
+    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "sleap",
+]  # fmt: skip
+BINARY = (".mat", ".npy", ".h5")
 EXPERIMENT = """\
 prepare:
   format: keypoints
@@ -55,12 +69,36 @@ def attack(tmp_path):
     mat = tmp_path / "a1_s1_t1_skeleton.mat"
     savemat(mat, {"d_skel": np.random.default_rng(0).normal(size=(20, 3, 12))})
     pixels = tmp_path / "result_pz101.csv"
+    trackers = tmp_path / "trackers"
+    frame = openpose(trackers, walking(12, 18, 2)) / "walk_000000000001_keypoints.json"
+    coco = coco_annotations(
+        tmp_path / "coco.json", walking(12, 17, 2), list(hargcn.skeleton("coco17").joints), "{}.png"
+    )
+    predictions = mmpose(tmp_path / "mmpose.json", walking(12, 17, 2))
+    landmark = dict(zip(("x", "y", "z", "visibility"), (0.1, 0.2, 0.3, 0.9), strict=True))
+    landmarks = written(
+        tmp_path / "mediapipe.json",
+        [[{**landmark, "x": 0.01 * i + 0.001 * t} for i in range(33)] for t in range(12)],
+    )
+    array = tmp_path / "mediapipe.npy"
+    np.save(array, np.random.default_rng(0).uniform(size=(12, 33, 4)))
+    predicted = deeplabcut(tmp_path / "dlc.csv", walking(12, 5), list(joints))
+    tracks = sleap(tmp_path / "sleap.h5", walking(12, 5), list(joints))
     names = hargcn.skeleton("minirgbd14").joints
     rows = [f"{i:05d}_rgb;" + ";".join(f"{i + j},{3 * j}" for j in range(14)) for i in range(30)]
     pixels.write_text("\n".join([";".join(("image", *names)), *rows]) + "\n", "utf-8")
     keypoints = (tmp_path / "videos", "--config", experiment)
     short = ("--set", "windows.length=8", "--set", "windows.overlap=4")
+    seen = (*short, "--set", "reader.fps=30", "--set", "preprocess=none")
+    own = ("--set", f"reader.layout={layout}")
     return {
+        "openpose": (frame, (trackers, *seen)),
+        "coco": (coco, (coco, "--format", "coco", *seen)),
+        "mmpose": (predictions, (predictions, "--format", "mmpose", *seen)),
+        "mediapipe": (landmarks, (landmarks, "--format", "mediapipe", *seen)),
+        "mediapipe-array": (array, (array, *seen)),
+        "deeplabcut": (predicted, (predicted, "--format", "deeplabcut", *own, *seen)),
+        "sleap": (tracks, (tracks, *own, *seen)),
         "video": (tmp_path / "videos" / "v1.csv", keypoints),
         "outcomes": (table, keypoints),
         "layout": (layout, keypoints),
@@ -113,16 +151,14 @@ def test_bombs_end_in_a_short_line(tmp_path):
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(400, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "kind", ["video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a number too large for arithmetic
 def test_mutants_of_inputs_are_prepared_or_refused_in_a_line(attack, tmp_path, kind, count):
     path, arguments = attack[kind]
     whole, out = path.read_bytes(), tmp_path / "out.h5"
     assert run("prepare", *arguments, "--out", out).code == 0
     bad = list(mutants(whole, count // 2))
-    if kind != "mat":
+    if path.suffix not in BINARY:
         bad += [text.encode() for text in text_mutants(whole.decode(), count - count // 2)]
     noticed = 0
     for mutant in bad:

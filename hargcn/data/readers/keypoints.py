@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from hargcn.data.readers.base import first_line
-from hargcn.data.readers.tables import check_columns, numbers_of, read_table
+from hargcn.data.readers.tables import check_columns, frames_in_order, numbers_of, read_table
 from hargcn.data.readers.videos import Sightings, Videos
 from hargcn.registry import settings
 from hargcn.skeleton import skeleton
@@ -50,7 +49,10 @@ class KeyPoints(Videos):
         axes = "xyz"[: layout.ndim]
         wanted = [f"{joint}_{axis}" for joint in layout.joints for axis in axes]
         check_columns(item, wanted, table.columns, f"skeleton {layout.name}")
-        frames, order = _frames(item, table)
+        order = np.arange(len(table))
+        if "frame" in table:
+            order = frames_in_order(item, numbers_of(item, table, ["frame"])[:, 0])
+        frames = int(order[-1]) + 1
         bodies = np.full((frames, 1, layout.n_joints, layout.ndim), np.nan)
         bodies[order, 0] = numbers_of(item, table, wanted).reshape(-1, layout.n_joints, layout.ndim)
         confidence = np.full(bodies.shape[:3], np.nan)
@@ -61,17 +63,3 @@ class KeyPoints(Videos):
         # An empty cell beside others that hold a likelihood is the least of them.
         known = None if np.isnan(confidence).all() else confidence
         return Sightings(bodies, known, notes={"frames_missing": frames - len(table)})
-
-
-def _frames(path: Path, table: pd.DataFrame) -> tuple[int, np.ndarray]:
-    """Return the number of frames, and the frame of each row counted from the first."""
-    if "frame" not in table:
-        return len(table), np.arange(len(table))
-    numbers = numbers_of(path, table, ["frame"])[:, 0]
-    steps = np.diff(numbers)
-    if not (np.isfinite(numbers).all() and (numbers % 1 == 0).all() and (steps > 0).all()):
-        raise ValueError(f"{path}: expected a column frame of growing whole numbers")
-    frames = numbers[-1] - numbers[0] + 1
-    if frames > 100 * len(table):  # time stamps rather than frames; they would fill the memory
-        raise ValueError(f"{path}: expected frame numbers (got {len(table)} in {frames:g} frames)")
-    return int(frames), (numbers - numbers[0]).astype(int)

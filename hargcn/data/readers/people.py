@@ -89,9 +89,12 @@ class _Tracks:
 
 def _distance(before: np.ndarray, now: np.ndarray) -> float:
     """Return the mean distance of joints that two poses share, in the size of the first."""
-    both = np.isfinite(before[:, :2]).all(axis=1) & np.isfinite(now[:, :2]).all(axis=1)
+    shown = [np.isfinite(pose[:, :2]).all(axis=1) for pose in (before, now)]
+    both = shown[0] & shown[1]
     if not both.any():
         return np.inf
-    size = np.linalg.norm(np.nanmax(before[:, :2], axis=0) - np.nanmin(before[:, :2], axis=0))
-    moved = np.linalg.norm(now[both, :2] - before[both, :2], axis=1).mean()
-    return float(moved / size) if size > 0 else float(np.inf if moved else 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers too large to be places
+        size = np.linalg.norm(np.ptp(before[shown[0], :2], axis=0))
+        moved = np.linalg.norm(now[both, :2] - before[both, :2], axis=1).mean()
+        far = moved / size if size > 0 else (np.inf if moved else 0)
+    return float(far) if np.isfinite(far) else np.inf

@@ -80,6 +80,26 @@ def numbers_of(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> np.nd
     return numbers.to_numpy(dtype=float)
 
 
+def frames_in_order(path: Path, numbers: np.ndarray) -> np.ndarray:
+    """Return the frame (row,) of each row, counted from the first one.
+
+    Raises
+    ------
+    ValueError
+        For numbers that are no growing whole ones, or that leave out nearly all frames: time
+        stamps would fill the memory.
+    """
+    steps = np.diff(numbers)
+    if not (np.isfinite(numbers).all() and (numbers % 1 == 0).all() and (steps > 0).all()):
+        raise ValueError(f"{path}: expected a column frame of growing whole numbers")
+    frames = numbers[-1] - numbers[0] + 1
+    if frames > 100 * len(numbers):
+        raise ValueError(
+            f"{path}: expected frame numbers (got {len(numbers)} in {frames:g} frames)"
+        )
+    return (numbers - numbers[0]).astype(int)
+
+
 def outcomes_of(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
     """Return the columns outcome, subject and fps (where named) by the video's name."""
     table = read_table(path)

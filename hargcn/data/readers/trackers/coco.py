@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hargcn.checks import shortened
 from hargcn.data.readers.trackers.json_files import joints, read_json, start_of
 from hargcn.data.readers.videos import Sightings, Videos, listed_people
 from hargcn.registry import settings
@@ -78,7 +79,9 @@ def _annotations(
         for each in people
     ]
     kinds = [each.get("keypoints", []) for each in listed[2]]
-    return known, tuple(map(str, kinds[0])) if len(kinds) == 1 else ()
+    return known, tuple(map(str, kinds[0])) if len(kinds) == 1 and isinstance(
+        kinds[0], list
+    ) else ()
 
 
 def _objects(value: Any) -> bool:
@@ -88,9 +91,10 @@ def _objects(value: Any) -> bool:
 def _frame(file: Path, number: int, person: dict[str, Any]) -> int:
     given = person.get("frame_id", person.get("image_id"))
     found = re.findall(r"\d+", str(given))
-    if not found:
+    if not found or len(found[-1]) > 15:
         raise ValueError(
-            f"{file}: person {number}: expected a frame's number in image_id (got {given!r})"
+            f"{file}: person {number}: expected a frame's number in image_id "
+            f"(got {shortened(repr(given))})"
         )
     return int(found[-1])
 
@@ -98,4 +102,4 @@ def _frame(file: Path, number: int, person: dict[str, Any]) -> int:
 def _identity(person: dict[str, Any]) -> int | None:
     given = person.get("track_id", person.get("idx"))
     given = given[0] if isinstance(given, list) and given else given
-    return int(given) if isinstance(given, int | float) and given >= 0 else None
+    return int(given) if isinstance(given, int | float) and 0 <= given < 2**53 else None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from hargcn.checks import shortened
 from hargcn.data.readers.base import existing, first_line
+from hargcn.data.readers.tables import frames_in_order
 from hargcn.data.readers.videos import Sightings, Videos
 from hargcn.registry import settings
 
@@ -51,14 +54,14 @@ class DeepLabCut(Videos):
         if not {"bodyparts", "coords"} <= named.keys():
             raise ValueError(
                 f"{item}: expected rows scorer, individuals (of several animals), bodyparts and "
-                f"coords above the frames (got {', '.join(table.iloc[:4, 0])})"
+                f"coords above the frames (got {shortened(', '.join(map(str, table.iloc[:4, 0])))})"
             )
         if len(table) == rows:
             raise ValueError(f"{item}: expected frames below the header (got none)")
         if not str(table.iloc[rows, 0]).strip().isdigit():
             raise ValueError(
-                f"{item}: expected frames by number (got {table.iloc[rows, 0]!r}): labelled images "
-                "are no video"
+                f"{item}: expected frames by number (got {shortened(repr(table.iloc[rows, 0]))}): "
+                "labelled images are no video"
             )
         return _sightings(item, table.iloc[rows:], named, self.persons)
 
@@ -66,20 +69,21 @@ class DeepLabCut(Videos):
 def _sightings(
     file: Path, table: pd.DataFrame, named: dict[str, np.ndarray], persons: int
 ) -> Sightings:
+    animals = named.get("individuals", np.full(len(named["coords"]), "animal"))
+    keys = list(zip(animals, named["bodyparts"], named["coords"], strict=True))
+    if twice := [key for key, count in Counter(keys[1:]).items() if count > 1]:
+        said = shortened(" ".join(map(str, twice[0])))
+        raise ValueError(f"{file}: expected each column once (got {said} more than once)")
     numbers = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     wrong = np.argwhere(np.isnan(numbers) & ~np.isin(table.to_numpy(), ["", "nan", "NaN"]))
     if len(wrong):
         row, column = wrong[0]
         raise ValueError(
             f"{file}: line {table.index[row] + 1}: expected a number in column {column + 1} (got "
-            f"{table.iloc[row, column]!r})"
+            f"{shortened(repr(table.iloc[row, column]))})"
         )
-    at = numbers[:, 0].astype(int) - int(numbers[0, 0])
-    if (np.diff(at) <= 0).any() or at[-1] > 100 * len(at):
-        raise ValueError(f"{file}: expected the frames of a video in their order")
+    at = frames_in_order(file, numbers[:, 0])
     parts = list(dict.fromkeys(named["bodyparts"][1:]))
-    animals = named.get("individuals", np.full(len(named["coords"]), "animal"))
-    keys = list(zip(animals, named["bodyparts"], named["coords"], strict=True))
     who = [each for each in dict.fromkeys(animals[1:]) if each != "single"] or ["single"]
     cells = np.full((at[-1] + 1, len(who), len(parts), 3), np.nan)
     for column, (animal, part, coordinate) in enumerate(keys):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hargcn.checks import shortened
 from hargcn.data.readers.base import existing
 
 LARGEST = 2**29
@@ -39,12 +40,12 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        said = str(error) or type(error).__name__
+        said = shortened(str(error)) or type(error).__name__
         raise ValueError(f"{file}: expected whole JSON ({said})") from error
 
 
-def joints(file: Path, where: str, values: Any, per_joint: int = 3) -> np.ndarray:
-    """Return a flat list x, y, c, x, y, c, ... as (joint, 3), or with `per_joint` 2 as (joint, 2).
+def joints(file: Path, where: str, values: Any) -> np.ndarray:
+    """Return a flat list x, y, c, x, y, c, ... as (joint, 3).
 
     Raises
     ------
@@ -52,11 +53,9 @@ def joints(file: Path, where: str, values: Any, per_joint: int = 3) -> np.ndarra
         For anything but numbers, or too many or few; names the file and the place.
     """
     found = array(file, where, values)
-    if found.ndim != 1 or not found.size or found.size % per_joint:
-        raise ValueError(
-            f"{file}: {where}: expected {per_joint} numbers for each joint (got {found.size})"
-        )
-    return found.reshape(-1, per_joint)
+    if found.ndim != 1 or not found.size or found.size % 3:
+        raise ValueError(f"{file}: {where}: expected 3 numbers for each joint (got {found.size})")
+    return found.reshape(-1, 3)
 
 
 def array(file: Path, where: str, values: Any) -> np.ndarray:
@@ -69,8 +68,9 @@ def array(file: Path, where: str, values: Any) -> np.ndarray:
     """
     try:
         found = np.array(values if isinstance(values, Sequence) else None, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file}: {where}: expected lists of numbers ({error})") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        said = shortened(str(error))
+        raise ValueError(f"{file}: {where}: expected lists of numbers ({said})") from error
     if isinstance(values, str) or found.ndim == 0:
         raise ValueError(f"{file}: {where}: expected lists of numbers (got {str(values)[:40]!r})")
     return found

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from hargcn.checks import shortened
 from hargcn.data.readers.base import first_line
+from hargcn.data.readers.tables import numbers_of, read_table
 from hargcn.data.readers.trackers.json_files import read_json, start_of
 from hargcn.data.readers.videos import Sightings, Videos
 from hargcn.registry import settings
@@ -17,7 +18,7 @@ from hargcn.registry import settings
 LANDMARKS = 33
 _AXES = ("x", "y", "z", "visibility")
 _HOLDERS = ("landmark", "landmarks", "pose_landmarks", "pose_world_landmarks", "poseLandmarks")
-_COLUMN = re.compile(r"(x|y|z|v|visibility)_?(\d+)")
+_COLUMN = re.compile(r"(x|y|z|v|visibility)_?(\d{1,4})")
 
 
 @settings
@@ -59,7 +60,10 @@ class MediaPipe(Videos):
             return '"visibility":' in start and '"x":' in start
         if kind == ".csv":
             return len({joint for joint, _ in _columns(first_line(file)).values()}) == LANDMARKS
-        return _array(file, mapped=True).shape[1:2] == (LANDMARKS,)
+        try:
+            return _mapped(file).shape[1:2] == (LANDMARKS,)
+        except ValueError:
+            return False
 
     def sightings(self, item: Path) -> Sightings:
         """Read the landmarks of a video."""
@@ -88,24 +92,22 @@ def _columns(header: str) -> dict[int, tuple[int, str]]:
         if match:
             found[place] = (int(match[2]), match[1][0])
     first = min((joint for joint, _ in found.values()), default=0)
-    return {place: (joint - first, axis) for place, (joint, axis) in found.items()}
+    return {
+        place: (joint - first, axis)
+        for place, (joint, axis) in found.items()
+        if joint - first < LANDMARKS
+    }
 
 
 def _from_table(file: Path) -> np.ndarray:
     """Return (frame, 33, 4) of a CSV; what it has no column for is NaN."""
-    try:
-        table = pd.read_csv(file)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: expected a CSV table ({str(error).strip()})") from error
+    table = read_table(file)
+    columns = _columns(",".join(table.columns))
+    if len({joint for joint, _ in columns.values()}) != LANDMARKS:
+        raise ValueError(f"{file}: expected columns x0, y0, z0, v0, ... of 33 landmarks")
     frames = np.full((len(table), LANDMARKS, len(_AXES)), np.nan)
-    for place, (joint, axis) in _columns(first_line(file)).items():
-        values = pd.to_numeric(table.iloc[:, place], errors="coerce")
-        if (lost := values.isna() & table.iloc[:, place].notna()).any():
-            row = int(lost.to_numpy().argmax())
-            raise ValueError(
-                f"{file}: line {row + 2}: expected a number in {table.columns[place]} "
-                f"(got {table.iloc[row, place]!r})"
-            )
+    numbers = numbers_of(file, table, [table.columns[place] for place in columns])
+    for values, (joint, axis) in zip(numbers.T, columns.values(), strict=True):
         frames[:, joint, "xyzv".index(axis)] = values
     return frames
 
@@ -145,15 +147,22 @@ def _pose(file: Path, place: int, landmarks: Any) -> np.ndarray:
         raise ValueError(f"{file}: frame {place}: expected 33 landmarks x, y, z, visibility")
     try:
         return np.array([[each.get(axis, np.nan) for axis in _AXES] for each in landmarks], float)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{file}: frame {place}: expected numbers ({error})") from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        said = shortened(str(error))
+        raise ValueError(f"{file}: frame {place}: expected numbers ({said})") from error
 
 
-def _array(file: Path, mapped: bool = False) -> np.ndarray:
+def _array(file: Path) -> np.ndarray:
+    return np.asarray(_mapped(file), dtype=float)
+
+
+def _mapped(file: Path) -> np.ndarray:
+    """Return an array in its file: one that says to be larger than the file is refused."""
     try:
-        found = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
-        return found if mapped else np.asarray(found, dtype=float)
-    except (ValueError, TypeError, EOFError, OSError) as error:
-        if mapped:
-            return np.empty(0)
-        raise ValueError(f"{file}: expected a NumPy array of numbers ({error})") from error
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy reads the header as Python and raises what that does
+        said = shortened(str(error).splitlines()[0]) if str(error) else type(error).__name__
+        raise ValueError(f"{file}: expected a NumPy array of numbers ({said})") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+        raise ValueError(f"{file}: expected a NumPy array of numbers (got another)")
+    return found

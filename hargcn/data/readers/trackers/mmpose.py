@@ -78,6 +78,6 @@ def _pose(file: Path, where: str, person: Any) -> np.ndarray:
 def _joints(about: Any) -> tuple[str, ...]:
     """Return the names of joints where the file tells them."""
     named = about.get("keypoint_id2name") if isinstance(about, dict) else None
-    if not isinstance(named, dict):
+    if not isinstance(named, dict) or not all(key.isdecimal() and len(key) < 6 for key in named):
         return ()
     return tuple(str(named[key]) for key in sorted(named, key=int))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from hargcn import hdf5
@@ -30,9 +29,9 @@ class Sleap(Videos):
     def recognises(cls, file: Path) -> bool:
         """Look for tracks and nodes."""
         try:
-            with h5py.File(file, "r") as content:
+            with hdf5.opened(file, "analysis file of SLEAP") as content:
                 return {"tracks", "node_names"} <= set(content)
-        except OSError:
+        except ValueError:
             return False
 
     def title(self, item: Path) -> str:

@@ -49,13 +49,20 @@ def test_without_a_layout_the_parts_are_told(tmp_path) -> None:
         DeepLabCut(fps=30).read(path)
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path) -> None:
+    layout, parts = stick(tmp_path), [*STICK[:-1], "head"]
+    path = deeplabcut(tmp_path / NAME, walking(3, 5), parts)
+    with pytest.raises(ValueError, match="each column once .got animal head x more than once"):
+        DeepLabCut(layout, fps=30).read(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("coords,", "cords,", "expected rows scorer, .*got scorer, bodyparts, cords, 0"),
         ("\n2,", "\nlabeled-data,", "line 6: expected a number in column 1"),
         ("\n0,", "\nlabeled-data/v1/img0.png,", "labelled images are no video"),
-        ("\n2,", "\n0,", "the frames of a video in their order"),
+        ("\n2,", "\n0,", "a column frame of growing whole numbers"),
         ("0.5", "high", "line 4: expected a number in column 4 .got 'high'"),
         ("likelihood\n0,", "likelihood\n", "expected a CSV table|expected a number|labelled"),
     ],

@@ -56,6 +56,25 @@ def test_tables_as_people_save_them(tmp_path, name, first) -> None:
         MediaPipe(fps=30).read(path)
 
 
+def test_a_table_of_fewer_landmarks_is_refused(tmp_path) -> None:
+    path = tmp_path / "walk.csv"
+    path.write_text(
+        ",".join(f"{axis}{i}" for i in range(32) for axis in "xy") + "\n" + "1," * 63 + "1"
+    )
+    with pytest.raises(ValueError, match=r"walk\.csv: expected columns x0, y0.* of 33 landmarks"):
+        MediaPipe(fps=30).read(path)
+
+
+def test_an_array_that_says_to_be_larger_than_its_file_is_refused(tmp_path) -> None:
+    path = tmp_path / "walk.npy"
+    np.save(path, landmarks())
+    path.write_bytes(path.read_bytes().replace(b"(4, 33, 4)", b"(9**9,3,4)"))
+    with pytest.raises(ValueError, match=r"walk\.npy: expected a NumPy array of numbers"):
+        MediaPipe(fps=30).read(path)
+    with pytest.raises(ValueError, match="looks like none of them"):
+        find_reader(path)
+
+
 def test_arrays(tmp_path) -> None:
     path = tmp_path / "walk.npy"
     np.save(path, landmarks())
