@@ -78,7 +78,7 @@ def read_torch(path: Path) -> Any:
             # Mapped, so that no tensor can reach beyond the end of the file.
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # zipfile and torch raise a dozen kinds for a damaged file
-        said = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+        said = (str(error).splitlines() or [""])[0][:300] or type(error).__name__
         raise ValueError(
             f"{path}: expected a torch checkpoint of plain tensors and containers ({said})"
         ) from error
@@ -100,7 +100,10 @@ def is_stored(value: object, path: Path) -> bool:
 def _look_at(path: Path) -> None:
     """Refuse an archive that unpacks to more than it is, or whose pickle is no checkpoint's."""
     if not zipfile.is_zipfile(path):
-        raise ValueError("no zip archive, as torch writes since 1.6")
+        raise ValueError(
+            "no zip archive, as torch writes since 1.6; load an older file that you trust with "
+            "torch.load(FILE, weights_only=False) and torch.save it again"
+        )
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         packed = [each.filename for each in members if each.compress_type != zipfile.ZIP_STORED]

@@ -19,6 +19,7 @@ from hargcn.skeleton import Skeleton
 InputOp = Literal["noise", "shift", "freeze", "mean", "interpolate", "parent", "speed", "angle"]
 SIZED = ("noise", "shift", "speed", "angle")
 """The operations that have an amount."""
+_DIFFERENCES = 3  # over time, in which smooth movement nearly vanishes
 _JOINTED = ("parent", "speed", "angle")
 
 
@@ -179,6 +180,16 @@ def tracker_noise(positions: Tensor) -> Tensor:
     -------
     Tensor
         (N, 1, 1, V, M), in the unit of the positions.
+
+    Raises
+    ------
+    ValueError
+        For windows of fewer than four frames.
     """
-    rough = positions.diff(n=3, dim=2).abs().flatten(1, 2)
+    if positions.shape[2] <= _DIFFERENCES:
+        raise ValueError(
+            f"Expected windows of at least {_DIFFERENCES + 1} frames to tell a tracker's noise "
+            f"from movement (got {positions.shape[2]})"
+        )
+    rough = positions.diff(n=_DIFFERENCES, dim=2).abs().flatten(1, 2)
     return 1.4826 / 20**0.5 * rough.median(dim=1).values[:, None, None]

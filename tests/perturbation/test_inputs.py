@@ -111,6 +111,15 @@ def test_noise_is_scaled_to_the_tracker():
     torch.testing.assert_close(drawn.std((0, 1, 2)), 2 * sigma, rtol=0.2, atol=0)
 
 
+def test_too_few_frames_tell_no_noise():
+    x, few = windows(), r"at least 4 frames .* \(got 3\)"
+    assert tracker_noise(x[:, :, :4]).isfinite().all()
+    with pytest.raises(ValueError, match=few):
+        tracker_noise(x[:, :, :3])
+    with pytest.raises(ValueError, match=few):
+        InputEdit("noise", 0.1, tracker=True).apply(x[:, :, :3], ONE)
+
+
 def test_branches_can_be_edited_directly():
     x = windows()[:, None].repeat(1, 4, 2, 1, 1, 1)
     frozen = InputEdit("freeze").apply(x, ONE)

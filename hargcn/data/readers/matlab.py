@@ -65,6 +65,8 @@ def read_array(path: Path, name: str) -> np.ndarray:
 def _byte_order(content: bytes) -> str:
     """Return the order of bytes as `struct` writes it."""
     known = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
+    if content[124:_FILE_HEADER] in (b"\x00\x02IM", b"\x02\x00MI"):
+        raise ValueError("it is of version 7.3: in MATLAB, load it and save(FILE, '-v7')")
     if content[124:_FILE_HEADER] not in known:
         raise ValueError("its header is another one")
     return known[content[124:_FILE_HEADER]]
