@@ -160,6 +160,9 @@ def _describe(reader: type[Reader]) -> None:
     typer.echo(f"unknown: {reader.unknown}")
     defaults = yaml.safe_dump(dict(reader.defaults), default_flow_style=True, width=1000)
     typer.echo(f"defaults: {defaults.strip()}")
+    for chain, recipe in reader.recipes.items():
+        brought = yaml.safe_dump(dict(recipe), default_flow_style=True, width=1000)
+        typer.echo(f"with preprocess={chain}: {brought.strip()}")
     for key, split in reader.splits.items():
         ids = split.model_dump(include={"by", "train", "val", "test"}, exclude_defaults=True)
         listed = "; ".join(f"{k} {v if k == 'by' else ', '.join(v)}" for k, v in ids.items())

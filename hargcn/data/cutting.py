@@ -21,9 +21,10 @@ class WindowConfig(BaseModel):
     ----------
     mode
         "slide": windows of `length` frames that overlap; the last one is right-aligned. "whole":
-        one window per recording, from the first to the last frame with a person.
+        one window per recording, from the first to the last frame with a person. "first": one
+        window per recording, its first `length` frames.
     length
-        Frames per window, in both modes.
+        Frames per window, in all modes.
     overlap
         Frames that neighbouring windows share ("slide").
     fit
@@ -35,7 +36,7 @@ class WindowConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: Literal["slide", "whole"] = "slide"
+    mode: Literal["slide", "whole", "first"] = "slide"
     length: int = Field(default=150, ge=1, le=100_000)
     overlap: int = Field(default=75, ge=0)
     fit: Literal["resample", "pad"] = "resample"
@@ -96,8 +97,8 @@ def cut(recording: Recording, config: WindowConfig) -> Iterator[Window]:
             f"{recording.sample}: expected positions without gaps (got NaN); preprocess it first"
         )
     windows: Iterator[Window]
-    if config.mode == "slide":
-        starts = _starts(recording.frames, config)
+    if config.mode != "whole":
+        starts = [0] if config.mode == "first" else _starts(recording.frames, config)
         windows = map(partial(_piece, recording, config.length), starts)
     else:
         windows = iter([_whole(recording, config)])

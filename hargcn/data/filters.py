@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hargcn.data.recording import INTERPOLATED, OBSERVED, Recording
+from hargcn.data.recording import ABSENT, INTERPOLATED, OBSERVED, Recording
 
 
 def fill_gaps(recording: Recording, max_gap: float) -> Recording:
@@ -92,6 +92,44 @@ def resample(recording: Recording, grid: np.ndarray) -> Recording:
         confidence=confidence,
         time=(1 - share) * recording.time[low] + share * recording.time[high],
     )
+
+
+def repeat(recording: Recording, frames: int) -> Recording:
+    """Begin every person's movement anew until there are `frames` frames.
+
+    A person who is there in the first frame is repeated from it to the last one they are in, gaps
+    included; anybody else begins with their first frame and loses their gaps. A longer recording
+    keeps its length. What was repeated has the state "interpolated"; time goes on.
+    """
+    length = max(frames, recording.frames)
+    chosen = np.zeros((length, recording.persons), dtype=int)
+    fresh = np.zeros_like(chosen, dtype=bool)
+    valid = np.zeros_like(fresh)
+    for person, there in enumerate(recording.valid.T):
+        if there.any():
+            shown = np.flatnonzero(there)
+            own = np.arange(shown[-1] + 1) if there[0] else shown
+            chosen[:, person] = own[np.arange(length) % len(own)]
+            fresh[: len(own), person] = True
+            valid[:, person] = there[chosen[:, person]]
+    persons = np.arange(recording.persons)
+    first = chosen[:, int(np.argmax(recording.valid.any(axis=0)))]
+    state = recording.state[chosen, :, persons].transpose(0, 2, 1)
+    confidence = recording.confidence
+    if confidence is not None:
+        confidence = confidence[chosen, :, persons].transpose(0, 2, 1)
+    more = np.arange(1, length - recording.frames + 1) / recording.fps
+    repeated = replace(
+        recording,
+        positions=recording.positions[:, chosen, :, persons].transpose(2, 0, 3, 1),
+        valid=valid,
+        truth=None if recording.truth is None else recording.truth[first],
+        distractor=None if recording.distractor is None else recording.distractor[first],
+        state=np.where(fresh[:, None] | (state == ABSENT), state, INTERPOLATED),
+        confidence=confidence,
+        time=np.concatenate([recording.time, recording.time[-1] + more]),
+    )
+    return repeated.noting(repeated=int((valid & ~fresh).any(axis=1).sum()))
 
 
 def runs(flags: np.ndarray) -> Iterator[slice]:

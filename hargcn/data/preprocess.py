@@ -1,7 +1,7 @@
 """Preprocessing: one chain of optional steps; published chains are presets of its settings.
 
-The steps, in order: jitter, gaps, resampling, median filter, low-pass filter, centring, rotation,
-scaling. Persons that are absent stay exactly zero throughout.
+The steps, in order: jitter, gaps, resampling, median filter, low-pass filter, repetition, centring,
+rotation, scaling. Persons that are absent stay exactly zero throughout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, resample
+from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, repeat, resample
 from hargcn.data.recording import Recording
 from hargcn.skeleton import Skeleton
 
@@ -39,6 +39,10 @@ class PreprocessConfig(BaseModel):
         none.
     lowpass_order
         Its order; going forth and back applies it twice.
+    repeat
+        Begin every person's movement anew until there are so many frames; 0 for no repetition. A
+        person who is not in the first frame begins with their first one and has no gaps then. What
+        was repeated counts as interpolated: nobody saw it at that time.
     centre
         What becomes the origin. "first": the skeleton's reference joint in the first frame of the
         first person. "median": the middle of the first person's pelvis, median over the recording.
@@ -46,7 +50,9 @@ class PreprocessConfig(BaseModel):
     rotate
         Turn the trunk upright, in 3D the line of the hips (left to right) along x as well.
         "first" and "median": one rotation for all, from the first person's first frame or median
-        directions. "frame": one in every frame for every person.
+        directions. "frame": one in every frame for every person. "shoulders": two for all from
+        the first person's first frame, each by the shortest way: the line of the shoulders (left to
+        right) to x, then the trunk upright; the second may turn the shoulders out of x again.
     scale
         "trunk" divides by twice the first person's trunk length (median over the recording).
     jitter
@@ -62,8 +68,9 @@ class PreprocessConfig(BaseModel):
     median: int = Field(default=0, ge=0, le=9999)
     lowpass: float | None = Field(default=None, gt=0, lt=1)
     lowpass_order: int = Field(default=8, ge=1, le=64)
+    repeat: int = Field(default=0, ge=0, le=_MOST_FRAMES)
     centre: When = "none"
-    rotate: When = "none"
+    rotate: When | Literal["shoulders"] = "none"
     scale: Literal["none", "trunk"] = "none"
     jitter: float = Field(default=0, ge=0)
     seed: int = 1234
@@ -80,6 +87,8 @@ PRESETS: dict[str, PreprocessConfig] = {
     "none": PreprocessConfig(),
     # The usual NTU preparation: SpineMid of the first person's first frame is the origin.
     "ntu": PreprocessConfig(centre="first"),
+    # That of the published code (AutoGCN); the reader and the windows belong to it: `NTU.recipes`.
+    "ntu-published": PreprocessConfig(max_gap=0, repeat=300, centre="first", rotate="shoulders"),
     "utd-mhad": PreprocessConfig(centre="median", scale="trunk"),
     # The two published chains for infants filmed at home or in hospital.
     "cp": PreprocessConfig(fps=30, median=5, centre="median", scale="trunk"),
@@ -107,7 +116,8 @@ def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
     -------
     Recording
         Free of NaN. Its notes count `interpolated` (joint positions filled in), `dropped` (frames
-        of a person given up) and `resampled` (1 if the rate changed). Masks follow the resampling.
+        of a person given up), `resampled` (1 if the rate changed) and `repeated` (frames that only
+        repeat others). Masks follow the resampling, and the first person's repetition.
 
     Raises
     ------
@@ -129,8 +139,10 @@ def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
         out = median_filter(out, config.median)
     if config.lowpass is not None:
         out = lowpass_filter(out, config.lowpass, config.lowpass_order)
+    if config.repeat:
+        out = repeat(out, config.repeat)
     out = _centre(out, config.centre)
-    out = _rotate(out, config.rotate)
+    out = _by_shoulders(out) if config.rotate == "shoulders" else _rotate(out, config.rotate)
     return _scale(out) if config.scale == "trunk" else out
 
 
@@ -187,7 +199,7 @@ def _rotate(recording: Recording, when: When) -> Recording:
     skeleton = recording.skeleton
     lower, upper = _ends(recording)
     spine = np.moveaxis(upper - lower, 0, -1)  # (T, M, C)
-    left, right = _hips(skeleton) if skeleton.ndim == 3 else (0, 0)
+    left, right = _pair(skeleton, "hip") if skeleton.ndim == 3 else (0, 0)
     across = np.moveaxis(recording.positions[:, :, right] - recording.positions[:, :, left], 0, -1)
     if when != "frame":
         person, frames = _first_person(recording)
@@ -221,8 +233,45 @@ def _upright(spine: np.ndarray, across: np.ndarray, skeleton: Skeleton) -> np.nd
     return np.stack([x, y, np.cross(x, y)], axis=-2)
 
 
-def _hips(skeleton: Skeleton) -> tuple[int, int]:
+def _by_shoulders(recording: Recording) -> Recording:
+    """Turn all bodies by the first one's shoulders and trunk; see `PreprocessConfig.rotate`."""
+    skeleton, positions = recording.skeleton, recording.positions.astype(np.float64)
+    if skeleton.ndim == 2:
+        raise ValueError(
+            f"{skeleton.name}: expected 3 coordinates to turn by the shoulders (got 2)"
+        )
+    person, frames = _first_person(recording)
+    left, right = _pair(skeleton, "shoulder")
+    lower, upper = skeleton.ends
+    up = {"y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1)}[skeleton.up]
+    for start, end, goal in (((left,), (right,), (1, 0, 0)), (lower, upper, up)):
+        pose = positions[:, frames[0], :, person]
+        line = pose[:, list(end)].mean(axis=1) - pose[:, list(start)].mean(axis=1)
+        if not np.linalg.norm(line) > 0:
+            raise ValueError(
+                f"{recording.sample}: expected shoulders and a trunk with a direction in the first "
+                "frame (got one of length 0)"
+            )
+        positions = np.einsum("ij,jtvm->itvm", _shortest(line, np.array(goal)), positions)
+    return replace(recording, positions=positions)
+
+
+def _shortest(line: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Return the (3, 3) rotation of least angle that turns a line to a unit vector (Rodrigues).
+
+    Opposite to it there are many: it stays where it is, as in the published code.
+    """
+    unit = line / np.linalg.norm(line)
+    x, y, z = np.cross(unit, goal)
+    cosine = unit @ goal
+    if 1 + cosine < 1e-12:
+        return np.eye(3)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + cosine)
+
+
+def _pair(skeleton: Skeleton, name: str) -> tuple[int, int]:
     for left, right in skeleton.mirror:
-        if "hip" in skeleton.joints[left].lower():
+        if name in skeleton.joints[left].lower():
             return left, right
-    raise ValueError(f"{skeleton.name}: expected a mirror pair of joints named hip, to turn by")
+    raise ValueError(f"{skeleton.name}: expected a mirror pair of joints named {name}, to turn by")

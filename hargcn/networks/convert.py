@@ -10,6 +10,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from hargcn.checks import shortened
+from hargcn.data.preprocess import PRESETS
 from hargcn.networks.checkpoint import fitted
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN, StreamConfig, Temporal
 from hargcn.networks.torch_file import is_stored, read_torch
@@ -25,6 +26,15 @@ _TEMPORAL: dict[str, Temporal] = {
 }
 _ACTIVATION = {"swish": "silu"}
 _STREAMS = {"0": "J", "1": "V", "2": "B", "3": "A"}
+
+PREPARED: Mapping[str, Mapping[str, Any]] = {
+    "ntu25": {
+        "frames": 150,
+        "fps": 30.0,
+        "preprocessing": PRESETS["ntu-published"].model_dump(mode="json"),
+    }
+}
+"""How the published code prepares what its networks see, by layout, where that is known."""
 
 # Their module names -> ours, tried in order on the part behind the block's name.
 _RENAMES: tuple[tuple[str, str], ...] = (

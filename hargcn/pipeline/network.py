@@ -127,8 +127,9 @@ def convert(
     classes
         A text file with one class name per line; without, classes are numbered.
     windows
-        A windows file prepared as those it was trained on: its card says how. Without, nobody can
-        tell, and the commands warn.
+        A windows file prepared as those it was trained on: its card says how. Without, the card
+        says what the published code does (NTU RGB+D: `preprocess=ntu-published`, 150 frames); of
+        other layouts nobody can tell, and the commands warn.
 
     Raises
     ------
@@ -151,6 +152,9 @@ def convert(
                 f"(got {len(names)})"
             )
         model.classes = tuple(names)
-    known = {} if windows is None else {"input": Windows.open(windows).preparation}
+    prepared = published.PREPARED.get(model.skeleton.name)
+    if windows is not None:
+        prepared = Windows.open(windows).preparation
+    known = {} if prepared is None else {"input": dict(prepared)}
     save_model(model, out, {"converted_from": Path(file).name, **known})
     return model

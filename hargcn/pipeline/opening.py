@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from hargcn.checks import at_least, one_of
+from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.networks.checkpoint import load_model
@@ -109,7 +111,8 @@ def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = F
     Raises
     ------
     ValueError
-        For another length, rate or preprocessing; names everything that differs.
+        For another length, rate or preprocessing; names everything that differs, and the preset
+        that asks for the right one.
     """
     said, own = model.card.get("input") or {}, windows.preparation
     if not any(said.get(name) for name in own):
@@ -119,9 +122,9 @@ def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = F
             stacklevel=2,
         )
     pairs = {name: (said.get(name), own[name]) for name in ("frames", "fps")}
-    chain, theirs = (dict(each.get("preprocessing") or {}) for each in (said, own))
+    chain, theirs = (_steps(each.get("preprocessing")) for each in (said, own))
     if chain and theirs:
-        steps = sorted({*chain, *theirs} - {"seed"})
+        steps = sorted({*chain, *theirs})
         pairs |= {f"preprocess.{step}": (chain.get(step), theirs.get(step)) for step in steps}
     differing = [
         f"{name} {mine} (got {found})"
@@ -129,10 +132,20 @@ def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = F
         if mine != found and (name.startswith("preprocess") or None not in (mine, found))
     ]
     if differing and not other:
+        named = [name for name, each in PRESETS.items() if _steps(each.model_dump()) == chain]
+        remedy = f"`hargcn prepare --set preprocess={named[0]}` makes such; " if named else ""
         raise ValueError(
             f"{windows.path}: expected windows prepared like those the network learned from: "
-            f"{'; '.join(differing)}. --other-preparation takes them all the same"
+            f"{'; '.join(differing)}. {remedy}--other-preparation takes them all the same"
         )
+
+
+def _steps(chain: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a chain of preprocessing without its seed; a step that it does not know was none."""
+    if not chain:
+        return {}
+    steps = {**PreprocessConfig().model_dump(mode="json"), **chain}
+    return {step: value for step, value in steps.items() if step != "seed"}
 
 
 def open_explanations(paths: Sequence[str | Path]) -> dict[str, Explanation]:

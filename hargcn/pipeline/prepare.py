@@ -49,7 +49,7 @@ def prepare(
         The file to write; it appears when whole.
     config
         An experiment file, whose section `prepare` counts, or the content of that section. What it
-        does not say is as the format's `defaults` say.
+        does not say is as the format's `recipes` of that preprocessing and its `defaults` say.
     changes
         `key.sub=value` in that section; they win.
     format
@@ -79,9 +79,11 @@ def prepare(
         do not fit the settings, or an output that is there or is an input. An earlier file stays.
     """
     path, out = Path(path), Path(out)
-    name = format or _named_format(config, changes)
+    name = format or _named("format", config, changes)
     kind = READERS.find(name) if name else find_reader(path)
-    settings = _settings(config, changes, kind.defaults)
+    chain = _named("preprocess", config, changes)
+    recipe = kind.recipes.get(chain, {}) if isinstance(chain, str) else {}
+    settings = _settings(config, changes, {**kind.defaults, **recipe})
     reader = build(kind, settings.reader, f"reader {kind.name}")
     split = None if settings.split is None else kind.split(settings.split)
     published = None if settings.split is None else settings.split.published
@@ -143,10 +145,10 @@ def _experiment(config: Config, changes: Sequence[str]) -> tuple[Config, list[st
     return whole, [f"prepare.{change}" for change in changes]
 
 
-def _named_format(config: Config, changes: Sequence[str]) -> Any:
-    """Return the format that the settings name: it decides what the other defaults are."""
+def _named(key: str, config: Config, changes: Sequence[str]) -> Any:
+    """Return the format or the preprocessing of the settings: they decide the other defaults."""
     section = read_content(*_experiment(config, changes)).get("prepare")
-    return section.get("format") if isinstance(section, Mapping) else None
+    return section.get(key) if isinstance(section, Mapping) else None
 
 
 def _settings(config: Config, changes: Sequence[str], defaults: Mapping[str, Any]) -> PrepareConfig:

@@ -138,3 +138,14 @@ def test_a_single_frame_resampled_lasts_no_time() -> None:
     (window,) = windows(drifting(frames=1, fps=25), mode="whole", length=4)
     assert window.arrays["time"].tolist() == [0, 0, 0, 0]
     assert window.fps == 25
+
+
+def test_first_takes_the_first_frames_once() -> None:
+    config = WindowConfig(mode="first", length=20)
+    (window,) = cut(drifting(frames=50, speed=2), config)
+    assert window.start == 0
+    np.testing.assert_array_equal(
+        window.arrays["positions"], drifting(frames=50, speed=2).positions[:, :20]
+    )
+    (window,) = cut(drifting(frames=8), config)
+    assert window.arrays["valid"].any(axis=1).tolist() == [True] * 8 + [False] * 12

@@ -6,7 +6,7 @@ from fixtures.recordings import drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, resample, runs
+from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, repeat, resample, runs
 from hargcn.data.recording import ABSENT, INTERPOLATED, OBSERVED
 
 
@@ -195,3 +195,41 @@ def test_resampled_joints_are_observed_where_both_neighbours_were() -> None:
     assert (moved.state[99:] == ABSENT).all()
     np.testing.assert_allclose(moved.confidence[38:43, 0, 0], [1, 0.75, 0.5, 0.75, 1])
     np.testing.assert_allclose(moved.time, np.arange(119) / 60)
+
+
+def test_repetition_keeps_everything_else_in_step() -> None:
+    """Frames 0 1 2 3 of a person, 0 1 2 3 0 1 2 of the result; the second person is never there."""
+    valid = np.zeros((4, 2))
+    valid[:, 0] = 1
+    state, confidence = np.ones((4, 19, 2)), np.full((4, 19, 2), 0.5)
+    state[1, 5, 0] = INTERPOLATED
+    confidence[2] = 0.9
+    truth = np.zeros((4, 19))
+    truth[3] = 1
+    fields = {"state": state, "confidence": confidence, "truth": truth, "distractor": ~(truth > 0)}
+    found = repeat(drifting(frames=4, persons=2, valid=valid, fps=10, **fields), 7)
+    before = drifting(frames=4).positions
+    np.testing.assert_allclose(found.positions[1:, 4:7, :, 0], before[1:, :3, :, 0])
+    assert found.valid[:, 0].all()
+    assert not found.valid[:, 1].any()
+    assert not found.positions[..., 1].any()
+    assert found.state[:, 5, 0].tolist() == [1, 2, 1, 1, 2, 2, 2]
+    assert (found.state[..., 1] == ABSENT).all()
+    np.testing.assert_allclose(
+        found.confidence[:, 0, 0], [0.5, 0.5, 0.9, 0.5, np.nan, np.nan, np.nan], rtol=1e-6
+    )
+    assert found.truth[:, 0].tolist() == [False] * 3 + [True] + [False] * 3
+    assert found.distractor[:, 0].tolist() == [True] * 3 + [False] + [True] * 3
+    np.testing.assert_allclose(found.time, np.arange(7) / 10)
+    assert found.notes["repeated"] == 3
+
+
+def test_a_long_recording_is_repeated_up_to_its_own_length_only() -> None:
+    valid = np.ones((6, 2))
+    valid[:4, 1] = 0
+    found = repeat(drifting(frames=6, persons=2, valid=valid), 3)
+    assert found.frames == 6
+    assert found.valid.all()
+    np.testing.assert_allclose(
+        found.positions[0, :, 0, 1], drifting(frames=6).positions[0, [4, 5] * 3, 0, 0]
+    )

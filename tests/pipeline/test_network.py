@@ -5,12 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+from fixtures import ntu_files
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 import hargcn
 from hargcn import load_model
+from hargcn.data.windows import Windows
 from hargcn.pipeline import network
+from hargcn.pipeline.opening import check_preparation
+from hargcn.pipeline.prepare import prepare
 from hargcn.training.classification import classification_report
 
 
@@ -97,6 +101,32 @@ def test_a_converted_network_declares_its_preparation_or_the_commands_warn(
     longer = moving_windows(tmp_path / "longer.h5", frames=18, test=("g3",)).path
     with pytest.raises(ValueError, match=r"longer\.h5: expected windows prepared like those"):
         network.test(out, longer, progress=False)
+
+
+def test_a_converted_ntu_network_asks_for_the_published_preparation(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "hargcn.networks.convert.convert", lambda _, layout: small_model(layout.name)
+    )
+    theirs, out = tmp_path / "ntu.pth.tar", tmp_path / "x.safetensors"
+    network.convert("shapgcn", theirs, "ntu25", out)
+    asked = load_model(out).card["input"]
+    assert (asked["frames"], asked["fps"]) == (150, 30)
+    files = tmp_path / "ntu"
+    files.mkdir()
+    people = [[(ntu_files.ANNA, ntu_files.standing())]] * 12
+    for action in (1, 2, 3):
+        ntu_files.write(files, people, f"S001C001P001R001A{action:03d}")
+    wanted = ["split=null", "reader.actions=3"]
+    ours = prepare(files, tmp_path / "ours.h5", changes=wanted).path
+    said = r"ours\.h5: .*preprocess\.repeat 300 .got 0.*`hargcn prepare --set preprocess=ntu-publ"
+    with pytest.raises(ValueError, match=said):
+        network.test(out, ours, split="all", progress=False)
+    changes = [*wanted, "preprocess=ntu-published"]
+    theirs_too = prepare(files, tmp_path / "theirs.h5", changes=changes).path
+    check_preparation(load_model(out), Windows.open(theirs_too))
+    network.convert("shapgcn", theirs, "ntu25", out, windows=ours)
+    assert load_model(out).card["input"]["preprocessing"]["repeat"] == 0
+    check_preparation(load_model(out), Windows.open(ours))
 
 
 def test_conversions_that_cannot_be_are_refused(checkpoint, tmp_path):

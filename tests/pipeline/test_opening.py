@@ -109,6 +109,17 @@ def test_what_a_card_does_not_say_is_not_compared(waving):
     check_preparation(model, windows)
 
 
+def test_a_step_that_an_older_card_does_not_know_was_none(waving):
+    windows, model = open_windows(waving), small_model()
+    older = {step: value for step, value in CHAIN.items() if step != "repeat"}
+    model.card = {"input": {"preprocessing": older}}
+    windows.attrs["preprocessing"] = CHAIN
+    check_preparation(model, windows)
+    windows.attrs["preprocessing"] = {**CHAIN, "repeat": 300}
+    with pytest.raises(ValueError, match=r"preprocess.repeat 0 .got 300.*preprocess=utd-mhad` mak"):
+        check_preparation(model, windows)
+
+
 def test_commands_refuse_them_and_record_what_was_allowed(checkpoint, tmp_path):
     longer = moving_windows(tmp_path / "longer.h5", frames=18, test=("g3",)).path
     out = tmp_path / "x.h5"

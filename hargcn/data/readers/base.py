@@ -48,6 +48,9 @@ class Reader(ABC):
         What its files do not tell, in one sentence.
     defaults
         Settings of `prepare` that suit it, as an experiment file has them.
+    recipes
+        Settings of `prepare` that a chain of `preprocess` brings along with this format, by the
+        name of its preset.
     splits
         Published splits by name.
     class_names
@@ -61,6 +64,7 @@ class Reader(ABC):
     source: ClassVar[str]
     unknown: ClassVar[str]
     defaults: ClassVar[Mapping[str, Any]] = {}
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     splits: ClassVar[Mapping[str, SplitConfig]] = {}
     class_names: ClassVar[tuple[str, ...]] = ()
 

@@ -59,6 +59,11 @@ class Body:
         upright = self.joints[~self.wide]
         return min(variance(self.joints), variance(upright) if len(upright) else np.inf)
 
+    @property
+    def spread(self) -> float:
+        """Sum over x, y, z of the standard deviation over frames and joints."""
+        return float(np.nanstd(self.joints.reshape(-1, 3), axis=0).sum())
+
 
 @settings
 class NTU(Reader):
@@ -72,7 +77,12 @@ class NTU(Reader):
     Parameters
     ----------
     persons
-        How many bodies to keep, those with the most motion first; fewer leave the rest empty.
+        How many to keep, those with the most motion first; fewer leave the rest empty.
+    bodies
+        Who is a person. "motion": a body, followed by its identity. "slots": whoever stands at the
+        same place of the file's frames, first, second, ..., as in the published code; where some
+        frame shows exactly two bodies the person with the largest sum of standard deviations comes
+        first, and neither `clean` nor `join` is heeded.
     clean
         Whether to drop noise where there are several bodies: those of at most 11 frames, then those
         that are mostly wider than high.
@@ -106,9 +116,16 @@ class NTU(Reader):
         "windows": {"mode": "whole", "length": 150, "fit": "pad"},
         "split": "xsub",
     }
+    recipes = {
+        "ntu-published": {
+            "reader": {"bodies": "slots"},
+            "windows": {"mode": "first", "length": 150},
+        }
+    }
     splits = SPLITS
 
     persons: Annotated[int, Field(ge=1)] = 2
+    bodies: Literal["motion", "slots"] = "motion"
     clean: bool = True
     join: bool = False
     layout: Literal["ntu25", "ntu25_alt"] = "ntu25"
@@ -153,16 +170,16 @@ class NTU(Reader):
         """Read one file; without any body it is an error."""
         path = Path(path)
         name = _sample(path)
-        frames, bodies = _parse(existing(path))
+        frames, bodies = _parse(existing(path), self.bodies == "slots")
         if not bodies:
             raise ValueError(f"{path}: expected a body in some frame (got none in {frames} frames)")
-        tracks = _cleaned(bodies) if self.clean else bodies
-        tracks = sorted(tracks, key=lambda body: body.motion, reverse=True)
+        tracks = self._in_order(frames, bodies)
         positions = np.zeros((3, frames, _JOINTS, self.persons), dtype=np.float32)
         valid = np.zeros((frames, self.persons), dtype=bool)
         dropped = len(bodies) - len(tracks)
         for body in tracks:
-            taken = valid[body.frames].any(axis=0) if self.join else valid.any(axis=0)
+            join = self.join and self.bodies == "motion"
+            taken = valid[body.frames].any(axis=0) if join else valid.any(axis=0)
             if taken.all():
                 dropped += 1
                 continue
@@ -184,6 +201,18 @@ class NTU(Reader):
         )
         return marked_zeros(recording, self.zeros)
 
+    def _in_order(self, frames: int, bodies: list[Body]) -> list[Body]:
+        """Return the bodies that may become persons, the first one first."""
+        if self.bodies == "motion":
+            kept = _cleaned(bodies) if self.clean else bodies
+            return sorted(kept, key=lambda body: body.motion, reverse=True)
+        kept = bodies[: self.persons]
+        shown = np.zeros(frames, dtype=int)
+        for body in bodies:
+            shown[body.frames] += 1
+        two = (shown == 2).any()
+        return sorted(kept, key=lambda body: body.spread, reverse=True) if two else kept
+
 
 def _sample(path: Path) -> SampleName:
     try:
@@ -192,16 +221,19 @@ def _sample(path: Path) -> SampleName:
         raise ValueError(f"{path.parent}/{error}") from error
 
 
-def _parse(path: Path) -> tuple[int, list[Body]]:
-    """Return the number of frames and the bodies in the order of their appearance."""
+def _parse(path: Path, slots: bool) -> tuple[int, list[Body]]:
+    """Return the number of frames and the bodies, by identity in the order of their appearance.
+
+    With `slots` by their place in the frames instead.
+    """
     tokens = iter(path.read_text(encoding="ascii", errors="replace").split())
     tracks: dict[str, tuple[list[int], list[list[float]]]] = {}
     frames, frame = None, 0
     try:
         frames = int(next(tokens))
         for frame in range(frames):
-            for identity, joints in _frame(tokens):
-                times, poses = tracks.setdefault(identity, ([], []))
+            for slot, (identity, joints) in enumerate(_frame(tokens)):
+                times, poses = tracks.setdefault(str(slot) if slots else identity, ([], []))
                 times.append(frame)
                 poses.append(joints)
     except (StopIteration, _EarlyEnd):
