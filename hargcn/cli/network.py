@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from hargcn.cli import figures
 from hargcn.cli.options import (
     Checkpoint,
     Device,
@@ -18,14 +19,6 @@ from hargcn.cli.options import (
     WindowsFile,
     table,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_SHOWN = (
-    "n", "accuracy", "top5", "balanced_accuracy", "roc_auc", "sensitivity", "specificity", "ppv",
-    "npv", "f1",
-)  # fmt: skip
 
 Run = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder of the run; default runs/<config>.")
@@ -55,7 +48,8 @@ def train(
     """Train a network on a windows file.
 
     Writes log.csv, model.safetensors and its card into the run's folder; a killed run goes on
-    where it stopped when the same command is given again.
+    where it stopped when the same command is given again. Where standard error is no terminal, a
+    line per epoch takes the place of the progress bar.
 
     Example: hargcn train configs/utd_mhad.yaml -s train.seed=1 --out runs/utd_1
     """
@@ -64,7 +58,7 @@ def train(
     result = train(config, set_=set_ or (), out=out, fresh=fresh)
     typer.echo(f"{result.path}: epoch {result.epoch}")
     if result.validation is not None:
-        _show("validation", result.validation.to_dict())
+        figures.summary("validation", result.validation.to_dict())
 
 
 def test(
@@ -80,6 +74,9 @@ def test(
 ) -> None:
     """Test a network: how well it classifies windows and recordings.
 
+    Prints the figures, those of accuracy and ROC-AUC with 95% intervals clustered by subject, a
+    table of the classes and the confusion (of more than 12 classes the largest; all with --json).
+
     Example: hargcn test checkpoints/utd_mhad.safetensors data/utd_mhad.h5 --split test --json
     """
     from hargcn.pipeline import network
@@ -91,7 +88,8 @@ def test(
     if as_json:
         typer.echo(found.to_json())
     else:
-        _show(f"{split} ({windows})", found.to_dict())
+        figures.summary(f"{split} ({windows})", found.to_dict())
+        figures.classes(found.to_dict())
 
 
 def layers(checkpoint: Checkpoint, as_json: Json = False) -> None:
@@ -130,22 +128,6 @@ def convert(
 
     model = network.convert(source, file, skeleton, out, classes=classes, windows=windows)
     typer.echo(f"{out}: {len(model.classes)} classes, {len(model.layer_names())} layers")
-
-
-def _show(title: str, figures: Mapping[str, Any]) -> None:
-    levels = [level for level in ("windows", "recordings") if level in figures]
-    rows = [
-        [name, *(_figure(figures[level].get(name)) for level in levels)]
-        for name in _SHOWN
-        if any(figures[level].get(name) is not None for level in levels)
-    ]
-    table(title, ["", *levels], rows)
-
-
-def _figure(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
 COMMANDS = (train, test, layers, convert)

@@ -16,6 +16,8 @@ from hargcn.data.windows import Windows
 from hargcn.files import track
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.training.batches import Batches, check, steps
+from hargcn.training.intervals import intervals as bootstrapped
+from hargcn.training.intervals import limits, mean_defined
 
 Aggregate = Literal["mean", "median"]
 
@@ -28,13 +30,14 @@ class Evaluation:
     ----------
     windows, recordings
         The figures of `classification`, once over windows, once over recordings, where a
-        recording's probabilities aggregate those of its windows.
+        recording's probabilities aggregate those of its windows; with `subjects` and their
+        `interval` [low, high] by figure (see `training.intervals`), unless left out.
     labels
         (N,) int, one per window.
     probabilities
         (N, classes).
-    samples
-        (N,) the recording of every window.
+    samples, groups
+        (N,) the recording and the subject of every window.
     settings
         Aggregate and threshold.
     """
@@ -44,6 +47,7 @@ class Evaluation:
     labels: np.ndarray
     probabilities: np.ndarray
     samples: np.ndarray
+    groups: np.ndarray
     settings: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +67,7 @@ def classification_report(
     *,
     aggregate: Aggregate = "mean",
     threshold: float | None = None,
+    intervals: bool = True,
     progress: bool = False,
 ) -> Evaluation:
     """Judge a network by labelled windows.
@@ -82,6 +87,8 @@ def classification_report(
     threshold
         With two classes, the probability from which on the second class is predicted; by default
         the more probable class is.
+    intervals
+        Whether to compute intervals.
     progress
         Whether to show a progress bar.
 
@@ -94,13 +101,62 @@ def classification_report(
     data = batches.windows
     check(model, data)
     p = predict(model, batches, batch_size, device, progress)
-    _, recording_labels, recording_p = by_recording(data.sample, data.label, p, aggregate)
+    return evaluation(
+        data.label,
+        p,
+        data.sample,
+        data.group,
+        model.classes,
+        aggregate=aggregate,
+        threshold=threshold,
+        intervals=intervals,
+    )
+
+
+def evaluation(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    samples: np.ndarray,
+    groups: np.ndarray,
+    classes: Sequence[str],
+    *,
+    aggregate: Aggregate = "mean",
+    threshold: float | None = None,
+    intervals: bool = True,
+) -> Evaluation:
+    """Return the figures of windows and of their recordings.
+
+    Parameters
+    ----------
+    labels
+        (N,) int, one per window.
+    probabilities
+        (N, classes).
+    samples, groups
+        (N,) the recording and the subject of every window.
+    classes
+        Their names.
+    aggregate, threshold, intervals
+        As for `classification_report`.
+    """
+    _, first = np.unique(samples, return_index=True)
+    _, recording_labels, recording_p = by_recording(samples, labels, probabilities, aggregate)
+    levels = {
+        "windows": (labels, probabilities, groups),
+        "recordings": (recording_labels, recording_p, groups[first]),
+    }
+    found = {}
+    for level, (true, p, subjects) in levels.items():
+        found[level] = classification(true, p, classes, threshold)
+        if intervals:
+            limited = limits(bootstrapped(true, _predicted(p, threshold), p, subjects))
+            found[level] |= {"subjects": len(np.unique(subjects)), "interval": limited}
     return Evaluation(
-        windows=classification(data.label, p, model.classes, threshold),
-        recordings=classification(recording_labels, recording_p, model.classes, threshold),
-        labels=data.label,
-        probabilities=p,
-        samples=data.sample,
+        **found,
+        labels=labels,
+        probabilities=probabilities,
+        samples=samples,
+        groups=groups,
         settings={"aggregate": aggregate, "threshold": threshold},
     )
 
@@ -212,13 +268,10 @@ def classification(
         )
     if threshold is not None and k != 2:
         raise ValueError(f"Expected two classes with a threshold (got {k})")
-    if threshold is None:
-        predicted = probabilities.argmax(axis=1)
-    else:
-        predicted = (probabilities[:, 1] >= threshold).astype(int)
+    predicted = _predicted(probabilities, threshold)
     per_class = _one_vs_rest(labels, predicted, probabilities)
     summary = {
-        name: values[1] if k == 2 else _mean(values)
+        name: values[1] if k == 2 else mean_defined(values)
         for name, values in per_class.items()
         if name != "support"
     }
@@ -228,7 +281,7 @@ def classification(
         "n": n,
         "accuracy": float((predicted == labels).mean()),
         "top5": float((better < 5).mean()) if k > 5 else math.nan,
-        "balanced_accuracy": _mean(per_class["sensitivity"]),
+        "balanced_accuracy": mean_defined(per_class["sensitivity"]),
         "loss": float(-np.log(np.maximum(own, np.finfo(float).tiny)).mean()),
         **summary,
         "per_class": {
@@ -238,6 +291,12 @@ def classification(
         "confusion": confusion_matrix(labels, predicted, labels=range(k)).tolist(),
     }
     return _plain(figures)
+
+
+def _predicted(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(int)
 
 
 def _one_vs_rest(
@@ -261,11 +320,6 @@ def _one_vs_rest(
 
 def _auc(positive: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else math.nan
-
-
-def _mean(values: np.ndarray) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else math.nan
 
 
 def _plain(value: Any) -> Any:

@@ -30,6 +30,8 @@ FILES = ("state.pt", "log.csv", "model.safetensors", "model.json")
 
 _RUN = "hargcn-run.json"  # marks a folder as a run's
 
+Say = Callable[[str], None]
+
 __all__ = ["TrainConfig", "TrainResult", "fit"]
 
 
@@ -84,7 +86,8 @@ def fit(
     out
         Folder for `state.pt`, `log.csv`, `model.safetensors` and its card.
     progress
-        Whether to show a progress bar.
+        Whether to show a progress bar; where standard error is no terminal, a line per epoch
+        instead.
     resume
         Go on from `state.pt` where there is one; else start over.
     card
@@ -111,9 +114,11 @@ def fit(
             temporary.write_text(f'{{"hargcn": "{version("hargcn")}"}}\n', encoding="utf-8")
         if resume and state.is_file():
             run.restore(state)
-        with _bar(config.epochs * run.steps, run.epoch * run.steps, progress) as advance:
+        with _shown(run, progress) as (advance, said):
             while not run.finished:
                 run.go_on(advance)
+                seconds = run.history[-1]["seconds"]
+                said(f"epoch {run.epoch}/{config.epochs}: {run.said()}, {seconds:.1f} s")
                 whole = io.BytesIO()  # torch's own errors do not say why a file was not written
                 torch.save(run.state(), whole)
                 with replacing(state) as temporary:
@@ -164,10 +169,10 @@ def _write_log(history: list[Row], path: Path) -> None:
 
 
 @contextmanager
-def _bar(total: int, done: int, progress: bool) -> Iterator[Callable[[str], None]]:
-    """Give a function that moves a progress bar by one step and says something beside it."""
+def _shown(run: Trainer, progress: bool) -> Iterator[tuple[Say, Say]]:
+    """Give what moves a progress bar by a step, and what says a line where there can be no bar."""
     if not progress:
-        yield lambda _: None
+        yield _silent, _silent
         return
     from rich.console import Console
     from rich.progress import (
@@ -179,6 +184,10 @@ def _bar(total: int, done: int, progress: bool) -> Iterator[Callable[[str], None
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
+        yield _silent, lambda line: console.print(line, markup=False, soft_wrap=True)
+        return
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -187,6 +196,12 @@ def _bar(total: int, done: int, progress: bool) -> Iterator[Callable[[str], None
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total, completed=done)
-        yield lambda said: bar.update(task, advance=1, description=said)
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(
+            "", total=run.config.epochs * run.steps, completed=run.epoch * run.steps
+        )
+        yield lambda said: bar.update(task, advance=1, description=said), _silent
+
+
+def _silent(_: str) -> None:
+    """Show nothing."""

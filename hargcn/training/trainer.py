@@ -151,7 +151,9 @@ class Trainer:
         """Return the validation figures of an epoch, and remember the weights if it is the best."""
         if self.val_batches is None:
             return {}
-        figures = classification_report(self.average, self.val_batches, device=self.device).windows
+        figures = classification_report(
+            self.average, self.val_batches, device=self.device, intervals=False
+        ).windows
         loss, figure = figures["loss"], figures[self.monitor]
         if figure is None:
             raise ValueError(
@@ -167,10 +169,12 @@ class Trainer:
         return {f"val_{name}": figures[name] for name in shown}
 
     def _said(self) -> str:
-        if not self.history:
-            return "epoch 1"
+        return f"epoch {self.epoch + 1}{f': {self.said()}' if self.history else ''}"
+
+    def said(self) -> str:
+        """Return the loss of the last epoch, and its validation figure, in words."""
         last = self.history[-1]
-        said = f"epoch {self.epoch + 1}: loss {last['train_loss']:.3f}"
+        said = f"loss {last['train_loss']:.3f}"
         if self.val is not None:
             said += f", val {self.monitor} {last[f'val_{self.monitor}']:.3f}"
         return said

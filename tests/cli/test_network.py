@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures.command_line import TINY, done, refused, sets
 from fixtures.moving_windows import moving_windows
 
 from hargcn import load_model
+from hargcn.cli import figures
 
 
 def test_broken_settings_are_refused_in_one_line(tmp_path, waving):
@@ -111,3 +114,48 @@ def test_figures_go_into_a_file(checkpoint, waving, tmp_path):
 def test_broken_options_of_test_are_refused_in_one_line(checkpoint, waving):
     line = refused("test", checkpoint, waving, "--aggregate", "max")
     assert line == "Expected aggregate of mean, median (got 'max')"
+
+
+def test_people_see_intervals_a_table_of_classes_and_the_confusion(checkpoint, waving):
+    found = json.loads(done("test", checkpoint, waving, "--split", "all", "--json"))
+    said = done("test", checkpoint, waving, "--split", "all")
+    for level in ("windows", "recordings"):
+        figures = found[level]
+        low, high = figures["interval"]["accuracy"]
+        assert figures["subjects"] == 4
+        assert f"{figures['accuracy']:.3f} [{low:.3f}, {high:.3f}]" in said
+        assert f"classes ({level})" in said
+        assert f"{level}, true" in said
+    line = next(line for line in said.splitlines() if "1 class0" in line)
+    assert [int(n) for n in re.findall(r"(?<=\s)\d+(?=\s)", line)[1:]] == (
+        found["windows"]["confusion"][0]
+    )
+    sensitivity = found["recordings"]["per_class"]["class1"]["sensitivity"]
+    assert f"{sensitivity:.4f}" in said
+
+
+def test_of_one_subject_no_interval_is_printed(checkpoint, waving):
+    found = json.loads(done("test", checkpoint, waving, "--json"))  # only g3 tests
+    assert found["windows"]["interval"]["accuracy"] is None
+    assert "[" not in done("test", checkpoint, waving)
+
+
+def test_of_many_classes_the_largest_confusions_are_printed(capsys):
+    counts = np.zeros((13, 13), int) + np.eye(13, dtype=int) * 9
+    counts[3, 4], counts[12, 0] = 5, 7
+    names = [f"class{i}" for i in range(13)]
+    level = {
+        "n": int(counts.sum()),
+        "confusion": counts.tolist(),
+        "per_class": {name: {"support": 9, "ppv": None} for name in names},
+    }
+    figures.classes({"windows": level, "recordings": level})
+    said = capsys.readouterr().out
+    assert "the 2 largest of 2" in said
+    assert "recordings" in said
+    assert "windows" not in said  # every recording is one window
+    first, second = (line for line in said.splitlines() if " of " in line and "class" in line)
+    assert "class12" in first
+    assert "7 of 16" in first
+    assert "class3" in second
+    assert "5 of 14" in second

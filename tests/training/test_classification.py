@@ -21,6 +21,7 @@ from hargcn.training.classification import (
     classification_report,
     predict,
 )
+from hargcn.training.intervals import FIGURES
 
 
 def certain(predicted: list[int], classes: int, sure: float = 0.9) -> np.ndarray:
@@ -159,3 +160,26 @@ def test_foreign_windows_are_refused(tmp_path: Path) -> None:
         classification_report(small_model("coco17"), windows)
     with pytest.raises(ValueError, match="w.h5: expected the model's classes class0, class1 "):
         classification_report(small_model(classes=2), windows)
+
+
+def test_intervals_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
+    windows = moving_windows(tmp_path / "w.h5", groups=2)
+    whole, bare = (
+        classification_report(small_model(), windows, intervals=each) for each in (True, False)
+    )
+    assert "interval" not in bare.windows
+    for level in ("windows", "recordings"):
+        found = whole.to_dict()[level]
+        assert found["subjects"] == 2
+        assert list(found["interval"]) == list(FIGURES)
+        low, high = found["interval"]["accuracy"]
+        assert low <= found["accuracy"] <= high
+        assert {**found, **bare.to_dict()[level]} == found
+    assert whole.groups.tolist() == windows.group.tolist()
+
+
+def test_one_subject_has_no_interval(tmp_path: Path) -> None:
+    windows = moving_windows(tmp_path / "w.h5", groups=2).subset("train")
+    found = classification_report(small_model(), windows).recordings
+    assert found["subjects"] == 1
+    assert found["interval"] == dict.fromkeys(FIGURES)

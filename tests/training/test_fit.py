@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -199,12 +200,18 @@ def test_a_network_can_be_trained_further(windows: Windows, tmp_path: Path) -> N
 
 
 def test_a_bar_says_how_it_goes(
-    windows: Windows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    windows: Windows,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal
+    monkeypatch.setenv("COLUMNS", "120")
     fit(TINY, windows, settings(epochs=2), tmp_path)
     said = capsys.readouterr()
     assert "6/6" in said.err
     assert "val accuracy" in said.err
+    assert "epoch 1/2" not in said.err
     assert not said.out
 
 
@@ -225,3 +232,18 @@ def test_a_set_of_one_class_teaches_nothing(windows: Windows, tmp_path: Path) ->
     ):
         fit(TINY, one, settings(), tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_without_a_terminal_every_epoch_says_a_line(
+    windows: Windows, tmp_path: Path, capsys: pytest.CaptureFixture[str], validated: bool
+) -> None:
+    used = windows if validated else windows.subset(windows.split != "val")
+    fit(TINY, used, settings(epochs=2), tmp_path, progress=True)
+    val = r", val accuracy \d\.\d{3}" if validated else ""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    for number, line in enumerate(lines, 1):
+        assert re.fullmatch(rf"epoch {number}/2: loss \d+\.\d{{3}}{val}, \d+\.\d s", line), line
+    fit(TINY, used, settings(epochs=2), tmp_path, progress=False, resume=False)
+    assert capsys.readouterr().err == ""

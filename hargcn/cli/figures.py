@@ -1,0 +1,83 @@
+"""How `train`, `test` and `crossfit` print how well a network classifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from hargcn.cli.options import interval, table
+
+_SHOWN = (
+    "n", "subjects", "accuracy", "top5", "balanced_accuracy", "roc_auc", "sensitivity",
+    "specificity", "ppv", "npv", "f1",
+)  # fmt: skip
+_OF_A_CLASS = ("support", "sensitivity", "ppv", "f1", "roc_auc")
+_MOST = (
+    12  # classes of a whole confusion table, and confusions that are listed where there are more
+)
+
+
+def summary(title: str, figures: Mapping[str, Any]) -> None:
+    """Print the figures of windows and of recordings, with their intervals where there are any."""
+    rows = [
+        [name, *(_figure(figures[level], name) for level in _levels(figures))]
+        for name in _SHOWN
+        if any(figures[level].get(name) is not None for level in _levels(figures))
+    ]
+    table(title, ["", *_levels(figures)], rows)
+    if any(any(figures[level]["interval"].values()) for level in _levels(figures)):
+        typer.echo("[95% intervals, of resampled subjects]")
+
+
+def classes(figures: Mapping[str, Any]) -> None:
+    """Print a table of the classes and the confusion, of windows and of recordings.
+
+    Once where every recording is one window.
+    """
+    levels = _levels(figures)
+    if len({figures[level]["n"] for level in levels}) == 1:
+        levels = levels[-1:]
+    for level in levels:
+        of = figures[level]
+        rows = [
+            [name, *(_figure(each, measure) for measure in _OF_A_CLASS)]
+            for name, each in of["per_class"].items()
+        ]
+        table(f"classes ({level})", ["", *_OF_A_CLASS], rows)
+        _confusion(level, list(of["per_class"]), of["confusion"])
+
+
+def _confusion(level: str, names: list[str], counts: list[list[int]]) -> None:
+    if len(names) <= _MOST:
+        header = [f"{level}, true", *(f"as {i}" for i in range(1, len(names) + 1))]
+        rows = [
+            [f"{i} {name}", *map(str, row)]
+            for i, (name, row) in enumerate(zip(names, counts, strict=True), 1)
+        ]
+        table("confusion", header, rows)
+        return
+    found = [
+        (count, sum(row), true, taken)
+        for true, row in zip(names, counts, strict=True)
+        for taken, count in zip(names, row, strict=True)
+        if count and true != taken
+    ]
+    largest = sorted(found, key=lambda each: -each[0])[:_MOST]
+    rows = [[true, taken, f"{count} of {n}"] for count, n, true, taken in largest]
+    table(f"confusion: the {len(rows)} largest of {len(found)}", ["true", "taken for", level], rows)
+
+
+def _levels(figures: Mapping[str, Any]) -> list[str]:
+    return [level for level in ("windows", "recordings") if level in figures]
+
+
+def _figure(figures: Mapping[str, Any], name: str) -> str:
+    value = figures.get(name)
+    if value is None:
+        return ""
+    limits = (figures.get("interval") or {}).get(name)
+    if limits:
+        return interval(value, *limits)
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
