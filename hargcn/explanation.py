@@ -63,8 +63,8 @@ class Explanation:
         first always "sample") and the per-sample variables `target`, `score` and, where known,
         `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`, and
         of the windows `positions` (sample, space, frame, joint, person), `state` (sample, frame,
-        joint, person), `seconds` (sample, frame) and `fps`. Coordinates: names along axes, and what
-        each channel is in each branch, `channel_name` (branch, channel).
+        joint, person), `confidence` like it, `seconds` (sample, frame) and `fps`. Coordinates:
+        names along axes, and what each channel is in each branch, `channel_name` (branch, channel).
         Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), `dtype` (the
         float type of the computation), `hargcn` and `torch` (their versions), digests.
     """

@@ -383,6 +383,8 @@ def described(
         "positions": (("sample", "space", "frame", "joint", "person"), batch.positions),
         "state": (("sample", "frame", "joint", "person"), batch.state),
     }
+    if batch.confidence is not None:
+        variables["confidence"] = (("sample", "frame", "joint", "person"), batch.confidence)
     for name in ("truth", "distractor"):
         mask = getattr(batch, name)
         if mask is not None:

@@ -25,12 +25,13 @@ from hargcn.data.readers.ntu_protocols import (
     check_counts,
     read_missing,
 )
-from hargcn.data.recording import OnError, Recording, Recordings
+from hargcn.data.recording import INTERPOLATED, OBSERVED, OnError, Recording, Recordings
 from hargcn.registry import settings
 from hargcn.skeleton import skeleton
 
 FPS = 30.0
 _JOINTS = 25
+_TRACKED = 2  # Kinect for Windows SDK 2.0, TrackingState: 0 not tracked, 1 inferred, 2 tracked
 _SHORT = 11  # frames; bodies that stay no longer are noise
 _WIDE = 0.8  # a frame is implausible where a body is wider than this share of its height
 _WIDE_SHARE = 0.69754  # bodies with at least this share of such frames are furniture
@@ -38,10 +39,14 @@ _WIDE_SHARE = 0.69754  # bodies with at least this share of such frames are furn
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """One tracked body: the frames that show it and its joints there, (t, 25, 3) in metres."""
+    """One tracked body: the frames that show it and its joints there, (t, 25, 3) in metres.
+
+    `inferred` (t, 25) bool says which of them the sensor did not see.
+    """
 
     frames: np.ndarray
     joints: np.ndarray
+    inferred: np.ndarray
 
     @property
     def wide(self) -> np.ndarray:
@@ -71,8 +76,9 @@ class NTU(Reader):
 
     Bodies are followed by their identity through the slots of the file. Frames without a body stay:
     nobody is there then. Recordings are (3, T, 25, M) in metres (y up), group "Pppp", label
-    action - 1, camera and setup. Notes: `frames_empty`, `bodies_dropped`; of a folder
-    `other_actions`, `missing_list`.
+    action - 1, camera and setup. A joint whose tracking state is not 2 (tracked) stays where the
+    sensor inferred it to be, and its state is interpolated: nobody saw it. Notes: `frames_empty`,
+    `bodies_dropped`, `inferred` (joint positions); of a folder `other_actions`, `missing_list`.
 
     Parameters
     ----------
@@ -176,6 +182,7 @@ class NTU(Reader):
         tracks = self._in_order(frames, bodies)
         positions = np.zeros((3, frames, _JOINTS, self.persons), dtype=np.float32)
         valid = np.zeros((frames, self.persons), dtype=bool)
+        state = np.full((frames, _JOINTS, self.persons), OBSERVED)
         dropped = len(bodies) - len(tracks)
         for body in tracks:
             join = self.join and self.bodies == "motion"
@@ -186,6 +193,7 @@ class NTU(Reader):
             person = int(np.argmin(taken))
             positions[..., person][:, body.frames] = body.joints.transpose(2, 0, 1)
             valid[body.frames, person] = True
+            state[body.frames, :, person] = np.where(body.inferred, INTERPOLATED, OBSERVED)
         shown = {int(frame) for body in bodies for frame in body.frames}
         recording = Recording(
             positions=positions,
@@ -197,7 +205,12 @@ class NTU(Reader):
             label=name.action - 1,
             camera=name.camera,
             setup=name.setup,
-            notes={"frames_empty": frames - len(shown), "bodies_dropped": dropped},
+            state=state,
+            notes={
+                "frames_empty": frames - len(shown),
+                "bodies_dropped": dropped,
+                "inferred": int((state == INTERPOLATED).sum()),
+            },
         )
         return marked_zeros(recording, self.zeros)
 
@@ -249,11 +262,14 @@ def _parse(path: Path, slots: bool) -> tuple[int, list[Body]]:
         raise ValueError(f"{path}: expected each body once per frame (got {name} twice)")
     if next(tokens, None) is not None:
         raise ValueError(f"{path}: expected the end after {frames} frames (got more numbers)")
-    bodies = [
-        Body(np.array(times), np.array(poses).reshape(-1, _JOINTS, 12)[..., :3])
-        for times, poses in tracks.values()
+    numbers = {
+        identity: np.array(poses).reshape(-1, _JOINTS, 12)
+        for identity, (_, poses) in tracks.items()
+    }
+    return frames, [
+        Body(np.array(times), numbers[identity][..., :3], numbers[identity][..., 11] != _TRACKED)
+        for identity, (times, _) in tracks.items()
     ]
-    return frames, bodies
 
 
 class _EarlyEnd(Exception):

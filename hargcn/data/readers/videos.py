@@ -20,7 +20,7 @@ from hargcn.checks import nearest
 from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, marked_zeros
 from hargcn.data.readers.people import follow
 from hargcn.data.readers.tables import NAMED, labels_of, outcomes_of
-from hargcn.data.recording import Recording, Recordings
+from hargcn.data.recording import INTERPOLATED, OBSERVED, Recording, Recordings
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton, skeleton
 
@@ -35,6 +35,8 @@ class Sightings:
         (T, M, V, C) coordinates, NaN where a joint was not seen.
     confidence
         (T, M, V), or None.
+    guessed
+        (T, M, V) bool, where a joint's place is given though nobody saw it there; or None.
     joints
         Their names in the file's order; empty where the file only counts them.
     fps
@@ -48,6 +50,7 @@ class Sightings:
     joints: tuple[str, ...] = ()
     fps: float | None = None
     notes: Mapping[str, int | float] = field(default_factory=dict)
+    guessed: np.ndarray | None = None
 
     def in_order(self, joints: Sequence[str], source: str) -> Sightings:
         """Return them with the joints of a layout, in its order.
@@ -71,10 +74,12 @@ class Sightings:
                 f"{', '.join(self.joints[:12])})"
             )
         chosen = [self.joints.index(joint) for joint in joints]
-        confidence = None if self.confidence is None else self.confidence[:, :, chosen]
-        return replace(
-            self, bodies=self.bodies[:, :, chosen], confidence=confidence, joints=tuple(joints)
-        )
+        kept = {
+            name: array[:, :, chosen]
+            for name in ("bodies", "confidence", "guessed")
+            if (array := getattr(self, name)) is not None
+        }
+        return replace(self, joints=tuple(joints), **kept)
 
 
 @settings
@@ -199,6 +204,10 @@ class Videos(Reader):
             unlikely = confidence < self.likelihood  # not where no likelihood is known
             notes["low_likelihood"] = int((unlikely & np.isfinite(bodies).all(axis=0)).sum())
             bodies[:, unlikely] = np.nan
+            confidence = confidence if np.isfinite(confidence).any() else None
+        state = np.full(bodies.shape[1:], OBSERVED)
+        if found.guessed is not None:
+            state[found.guessed.transpose(0, 2, 1)] = INTERPOLATED
         recording = Recording(
             positions=bodies,
             valid=_there(np.isfinite(bodies).all(axis=0).any(axis=1)),
@@ -207,6 +216,7 @@ class Videos(Reader):
             sample=title,
             group=str(row["subject"]) if "subject" in row else title,
             label=int(row["label"]) if "label" in row else None,
+            state=state,
             confidence=confidence,
             notes=notes,
         )

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hargcn.checks import shortened
 from hargcn.data.readers.trackers.json_files import joints, read_json, start_of
 from hargcn.data.readers.videos import Sightings, Videos, listed_people
@@ -19,7 +21,8 @@ class Coco(Videos):
 
     A frame is the last number in an image's name, or of `image_id` or `frame_id`. AlphaPose's `idx`
     and `track_id` name people; others are followed by where they are. A joint with visibility or
-    score 0 at 0, 0 was not annotated. Notes: `frames_missing`, `people_left_out`,
+    score 0 at 0, 0 was not annotated; one that annotations call labelled but not visible (1) counts
+    as interpolated: somebody guessed where it is. Notes: `frames_missing`, `people_left_out`,
     `frames_without_people`.
     """
 
@@ -40,7 +43,8 @@ class Coco(Videos):
         """Read the people of a video."""
         content = read_json(item)
         names: tuple[str, ...] = ()
-        if isinstance(content, dict):
+        annotated = isinstance(content, dict)
+        if annotated:
             content, names = _annotations(item, content)
         if not _objects(content):
             raise ValueError(f"{item}: expected a list of people, as COCO results are")
@@ -55,6 +59,9 @@ class Coco(Videos):
         frames = {frame - first: people for frame, people in frames.items()}
         identities = {frame - first: people for frame, people in identities.items()}
         found = listed_people(item, frames, identities, self.persons)
+        flags = found.confidence
+        if annotated and flags is not None and np.isin(flags[np.isfinite(flags)], (0, 1, 2)).all():
+            return replace(found, joints=names, confidence=None, guessed=flags == 1)
         return replace(found, joints=names)
 
 

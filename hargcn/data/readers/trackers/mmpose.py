@@ -66,7 +66,9 @@ def _pose(file: Path, where: str, person: Any) -> np.ndarray:
         raise ValueError(f"{file}: {where}: expected instances with keypoints")
     points = array(file, f"{where}: keypoints", person["keypoints"])
     scores = person.get("keypoint_scores")
-    scores = np.ones(len(points)) if scores is None else array(file, f"{where}: scores", scores)
+    scores = (
+        np.full(len(points), np.nan) if scores is None else array(file, f"{where}: scores", scores)
+    )
     if points.ndim != 2 or scores.shape != points.shape[:1]:
         raise ValueError(
             f"{file}: {where}: expected keypoints (joint, 2) and a score for each (got "
