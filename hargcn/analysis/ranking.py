@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from hargcn.analysis.grid import same_samples
+from hargcn.analysis.observed import Cells, joint_shares, observed_scores
 from hargcn.analysis.statistics import cluster_bootstrap, rank_correlation
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
@@ -80,22 +81,31 @@ class Ranking:
         What is important: the largest value ("signed") or the largest magnitude.
     name
         Where the scores come from, for tables and pictures.
+    seen
+        (joint,) share of the cells that was seen, where only these count: a joint without a score
+        was never seen in a window.
     """
 
     scores: xr.DataArray
     by: Order = "signed"
     name: str = ""
+    seen: xr.DataArray | None = None
 
     @classmethod
-    def of(cls, explanation: Explanation, by: Order = "signed") -> Ranking:
-        """Rank the joints of an explanation by its `joint_scores`."""
+    def of(cls, explanation: Explanation, by: Order = "signed", cells: Cells = "all") -> Ranking:
+        """Rank the joints of an explanation by its `joint_scores`, or those of observed cells."""
         explanation.expect_axes("rank")
         if "joint" not in explanation.dims:
             raise ValueError(
                 f"Expected an explanation with an axis 'joint' (got {explanation.dims})"
             )
-        scores = explanation.joint_scores().assign_coords(joint=joint_names(explanation))
-        return cls(scores, by, explanation.name)
+        names = joint_names(explanation)
+        if cells == "all":
+            scores = explanation.joint_scores().assign_coords(joint=names)
+            return cls(scores, by, explanation.name)
+        scores = observed_scores(explanation).assign_coords(joint=names)
+        seen = joint_shares(explanation).assign_coords(joint=names)
+        return cls(scores, by, explanation.name, seen)
 
     @property
     def order(self) -> np.ndarray:
@@ -108,18 +118,18 @@ class Ranking:
         from scipy.stats import rankdata
 
         scores = abs(self.scores) if self.by == "magnitude" else self.scores
-        return self.scores.copy(data=rankdata(-scores, axis=1))
+        return self.scores.copy(data=rankdata(-scores, axis=1, nan_policy="omit"))
 
     @property
     def joints(self) -> tuple[str, ...]:
         """Joint names by the median over the samples, the most important first."""
-        order = ordering(self.scores.median("sample"), self.by)
+        order = ordering(_quantiles(self.scores, 0.5)[0], self.by)
         return tuple(str(joint) for joint in self.scores["joint"].to_numpy()[order])
 
     @property
     def medians(self) -> np.ndarray:
         """(joint,) median scores in the order of `joints`."""
-        return self.scores.median("sample").sel(joint=list(self.joints)).to_numpy()
+        return _quantiles(self.scores.sel(joint=list(self.joints)), 0.5)[0]
 
     def top(self, k: int) -> xr.DataArray:
         """Return (sample, joint) bool: whether a joint is among the sample's k most important."""
@@ -141,19 +151,29 @@ class Ranking:
         -------
         xarray.Dataset
             Over (joint,), the most important first: `median`, `q1`, `q3`, `mean` with its 95%
-            interval `mean_low`, `mean_high`, and `rank`, the mean rank over the samples.
+            interval `mean_low`, `mean_high`, and `rank`, the mean rank over the samples; `seen`
+            where only observed cells count.
         """
-        q1, median, q3 = np.quantile(self.scores, [0.25, 0.5, 0.75], axis=0)
+        q1, median, q3 = _quantiles(self.scores, 0.25, 0.5, 0.75)
         mean, low, high = cluster_bootstrap(self.scores, groups, n=n, seed=seed)
         columns = {"median": median, "q1": q1, "q3": q3}
         columns |= {"mean": mean, "mean_low": low, "mean_high": high}
         columns["rank"] = self.ranks.mean("sample").to_numpy()
+        if self.seen is not None:
+            columns["seen"] = self.seen.to_numpy()
         table = xr.Dataset(
             {name: ("joint", column) for name, column in columns.items()},
             {"joint": self.scores["joint"].to_numpy()},
             {"name": self.name, "by": self.by, "n": self.scores.sizes["sample"]},
         )
         return table.sel(joint=list(self.joints))
+
+
+def _quantiles(scores: xr.DataArray, *shares: float) -> np.ndarray:
+    """Return (share, joint) quantiles over the samples in which a joint has a score."""
+    columns = [column[np.isfinite(column)] for column in scores.transpose("joint", ...).to_numpy()]
+    unknown = np.full(len(shares), np.nan)
+    return np.stack([np.quantile(c, shares) if len(c) else unknown for c in columns], axis=1)
 
 
 def convergence(

@@ -32,6 +32,9 @@ Set = Annotated[
 Batch = Annotated[
     int | None, typer.Option(help="Rows per forward pass; by default what runs fastest.")
 ]
+Cells = Annotated[
+    str, typer.Option(help="all, or observed: without what was interpolated or absent.")
+]
 Table = Annotated[Path, typer.Option("--out", "-o", help="Table (.csv).")]
 Dpi = Annotated[int, typer.Option(min=1, help="Dots per inch of a PNG.")]
 Picture = Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.png, .svg).")]

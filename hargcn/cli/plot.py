@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hargcn.cli.options import Dpi, Explanations, Picture, table
+from hargcn.cli.options import Cells, Dpi, Explanations, Picture, table
+
+if TYPE_CHECKING:
+    from hargcn.analysis.ranking import Ranking
 
 OfClass = Annotated[
     str | None, typer.Option("--class", help="Only windows explained for this class.")
@@ -33,22 +37,23 @@ def rank(
     out: Picture,
     class_: OfClass = None,
     other_data: OtherData = False,
+    cells: Cells = "all",
     top: Top = 10,
     dpi: Dpi = 200,
 ) -> None:
     """Rank the joints: box plots side by side, and a table of the medians.
 
+    With --cells observed it says how much of each joint was seen.
+
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png
     """
     from hargcn.pipeline.pictures import rank
 
-    found = rank(explanations, out, class_=class_, other_data=other_data, dpi=dpi)
-    medians = [
-        [f"{joint} {median:+.3g}" for joint, median in zip(r.joints, r.medians, strict=True)]
-        for r in found.values()
-    ]
-    rows = [[str(i), *row] for i, row in enumerate(zip(*medians, strict=False), 1)]
-    table("joints by median score", ["rank", *found], rows[:top])
+    found = rank(explanations, out, class_=class_, other_data=other_data, cells=cells, dpi=dpi)
+    columns = map(_medians, found.values())
+    rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]
+    of = "" if cells == "all" else ", of observed cells (share seen)"
+    table(f"joints by median score{of}", ["rank", *found], rows[:top])
     typer.echo(str(out))
 
 
@@ -68,6 +73,16 @@ def show(
 
     drawn = show(explanation, out, sample=sample, frames=frames, heatmap=heatmap, dpi=dpi)
     typer.echo(str(drawn))
+
+
+def _medians(ranking: Ranking) -> list[str]:
+    """Return a column of the printed table: joints, medians, and how much was seen."""
+    pairs = zip(ranking.joints, ranking.medians.tolist(), strict=True)
+    named = [f"{joint} {'-' if isnan(median) else f'{median:+.3g}'}" for joint, median in pairs]
+    if ranking.seen is None:
+        return named
+    shares = ranking.seen.sel(joint=list(ranking.joints)).to_numpy()
+    return [f"{said} ({share:.0%})" for said, share in zip(named, shares, strict=True)]
 
 
 COMMANDS = (rank, show)

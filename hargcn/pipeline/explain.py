@@ -25,6 +25,7 @@ from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.opening import check_preparation, of_classes, open_network, open_windows
+from hargcn.pipeline.seen import pieces, warn_unseen
 from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
 from hargcn.plots.style import PICTURES
@@ -293,6 +294,11 @@ def explain_windows(
     list of Path
         The files written.
 
+    Warns
+    -----
+    UserWarning
+        Where more than a fifth of the positive attribution lies on cells that nobody saw.
+
     Raises
     ------
     ValueError
@@ -325,7 +331,10 @@ def explain_windows(
                 kept = {key: reduced(one, keep) for key, one in made.items()}
                 said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
                 shards.add(number, said)
-        return list(shards.join(out).values())
+        written = list(shards.join(out).values())
+    for path in written:
+        warn_unseen(str(path), pieces(path, shard))
+    return written
 
 
 def explain_batch(

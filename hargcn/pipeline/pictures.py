@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
+from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
 from hargcn.checks import nearest, one_of, writable
 from hargcn.explanation import Explanation
 from hargcn.pipeline.opening import open_explanations
+from hargcn.pipeline.seen import warn_unseen
 from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
 
 _DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
@@ -21,6 +24,7 @@ def rank(
     *,
     class_: str | None = None,
     other_data: bool = False,
+    cells: str = "all",
     dpi: int = 200,
 ) -> dict[str, Ranking]:
     """Rank the joints, and draw box plots side by side.
@@ -35,6 +39,9 @@ def rank(
         Only windows that were explained for this class.
     other_data
         Take explanations of different windows, classes or skeletons side by side.
+    cells
+        "all", or only what was "observed": scores are means over these then, each cell weighed by
+        the share of its frames that was.
     dpi
         Dots per inch of a PNG.
 
@@ -42,6 +49,12 @@ def rank(
     -------
     dict
         The ranking of each explanation, by method and layer, or by file where these are the same.
+
+    Warns
+    -----
+    UserWarning
+        Where all cells count and more than a fifth of the positive attribution lies on cells that
+        nobody saw.
 
     Raises
     ------
@@ -51,15 +64,19 @@ def rank(
         For explanations of different data, a class that is unknown or that no window was explained
         for, or another kind of picture.
     """
+    chosen: Cells = one_of("--cells", cells, get_args(Cells))
     out = writable(out, *explanations)
     named = open_explanations(explanations)
     if not other_data:
         _check_same_data(named)
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
-    figure, _ = plot_ranking(named)
+    figure, _ = plot_ranking(named, cells=chosen)
     save_figure(figure, out, dpi)
-    return {name: Ranking.of(each) for name, each in named.items()}
+    if chosen == "all":
+        for name, each in named.items():
+            warn_unseen(name, [each])
+    return {name: Ranking.of(each, cells=chosen) for name, each in named.items()}
 
 
 def show(
@@ -94,7 +111,13 @@ def show(
     Returns
     -------
     pathlib.Path
-        The picture.
+        The picture. What was interpolated is hollow in strips and clips, and hatched in maps, as
+        is what is absent.
+
+    Warns
+    -----
+    UserWarning
+        Where more than a fifth of the window's positive attribution lies on cells that nobody saw.
 
     Raises
     ------
@@ -111,6 +134,7 @@ def show(
     if "positions" not in found.dataset:
         raise ValueError(f"{explanation}: expected stored positions to draw (got none)")
     name = _sample(sample, found, explanation)
+    warn_unseen(f"{explanation}: {name}", [found.sel(sample=name)])
     positions = found.dataset["positions"].sel(sample=name).to_numpy()
     if out.suffix == ".gif":
         save_gif(found, name, positions, out, progress=progress)

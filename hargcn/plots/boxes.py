@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Order, Ranking
 from hargcn.explanation import Explanation, titles
 from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, wrapped
@@ -25,6 +26,7 @@ def plot_ranking(
     *,
     by: Order = "signed",
     top: int | None = None,
+    cells: Cells = "all",
     ax: Axes | Sequence[Axes] | None = None,
 ) -> tuple[Figure, Any]:
     """Draw the distribution of every joint's score over the samples, methods side by side.
@@ -42,6 +44,9 @@ def plot_ranking(
         Sort by the signed median or by its magnitude.
     top
         Show the first so many joints only.
+    cells
+        "all", or only what was "observed": a window in which a joint was never seen is left out of
+        its box.
     ax
         Axes to draw on, one per explanation.
 
@@ -56,7 +61,7 @@ def plot_ranking(
         If there is nothing to draw or the joints differ.
     """
     named = _named(explanations)
-    rankings = {name: Ranking.of(each, by) for name, each in named.items()}
+    rankings = {name: Ranking.of(each, by, cells) for name, each in named.items()}
     sums = [n for n, each in named.items() if "base_value" in each.dataset]
     leader = next(iter(sums or named))
     joints = rankings[leader].joints[:top]
@@ -78,7 +83,8 @@ def plot_ranking(
         # Few ticks and a common power of ten: small attributions have long numbers.
         panel.locator_params(axis="x", nbins=4)
         panel.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
-        panel.set_xlabel(f"mean attribution ({named[name].utility}), n = {count}")
+        of = "" if cells == "all" else "of observed cells "
+        panel.set_xlabel(f"mean attribution {of}({named[name].utility}), n = {count}")
     axes[0].set_yticks(range(len(joints)), [joint.replace("_", " ") for joint in joints])
     axes[0].set_ylim(len(joints) - 0.4, -0.6)
     parts = sorted(set(colours.values()))
@@ -131,7 +137,7 @@ def _boxes(ax: Axes, ranking: Ranking, joints: Sequence[str], colours: Sequence[
     ax.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
     drawn = ax.boxplot(
-        list(scores.T),
+        [column[np.isfinite(column)] for column in scores.T],
         positions=range(len(joints)),
         widths=0.65,
         orientation="horizontal",

@@ -11,10 +11,14 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from hargcn.analysis.observed import cell_states, tells_seen
 from hargcn.analysis.ranking import joint_names
+from hargcn.data.recording import ABSENT, INTERPOLATED, STATES
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title
 from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
@@ -32,6 +36,8 @@ def plot_heatmap(
     ax: Axes | None = None,
 ) -> tuple[Figure, Axes]:
     """Draw one window's attributions over time and joints, joints grouped by body part.
+
+    Cells that nobody saw are hatched: interpolated, or absent (away, or past the recording's end).
 
     Parameters
     ----------
@@ -75,6 +81,9 @@ def plot_heatmap(
     frames = int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1))
     edges = _edges(times, frames)
     axis.pcolormesh(edges, np.arange(len(table) + 1), table, norm=norm, cmap=SIGNED)
+    if tells_seen(one):
+        states = cell_states(one)[0]
+        _hatch(axis, edges, np.concatenate([states[:, order, p].T for p in persons]))
     axis.set_yticks(np.arange(len(table)) + 0.5, names * len(persons))
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)
@@ -228,6 +237,34 @@ def plot_confusion(
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     axis.set_title(f"accuracy {accuracy:.3f} (n = {int(counts.sum())})")
     return figure, axis
+
+
+_HATCHES = {INTERPOLATED: "//////", ABSENT: "xxxx"}
+
+
+def _hatch(ax: Axes, edges: np.ndarray, states: np.ndarray) -> None:
+    """Hatch the cells (row, cell) that nobody saw, runs of one state at once, and say so below."""
+    handles = []
+    for state, hatch in _HATCHES.items():
+        padded = np.pad(states == state, ((0, 0), (1, 1))).astype(int)
+        rows, starts = np.nonzero(np.diff(padded, axis=1) == 1)
+        stops = np.nonzero(np.diff(padded, axis=1) == -1)[1]
+        if not len(rows):
+            continue
+        boxes = [
+            [(edges[a], row), (edges[b], row), (edges[b], row + 1), (edges[a], row + 1)]
+            for row, a, b in zip(rows, starts, stops, strict=True)
+        ]
+        looks: dict[str, Any] = {
+            "hatch": hatch,
+            "facecolor": "none",
+            "edgecolor": "#777777",
+            "linewidth": 0,
+        }
+        ax.add_collection(PolyCollection(boxes, **looks))
+        handles.append(Patch(label=f"{STATES[state]}: nobody saw the joint", **looks))
+    if handles:
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.5 / len(states) - 0.06))
 
 
 def _matrix(

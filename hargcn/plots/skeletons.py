@@ -14,8 +14,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
+from hargcn.analysis.observed import tells_seen
 from hargcn.analysis.ranking import class_name
 from hargcn.data.planted.synthetic import rest_pose
+from hargcn.data.recording import INTERPOLATED
 from hargcn.explanation import Explanation
 from hargcn.plots.style import COLOURS, SIGNED, STYLE, canvas, signed_norm
 from hargcn.skeleton import Skeleton, hop_distance
@@ -29,6 +31,9 @@ _WIDER = 2.0  # a layout's body is stretched sideways, so that its joints lie ap
 
 SMALL, LARGE = 9.0, 130.0
 """Marker areas in square points, of a joint without attribution and of the largest one."""
+
+HOLLOW = 0.35
+"""Share of a marker's area that is white where nobody saw the joint."""
 
 
 def project(positions: np.ndarray, up: str, view: View = "front") -> np.ndarray:
@@ -90,6 +95,8 @@ class Scene:
         What is explained, and the attributions' unit.
     seconds
         (T,) time of each frame in the recording, where known.
+    guessed
+        (T, V, M) bool: a joint was interpolated, nobody saw it there; all False where not known.
     """
 
     points: np.ndarray
@@ -99,7 +106,8 @@ class Scene:
     norm: TwoSlopeNorm
     title: str
     unit: str
-    seconds: np.ndarray | None = None
+    seconds: np.ndarray | None
+    guessed: np.ndarray
 
     def at(self, frame: int) -> np.ndarray:
         """Return (V, M) attributions of the cell nearest to a frame."""
@@ -178,7 +186,15 @@ def scene(
         title(one),
         one.utility,
         frame_seconds(one, positions.shape[1], fps),
+        _guessed(one, positions.shape[1:]),
     )
+
+
+def _guessed(one: Explanation, shape: tuple[int, ...]) -> np.ndarray:
+    """Return (T, V, M) bool of a single sample: which joints were interpolated."""
+    if not tells_seen(one) or one.dataset["state"].shape[1:] != shape:
+        return np.zeros(shape, dtype=bool)
+    return one.dataset["state"].to_numpy()[0] == INTERPOLATED
 
 
 def one_sample(explanation: Explanation, sample: str | int) -> Explanation:
@@ -233,6 +249,7 @@ def draw_body(
     skeleton: Skeleton,
     norm: TwoSlopeNorm,
     scale: float = 1.0,
+    guessed: np.ndarray | None = None,
 ) -> None:
     """Draw a body: bones grey, joints coloured by sign and sized by magnitude.
 
@@ -244,6 +261,8 @@ def draw_body(
         (V,) attributions.
     scale
         Factor on the markers' areas, for small pictures.
+    guessed
+        (V,) bool: joints that nobody saw, drawn hollow.
     """
     ends = points.T[np.array(skeleton.edges)]
     whole = np.isfinite(ends).all(axis=(1, 2))
@@ -251,15 +270,13 @@ def draw_body(
     order = np.argsort(np.abs(values))  # the largest lie on top
     order = order[np.isfinite(points[:, order]).all(axis=0)]
     share = np.clip(np.abs(values[order]) / norm.vmax, 0, 1)
-    ax.scatter(
-        points[0, order],
-        points[1, order],
-        s=scale * (SMALL + (LARGE - SMALL) * share),
-        c=mpl.colormaps[SIGNED](norm(values[order])),
-        edgecolors="#4d4d4d",
-        linewidths=0.6,
-        zorder=2,
-    )
+    sizes = scale * (SMALL + (LARGE - SMALL) * share)
+    edge: dict[str, Any] = {"edgecolors": "#4d4d4d", "linewidths": 0.6}
+    x, y = points[:, order]
+    ax.scatter(x, y, sizes, mpl.colormaps[SIGNED](norm(values[order])), zorder=2, **edge)
+    if guessed is not None and guessed[order].any():
+        rings = guessed[order]
+        ax.scatter(x[rings], y[rings], HOLLOW * sizes[rings], "white", zorder=3, **edge)
 
 
 def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axes]:

@@ -11,10 +11,11 @@ import numpy as np
 from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
-from hargcn.plots.skeletons import Scene, View, draw_body, scene
+from hargcn.plots.skeletons import HOLLOW, Scene, View, draw_body, scene
 from hargcn.plots.style import STYLE, canvas, signed_bar, wrapped
 
 
@@ -34,6 +35,7 @@ def plot_strip(
 
     Zero is the neutral colour; the scale is that of the whole window, so that frames compare. A
     coarse map colours a frame by the cell nearest to it (Tempel et al. 2024, figures 2 and 3).
+    Joints that were interpolated are hollow; a frame that shows nobody says what it is credited.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def plot_strip(
             axis.axvline(offset + low[0], color="#dddddd", linewidth=0.8)
     axis.set_xlim(low[0], offsets[-1] + high[0])
     axis.set_ylim(low[1], high[1])
-    _finish(figure, axis, shown, width)
+    _finish(figure, axis, shown, width, chosen)
     return figure, axis
 
 
@@ -127,7 +129,7 @@ def save_gif(
     with replacing(path) as temporary, mpl.rc_context(STYLE):
         width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
         figure, (axis,) = canvas(None, (width, 4.8))
-        _finish(figure, axis, shown, width)
+        _finish(figure, axis, shown, width, range(count))
         axis.set_xlim(low[0], high[0])
         axis.set_ylim(low[1], high[1])
         stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
@@ -174,7 +176,9 @@ def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _moment(frame: int, shown: Scene) -> str:
     seconds = "" if shown.seconds is None else f"\n{shown.seconds[frame]:.2f} s"
-    return f"frame {frame}{seconds}"
+    there = np.isfinite(shown.points[:, frame]).any()
+    nobody = "" if there else f"\nnobody seen,\n{shown.at(frame).sum():+.2g} credited"
+    return f"frame {frame}{seconds}{nobody}"
 
 
 def _caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
@@ -197,13 +201,24 @@ def _bodies(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float
     """Draw all persons of a frame at (2, V, M) points."""
     values = shown.at(frame)
     for person in range(points.shape[-1]):
-        draw_body(ax, points[..., person], values[:, person], shown.skeleton, shown.norm, scale)
+        own, guessed = values[:, person], shown.guessed[frame, :, person]
+        draw_body(ax, points[..., person], own, shown.skeleton, shown.norm, scale, guessed)
 
 
-def _finish(figure: Figure, ax: Axes, shown: Scene, width: float) -> None:
+def _finish(
+    figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequence[int] | range
+) -> None:
     """Add what strip and moving picture share."""
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.set_title(wrapped(shown.title, width - 1))
     low = float(np.nanmin(shown.values))
     signed_bar(figure, ax, shown.norm, f"attribution ({shown.unit})", low)
+    if (shown.guessed & np.isfinite(shown.points).all(axis=0))[list(frames)].any():
+        rings = [
+            Line2D([], [], marker="o", ms=size, mfc="white", mec="#4d4d4d", mew=0.6, ls="none")
+            for size in (8, 8 * HOLLOW**0.5)
+        ]
+        said = "interpolated: nobody saw the joint"
+        where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0)}
+        ax.legend([tuple(rings)], [said], borderaxespad=3.5, **where)

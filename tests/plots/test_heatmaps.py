@@ -134,3 +134,34 @@ def test_the_confusion_matrix_counts_and_colours_by_share():
 def test_a_class_that_never_occurred_is_no_division_by_zero():
     _, axis = plot_confusion([[0, 0], [1, 1]], ["a", "b"])
     np.testing.assert_array_equal(axis.images[0].get_array()[0], [0, 0])
+
+
+def hatched(axis):
+    """Return the boxes (x, x, y, y) of each hatch."""
+    found = {}
+    for each in axis.collections:
+        if each.get_hatch():
+            corners = [path.get_extents() for path in each.get_paths()]
+            found[each.get_hatch()[0]] = [[c.x0, c.x1, c.y0, c.y1] for c in corners]
+    return found
+
+
+def test_cells_that_nobody_saw_are_hatched_and_the_legend_says_so():
+    """Cells of four frames: what most of them are."""
+    states = np.ones((FRAMES, 20, 1), dtype=np.uint8)
+    first = cam_like(1).skeleton.parts  # the first joint of the first part is the first row
+    joint = next(iter(first.values()))[0]
+    states[4:11, joint] = 2  # cell 1, and three of four frames of cell 2
+    states[12:14, joint] = 2  # half of cell 3: still observed
+    states[16:] = 0
+    made = cam_like(1, cells=6)
+    stored = (("sample", "frame", "joint", "person"), states[None])
+    _, axis = plot_heatmap(made.assign({"state": stored}), 0)
+    found = hatched(axis)
+    assert found["/"] == [[3.5, 11.5, 0, 1]]
+    assert found["x"] == [[15.5, 23.5, row, row + 1] for row in range(20)]
+    said = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert said == ["interpolated: nobody saw the joint", "absent: nobody saw the joint"]
+    _, axis = plot_heatmap(made, 0)
+    assert axis.get_legend() is None
+    assert not hatched(axis)

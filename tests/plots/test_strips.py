@@ -161,3 +161,40 @@ def test_bones_connect_the_joints_of_their_own_frame():
     for bones, body in zip(lines, bodies(axis), strict=True):
         ends = {tuple(np.round(end, 9)) for bone in bones.get_segments() for end in bone}
         assert ends == {tuple(np.round(point, 9)) for point in body.get_offsets()}
+
+
+def seen_as(made, states):
+    stored = np.broadcast_to(states, (len(made), FRAMES, *np.shape(states)[-2:]))
+    return made.assign({"state": (("sample", "frame", "joint", "person"), stored)})
+
+
+def test_joints_that_nobody_saw_are_hollow_and_the_legend_says_so():
+    states = np.ones((FRAMES, 20, 1), dtype=np.uint8)
+    states[5, [2, 7]] = 2
+    place = positions()
+    figure, axis = plot_strip(seen_as(cam_like(1), states), 0, place, [4, 5])
+    first, second, holes = bodies(axis)
+    assert [len(each.get_offsets()) for each in (first, second, holes)] == [20, 20, 2]
+    np.testing.assert_allclose(holes.get_facecolors(), 1)  # white
+    assert holes.get_sizes().max() < second.get_sizes().max() / 2
+    _, alone = plot_strip(seen_as(cam_like(1), states), 0, place, [5])
+    drawn = bodies(alone)[1].get_offsets()
+    wanted = place[0, 5, [2, 7], 0]
+    np.testing.assert_allclose(np.sort(drawn[:, 0]), np.sort(wanted), atol=1e-9)
+    (said,) = axis.get_legend().get_texts()
+    assert said.get_text() == "interpolated: nobody saw the joint"
+    figure.draw_without_rendering()
+    whole = plot_strip(seen_as(cam_like(1), states), 0, place, [4])[1]
+    assert whole.get_legend() is None
+
+
+def test_a_frame_that_shows_nobody_says_what_it_is_credited():
+    states = np.ones((FRAMES, 20, 1), dtype=np.uint8)
+    states[20:] = 0
+    place = positions()
+    place[:, 20:] = 0
+    made = cam_like(1, cells=24)
+    made.values.to_numpy()[:] = 0
+    made.values.to_numpy()[0, 22, 3] = 0.5
+    _, axis = plot_strip(seen_as(made, states), 0, place, [10, 22])
+    assert captions(axis) == ["frame 10", "frame 22\nnobody seen,\n+0.5 credited\nlargest"]
