@@ -130,14 +130,24 @@ def test_the_quick_start_in_the_shell_runs(tmp_path, monkeypatch):
     assert {"ranking.png", "strip.png", "table.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.documents
+@pytest.mark.usefixtures("reader_of_the_page")
+def test_the_commands_on_ones_own_network_run():
+    lines = [line for line in command_lines("docs/own-network.md") if "my_gcn" in line]
+    assert len(lines) == 8
+    for line in lines:
+        assert app(shlex.split(line)[1:], standalone_mode=False) in (None, 0)
+    assert {"my_cam.h5", "my_shap.h5", "my_table.csv"} <= {path.name for path in Path().iterdir()}
+
+
 def test_there_is_code_to_run():
     assert len(marked()) >= 9
-    # Shown and not run is for another language.
+    # Shown and not run, or written for a command, is for another language.
     assert not [
         (page, block)
         for page in WRITTEN
         for mark, kind, block in blocks(page)
-        if kind == "python" and mark != "test"
+        if kind == "python" and not mark
     ]
 
 

@@ -93,6 +93,7 @@ def correlate(
     *,
     kind: Correlation = "spearman",
     relu: bool = False,
+    streams: Sequence[str] | None = None,
     scale_sums: bool = True,
     groups: ArrayLike | None = None,
     n: int = 1000,
@@ -101,7 +102,7 @@ def correlate(
     """Correlate the maps of many layers with those of one (Tempel et al. 2024, table 1).
 
     Besides the given layers there is one row for each sum over branches: "sum.0.tcn" adds the maps
-    of "J.0.tcn", "V.0.tcn" and so on, that is of all layers called alike in two branches or more.
+    of "J.0.tcn", "V.0.tcn" and so on, that is of all layers called alike in two streams or more.
 
     Parameters
     ----------
@@ -113,6 +114,8 @@ def correlate(
         "spearman" or "kendall", per sample and person over the cells of the common grid.
     relu
         Compare positive parts only, as the paper draws the maps; this ties zeros.
+    streams
+        What the names of layers to add up begin with; by default anything but "main".
     scale_sums
         Bring every map to [0, 1] before adding branches up, as the paper does, so that branches
         count alike; otherwise the raw maps are added.
@@ -132,7 +135,7 @@ def correlate(
     for batch in batches:
         if reference not in batch:
             raise ValueError(f"Expected the reference layer {reference!r} (got {sorted(batch)})")
-        grid = _with_sums(_rectified(common_grid(batch), relu), scale_sums)
+        grid = _with_sums(_rectified(common_grid(batch), relu), streams, scale_sums)
         first = batch[reference]
         rows = {
             layer: _correlated(grid[layer], grid[reference], kind, _present(first))
@@ -200,12 +203,14 @@ def _rectified(grid: dict[str, xr.DataArray], relu: bool) -> dict[str, xr.DataAr
     return {name: values.clip(min=0) if relu else values for name, values in grid.items()}
 
 
-def _with_sums(grid: dict[str, xr.DataArray], scaled: bool) -> dict[str, xr.DataArray]:
-    """Add "sum.<stage>" for every stage that two or more branches have."""
+def _with_sums(
+    grid: dict[str, xr.DataArray], streams: Sequence[str] | None, scaled: bool
+) -> dict[str, xr.DataArray]:
+    """Add "sum.<stage>" for every stage that two or more streams have."""
     stages: dict[str, list[xr.DataArray]] = {}
     for name, values in grid.items():
         branch, _, stage = name.partition(".")
-        if branch != "main" and stage:
+        if stage and (branch != "main" if streams is None else branch in streams):
             stages.setdefault(stage, []).append(_unit(values) if scaled else values)
     sums = {
         f"sum.{stage}": sum(maps[1:], maps[0]) for stage, maps in stages.items() if len(maps) > 1

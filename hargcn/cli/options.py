@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-Checkpoint = Annotated[Path, typer.Argument(help="Checkpoint (.safetensors, card beside it).")]
+Checkpoint = Annotated[
+    Path,
+    typer.Argument(
+        metavar="NETWORK",
+        help="Checkpoint (.safetensors, card beside it), or an experiment file (.yaml) that names "
+        "a factory of one.",
+    ),
+]
 WindowsFile = Annotated[Path, typer.Argument(metavar="WINDOWS", help="Windows file (.h5).")]
 Explanations = Annotated[
     list[Path], typer.Argument(metavar="EXPLANATION...", help="Explanation files (.h5).")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hargcn.checks import nearest
 from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, repeat, resample
 from hargcn.data.recording import Recording
 from hargcn.skeleton import Skeleton
@@ -100,6 +101,22 @@ PRESETS: dict[str, PreprocessConfig] = {
         fps=30, jitter=0.5, median=5, centre="median", rotate="median", scale="trunk"
     ),
 }
+
+
+def named_chain(value: Any) -> Any:
+    """Return the preset of a name; settings as they are.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; offers the nearest.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in PRESETS:
+        near = nearest(value, PRESETS)
+        raise ValueError(f"Expected a chain of {', '.join(PRESETS)}, or settings{near}")
+    return PRESETS[value]
 
 
 def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:

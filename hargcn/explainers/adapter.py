@@ -157,7 +157,13 @@ class Adapter(nn.Module):
 
 
 def adapted(model: nn.Module, x: Tensor) -> ExplainableModel:
-    """Return the network where it is an `ExplainableModel`, else one that reads its modules."""
+    """Return the network where it is an `ExplainableModel`, else one that reads its modules.
+
+    Of a network that holds an `ExplainableModel` as its `adapter`, this one.
+    """
+    held = getattr(model, "adapter", None)
+    if isinstance(held, nn.Module) and isinstance(held, ExplainableModel):
+        model = held
     if isinstance(model, Adapter) and not model.input_dims:
         named = copy.copy(model)
         named.input_dims = input_axes(nn.Identity(), x)

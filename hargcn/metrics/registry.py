@@ -96,6 +96,8 @@ class Metric:
         Explanations of every sample that it asks for; 0 if it never explains again.
     truth
         Whether planted evidence is needed.
+    disturbs
+        Whether it disturbs joints by the case's `edit`.
     """
 
     compute: Callable[[Case], xr.DataArray | xr.Dataset]
@@ -103,6 +105,7 @@ class Metric:
     source: str
     calls: Callable[[Case], int] = lambda _: 0
     truth: bool = False
+    disturbs: bool = False
 
 
 def _stability(c: Case) -> xr.Dataset:
@@ -129,11 +132,13 @@ METRICS: dict[str, Metric] = {
         lambda c: faithfulness.pgi(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
         "higher",
         "Dai et al. 2022 (OpenXAI): area of |p_c(x) - p_c(x')| over k",
+        disturbs=True,
     ),
     "pgu": Metric(
         lambda c: faithfulness.pgu(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
         "lower",
         "Dai et al. 2022 (OpenXAI): the same, all but the k joints",
+        disturbs=True,
     ),
     "deletion": Metric(
         lambda c: masking.deletion(*c.base, c.substrate, steps=c.steps, run=c.run),
@@ -171,11 +176,13 @@ METRICS: dict[str, Metric] = {
         lambda c: faithfulness.sensitivity_n(*c.base, c.edit, subsets=c.subsets, run=c.run),
         "higher",
         "Ancona et al. 2018, 4, sets of a quarter of the joints",
+        disturbs=True,
     ),
     "infidelity": Metric(
         lambda c: faithfulness.infidelity(*c.base, c.edit, subsets=c.subsets, run=c.run),
         "lower",
         "Yeh et al. 2019, eq. 1, removal of random joints, best scale >= 0, relative",
+        disturbs=True,
     ),
     "efficiency-gap": Metric(
         lambda c: faithfulness.efficiency_gap(c.explanation), "zero", "Choi, part 1: as stored"

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from hargcn.explainers.adapter import adapted
 from hargcn.explainers.hooks import undisturbed
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
@@ -95,7 +96,7 @@ def _observe(model: nn.Module, x: Tensor, ready: Tensor, layer: str) -> dict[str
     kept: list[Tensor] = []
     handle = None
     if layer:
-        module = model.get_submodule(layer)
+        module = adapted(model, ready).get_layer(layer)
         handle = module.register_forward_hook(lambda *seen: kept.append(seen[2]))
     try:
         with undisturbed(model), torch.inference_mode():

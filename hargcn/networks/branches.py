@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from hargcn.data.windows import Batch
+    from hargcn.networks.network import SkeletonNetwork
 
 BRANCHES = ("J", "V", "B", "A")
 _CHANNELS = {
@@ -97,22 +98,9 @@ def shared_channel_names(ndim: int) -> list[str]:
 
 def placed(batch: Batch, model: nn.Module) -> tuple[Tensor, Tensor]:
     """Return a batch's positions and valid on a network's device, positions in its type."""
-    weights = next(model.parameters())
+    weights = next(model.parameters(), torch.empty(0))  # a network may have none
     positions = torch.from_numpy(batch.positions).to(weights.device, weights.dtype)
     return positions, torch.from_numpy(batch.valid).to(weights.device)
-
-
-class SkeletonNetwork(Protocol):
-    """A network that makes its own input from positions."""
-
-    skeleton: Skeleton
-    axis_names: dict[str, Sequence[str]]
-
-    def features(self, positions: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Turn positions (N, C, T, V, M) into the network's input."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return logits (N, classes)."""
 
 
 class PositionModel(nn.Module):

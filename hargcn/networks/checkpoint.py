@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from hargcn.checks import shortened
 from hargcn.files import digest, replacing
@@ -122,22 +123,41 @@ def fitted(
     """
     with torch.device("meta"):
         shapes = MultiBranchSTGCN(config, skeleton, classes).state_dict()
-    misfits = [
+    if lost := misfits(shapes, weights):
+        raise ValueError(
+            f"Expected the weights of the network described, on skeleton {skeleton.name} ({lost})"
+        )
+    expect_finite(weights)
+    model = MultiBranchSTGCN(config, skeleton, classes)
+    model.load_state_dict(weights)
+    return model
+
+
+def misfits(shapes: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Say which weights do not fit a network's `state_dict`, and how many; "" where all do."""
+    found = [
         f"{name} {tuple(weights[name].shape) if name in weights else 'missing'}"
         for name, wanted in shapes.items()
         if name not in weights or weights[name].shape != wanted.shape or weights[name].is_complex()
     ] + [f"{name} unknown" for name in weights if name not in shapes]
-    if misfits:
-        raise ValueError(
-            f"Expected the weights of the network described, on skeleton {skeleton.name} "
-            f"({len(misfits)} do not fit: {', '.join(map(shortened, misfits[:3]))})"
-        )
+    listed = ", ".join(map(shortened, found[:3]))
+    return f"{len(found)} do not fit: {listed}" if found else ""
+
+
+def expect_finite(weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights with NaN or infinity."""
     for name, value in weights.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"Expected finite weights (got NaN or infinity in {name})")
-    model = MultiBranchSTGCN(config, skeleton, classes)
-    model.load_state_dict(weights)
-    return model
+
+
+def fingerprint(network: nn.Module, *about: str) -> str:
+    """Return the digest of the weights that a network holds, and of what is said about it."""
+    whole = hashlib.sha256("\n".join(about).encode())
+    for name, value in network.state_dict().items():
+        numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        whole.update(name.encode() + numbers.numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _read_card(path: Path) -> dict[str, Any]:

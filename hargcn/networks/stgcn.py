@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from hargcn.checks import one_of
 from hargcn.explanation import DIMS
 from hargcn.networks.attention import attention
-from hargcn.networks.branches import branches, channel_names, placed, shared_channel_names
+from hargcn.networks.branches import branches, channel_names, shared_channel_names
 from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, InputNorm
+from hargcn.networks.network import SkeletonNetwork
 from hargcn.skeleton import Skeleton, partitions
-
-if TYPE_CHECKING:
-    from hargcn.data.windows import Batch
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]
 
@@ -184,7 +182,7 @@ class Stream(nn.Module):
         return x
 
 
-class MultiBranchSTGCN(nn.Module):
+class MultiBranchSTGCN(SkeletonNetwork):
     """Branches J, V, B, A -> fused main stream -> mean over time, joints, persons -> linear head.
 
     Submodule paths are the layer names: `J.init`, `J.stem.gcn`, `J.0.tcn`, `J.0.attention`,
@@ -208,6 +206,7 @@ class MultiBranchSTGCN(nn.Module):
         self.config = config
         self.skeleton = skeleton
         self.classes = tuple(str(name) for name in classes)
+        self.streams = config.branches
         self.card: dict[str, Any] = {}
         channels = 2 * skeleton.ndim
         self.axis_names: dict[str, Sequence[str]] = {
@@ -279,10 +278,6 @@ class MultiBranchSTGCN(nn.Module):
         return Stream(blocks), last
 
     # -- running ---------------------------------------------------------------------------------
-
-    def inputs(self, batch: Batch) -> Tensor:
-        """Return what the network takes for windows: (N, I, 2C, T, V, M), on its device."""
-        return self.features(*placed(batch, self))
 
     def features(self, positions: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn positions (N, C, T, V, M) into this network's input (N, I, 2C, T, V, M)."""

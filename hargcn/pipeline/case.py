@@ -14,7 +14,7 @@ from hargcn.checks import at_least
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.metrics.runner import Runner
-from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.explain import rebuilt
 from hargcn.pipeline.opening import (
     check_preparation,
@@ -44,7 +44,7 @@ class ExplainedWindows:
         How measures run the network on positions.
     """
 
-    model: MultiBranchSTGCN
+    model: SkeletonNetwork
     data: Windows
     windows: Windows
     explanations: dict[str, Explanation]
@@ -74,7 +74,8 @@ class ExplainedWindows:
             those the network learned from, unless `other_preparation` allows it.
         """
         at_least("batch", batch, 1)
-        model, data = open_network(checkpoint, device), open_windows(windows)
+        data = open_windows(windows)
+        model = open_network(checkpoint, device, data)
         check_preparation(model, data, other_preparation)
         named = open_explanations(explanations)
         for file, explanation in zip(explanations, named.values(), strict=True):
@@ -127,7 +128,7 @@ def _check_alike(files: Sequence[str | Path], explanations: Sequence[Explanation
 
 
 def _check_about(
-    file: str | Path, explanation: Explanation, model: MultiBranchSTGCN, data: Windows
+    file: str | Path, explanation: Explanation, model: SkeletonNetwork, data: Windows
 ) -> None:
     """Refuse an explanation of another network or of other windows."""
     attrs = explanation.dataset.attrs

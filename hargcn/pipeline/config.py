@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from hargcn.checks import checked, nearest, plain_yaml, read_yaml, shortened
+from hargcn.checks import checked, plain_yaml, read_yaml, shortened
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
-from hargcn.data.preprocess import PRESETS, PreprocessConfig
+from hargcn.data.preprocess import PRESETS, PreprocessConfig, named_chain
 from hargcn.data.readers import READERS
 from hargcn.data.splits import SplitConfig
+from hargcn.networks.factory import NetworkConfig
 from hargcn.networks.stgcn import ModelConfig
 from hargcn.registry import build
 from hargcn.training.fit import TrainConfig
@@ -77,12 +78,7 @@ class PrepareConfig(BaseModel):
     @field_validator("preprocess", mode="before")
     @classmethod
     def _by_name(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in PRESETS:
-            near = nearest(value, PRESETS)
-            raise ValueError(f"Expected a chain of {', '.join(PRESETS)}, or settings{near}")
-        return PRESETS[value]
+        return named_chain(value)
 
 
 class ExperimentConfig(BaseModel):
@@ -98,6 +94,10 @@ class ExperimentConfig(BaseModel):
         The network.
     train
         Its training.
+    network
+        A network of one's own, made by a Python function, to test and explain in place of a
+        checkpoint. The function is imported when a command opens this file: a file from somebody
+        else can run their code.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -106,6 +106,7 @@ class ExperimentConfig(BaseModel):
     prepare: PrepareConfig = PrepareConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    network: NetworkConfig | None = None
 
 
 def read_config(

@@ -33,11 +33,11 @@ from hargcn.metrics.table import (
     pooled,
     samples_file,
 )
-from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.perturbation import EdgeEdit, InputEdit, parse_edit
+from hargcn.networks.network import SkeletonNetwork
+from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
-from hargcn.pipeline.explain import explain_batch
+from hargcn.pipeline.explain import explain_batch, layers_of
 from hargcn.pipeline.opening import (
     check_preparation,
     open_explanations,
@@ -121,11 +121,13 @@ def correlate(
         else:
             if len(inputs) != 2:
                 raise ValueError("Expected a checkpoint and a windows file (or between methods)")
-            model, windows = open_network(inputs[0], device), open_windows(inputs[1], split, limit)
+            windows = open_windows(inputs[1], split, limit)
+            model = open_network(inputs[0], device, windows)
             check_preparation(model, windows, other_preparation)
-            last = reference or _last(model)
+            names = layers_of(model, "gradcam", ["all"])
+            last = one_of("reference", reference or names[-1], names)
             batches = _gradcams(model, windows, last, class_, batch, progress)
-            found = correlate_layers(batches, last, relu=relu, seed=seed)
+            found = correlate_layers(batches, last, relu=relu, streams=model.streams, seed=seed)
             figure, _ = plot_correlation(found)
         write_csv(found, out)
         save_figure(figure, out.with_suffix(".png"), dpi)
@@ -214,6 +216,7 @@ def perturb(
             checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
             other_preparation=other_preparation, progress=progress,
         )  # fmt: skip
+        _check_edit(case.model, change)
         curves = perturbation_curves(
             case.model, case.positions, case.explanations, change, labels=case.windows.label,
             groups=case.windows.group, top=top, random=random, draws=draws, order=ordered,
@@ -325,11 +328,13 @@ def evaluate(
             substrate=removing,
             truth=opened.windows.truth(),
             distractor=opened.windows.distractor(),
-            layer=_last(opened.model),
+            layer=next(reversed(opened.model.layer_names()), ""),
             top=top,
             run=opened.run,
         )
         wanted = _wanted(metrics, case, remake)
+        if any(METRICS[name].disturbs for name in wanted):
+            _check_edit(opened.model, disturbing)
         explainers = opened.explainers() if remake else {}
         if announce is not None:
             for name, seconds in forecast(case, explainers, wanted).items():
@@ -384,6 +389,15 @@ def _wanted(metrics: str | Sequence[str], case: Case, remake: bool) -> list[str]
     ]
 
 
+def _check_edit(model: SkeletonNetwork, edit: Edit) -> None:
+    """Refuse to edit the edges of a network that has none."""
+    if isinstance(edit, EdgeEdit) and not model.edges():
+        raise ValueError(
+            f"Expected an edit of the input, such as --edit input:freeze, for a network without "
+            f"learnt edges (got {edit})"
+        )
+
+
 def _model_free(opened: ExplainedWindows, batch: int = 256) -> dict[str, np.ndarray]:
     """Return the maps that no network was asked for; of training windows the class prior."""
     truth = opened.windows.truth()
@@ -399,13 +413,8 @@ def _model_free(opened: ExplainedWindows, batch: int = 256) -> dict[str, np.ndar
     return model_free(opened.windows.positions(), truth, prior)
 
 
-def _last(model: MultiBranchSTGCN) -> str:
-    """Return the layer in front of the head."""
-    return f"main.{model.config.main.blocks - 1}.attention"
-
-
 def _gradcams(
-    model: MultiBranchSTGCN,
+    model: SkeletonNetwork,
     windows: Windows,
     reference: str,
     target: str,
@@ -413,7 +422,9 @@ def _gradcams(
     progress: bool,
 ) -> Iterator[Mapping[str, Explanation]]:
     """Explain batch after batch at every layer of the table."""
-    method, layers = GradCAM(reference), correlation_layers(model.layer_names(), reference)
+    method, layers = GradCAM(reference), list(model.layer_names())
+    if model.streams:
+        layers = correlation_layers(layers, reference)
     starts = range(0, len(windows), batch)
     for start in track(starts, "explaining", progress=progress):
         some = windows.subset(slice(start, start + batch))

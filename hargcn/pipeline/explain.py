@@ -21,7 +21,7 @@ from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import locked, track
 from hargcn.networks.branches import PositionModel
-from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.opening import check_preparation, of_classes, open_network, open_windows
@@ -31,7 +31,7 @@ from hargcn.plots import plot_convergence, save_figure
 from hargcn.plots.style import PICTURES
 from hargcn.registry import fields_of
 
-Network = MultiBranchSTGCN | PositionModel
+Network = SkeletonNetwork | PositionModel
 
 KEPT = ("all", "joint-time")
 """What of the attributions a file may keep."""
@@ -136,7 +136,8 @@ def explain(
     out = writable(out, *inputs)
     if convergence is not None:
         writable(convergence, *inputs, out, suffix=PICTURES)
-    model, data = open_network(checkpoint, device), Windows.open(windows)
+    data = Windows.open(windows)
+    model = open_network(checkpoint, device, data)
     same_skeleton(model, data)
     check_preparation(model, data, other_preparation)
     chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed)
@@ -162,7 +163,7 @@ def draw_convergence(explanation: Path, out: str | Path) -> Path:
     return Path(out)
 
 
-def layers_of(model: MultiBranchSTGCN, method: str, wanted: Sequence[str]) -> list[str]:
+def layers_of(model: SkeletonNetwork, method: str, wanted: Sequence[str]) -> list[str]:
     """Return the layers to explain; none for a method that needs none.
 
     Raises
@@ -175,6 +176,11 @@ def layers_of(model: MultiBranchSTGCN, method: str, wanted: Sequence[str]) -> li
             raise ValueError(f"--layer: expected a method of layers (got {method})")
         return []
     names = model.layer_names()
+    if not names:
+        raise ValueError(
+            f"{method}: expected a network with layers whose activations have its joints (got "
+            "none; an Adapter's `unfold` says which axes activations have)"
+        )
     if list(wanted) == ["all"]:
         return list(names)
     return [one_of("--layer", name, names) for name in dict.fromkeys(wanted)] or [names[-1]]
@@ -446,7 +452,7 @@ def choose_background(
     return train.subset(rows), weights
 
 
-def _model(network: Network) -> MultiBranchSTGCN:
+def _model(network: Network) -> SkeletonNetwork:
     """Return the network on branches, also behind one on positions."""
     model: Any = network.model if isinstance(network, PositionModel) else network
     return model

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from hargcn.explainers.base import Explainer
+from hargcn.networks.checkpoint import fingerprint
 from hargcn.registry import fields_of
 
 
@@ -31,12 +32,10 @@ def identity(network: nn.Module) -> str:
     """Return the digest of a network: its modules, settings, classes and the weights it holds."""
     about = [repr(network)]
     for module in network.modules():
-        known = (getattr(module, name, None) for name in ("config", "classes", "skeleton"))
+        names = ("config", "classes", "skeleton", "digest")
+        known = (getattr(module, name, None) for name in names)
         about += [repr(each) for each in known if each is not None]
-    whole = hashlib.sha256("\n".join(about).encode())
-    for name, value in network.state_dict().items():
-        whole.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
+    return fingerprint(network, *about)
 
 
 def _source(cls: type[Any]) -> str:

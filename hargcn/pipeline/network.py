@@ -6,15 +6,16 @@ Nothing here explains anything; whether explanations can be trusted asks `pipeli
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from hargcn.checks import one_of, writable
 from hargcn.data.windows import Windows
+from hargcn.explainers.adapter import adapted
+from hargcn.explainers.hooks import record
 from hargcn.files import replacing
 from hargcn.networks import convert as published
-from hargcn.networks.checkpoint import load_model, save_model
+from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.opening import check_preparation, open_network, open_windows
 from hargcn.skeleton import skeleton as layout
@@ -65,7 +66,8 @@ def test(
     one_of("aggregate", aggregate, ("mean", "median"))
     if out is not None:
         out = writable(out, checkpoint, windows, suffix=".json")
-    model, chosen = open_network(checkpoint, device), open_windows(windows, split)
+    chosen = open_windows(windows, split)
+    model = open_network(checkpoint, device, chosen)
     check_preparation(model, chosen, other_preparation)
     found = classification_report(
         model,
@@ -84,23 +86,16 @@ def test(
 def layers(checkpoint: str | Path) -> dict[str, tuple[int, int, int]]:
     """Return the layers that can be explained with the shapes (feature, time, joint) they give.
 
-    Time is that of the windows the network was trained on (64 frames where its card does not tell).
+    Time is that of the windows the network was trained on (64 frames where nobody tells).
     """
-    model = load_model(checkpoint)
-    frames = model.card.get("input", {}).get("frames") or 64
-    shapes: dict[str, tuple[int, int, int]] = {}
-
-    def note(name: str) -> Any:
-        return lambda _module, _inputs, output: shapes.update({name: tuple(output.shape[1:])})
-
+    model = open_network(checkpoint)
     names = model.layer_names()
-    hooks = [model.get_layer(name).register_forward_hook(note(name)) for name in names]
-    with torch.inference_mode():
-        positions = torch.zeros(1, model.skeleton.ndim, frames, model.skeleton.n_joints, 1)
-        model(model.features(positions))
-    for hook in hooks:
-        hook.remove()
-    return {name: shapes[name] for name in names}
+    positions = torch.zeros(1, *model.shape)
+    x = model.features(positions)
+    with record(model, adapted(model, x), names, grad=False) as seen:
+        model(x)
+    shapes = {name: model.unfold(name, seen[name], 1).shape for name in names}
+    return {name: (feature, time, joint) for name, (_, _, feature, time, joint) in shapes.items()}
 
 
 def convert(

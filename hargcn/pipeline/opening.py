@@ -16,16 +16,29 @@ from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.networks.checkpoint import load_model
-from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.networks.factory import build_network
+from hargcn.networks.network import SkeletonNetwork
+from hargcn.pipeline.config import read_config
 
 
-def open_network(checkpoint: str | Path, device: str = "cpu") -> MultiBranchSTGCN:
-    """Read a checkpoint onto a device: "cpu", "cuda" or "cuda:N".
+def open_network(
+    checkpoint: str | Path, device: str = "cpu", windows: Windows | None = None
+) -> SkeletonNetwork:
+    """Open a network on a device.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint, or an experiment file (.yaml) whose section `network` names a factory.
+    device
+        "cpu", "cuda" or "cuda:N".
+    windows
+        Say what an experiment file without `windows` leaves open about its network.
 
     Raises
     ------
     ValueError
-        For a device that is not there, and for what `load_model` refuses.
+        For a device that is not there, and for what `load_model` or `build_network` refuses.
     """
     named = re.fullmatch(r"cuda(?::(\d+))?", device)
     there = torch.cuda.device_count()
@@ -33,7 +46,21 @@ def open_network(checkpoint: str | Path, device: str = "cpu") -> MultiBranchSTGC
         raise ValueError(
             f"Expected device cpu, cuda or cuda:N; {there} CUDA devices are here (got {device!r})"
         )
+    if Path(checkpoint).suffix in (".yaml", ".yml"):
+        return _own_network(checkpoint, windows).to(device)
     return load_model(checkpoint, device)
+
+
+def _own_network(path: str | Path, windows: Windows | None) -> SkeletonNetwork:
+    """Make the network of an experiment file; its own windows count more than others."""
+    config = read_config(path)
+    if config.network is None:
+        raise ValueError(
+            f"{path}: expected the section 'network', which names a factory (got none); hargcn "
+            "train makes a checkpoint of the section 'model'"
+        )
+    own = windows if config.windows is None else Windows.open(config.windows)
+    return build_network(config.network, path, own)
 
 
 def open_windows(
@@ -90,7 +117,7 @@ def of_classes(windows: Windows, names: Sequence[str]) -> Windows:
     return windows.subset(kept)
 
 
-def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = False) -> None:
+def check_preparation(model: SkeletonNetwork, windows: Windows, other: bool = False) -> None:
     """Refuse windows that were not prepared as those the network learned from.
 
     Parameters
@@ -118,7 +145,8 @@ def check_preparation(model: MultiBranchSTGCN, windows: Windows, other: bool = F
     if not any(said.get(name) for name in own):
         warnings.warn(
             f"{windows.path}: nobody can say whether its windows are prepared like those the "
-            "network learned from (its card does not tell: see `input` of hargcn.save_model)",
+            "network learned from (neither its card tells, see `input` of hargcn.save_model, nor "
+            "the section `network` of an experiment file)",
             stacklevel=2,
         )
     pairs = {name: (said.get(name), own[name]) for name in ("frames", "fps")}

@@ -77,7 +77,8 @@ def reproduce(
             "asked (it holds no request)"
         )
     request = json.loads(attrs["request"])
-    model, data = open_network(checkpoint, device), Windows.open(windows)
+    data = Windows.open(windows)
+    model = open_network(checkpoint, device, data)
     for path, mine, theirs in (
         (checkpoint, model.card.get("weights", ""), attrs["model"]),
         (windows, data.digest, attrs["data"]),

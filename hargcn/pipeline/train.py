@@ -56,6 +56,11 @@ def train(
         settings = read_config(config, set_)
         out = out or Path("runs") / Path(config).stem
         named, card = str(config), {"experiment": Path(config).name}
+    if settings.network is not None:
+        raise ValueError(
+            f"{named}: expected no section 'network': hargcn trains the networks of its section "
+            "'model'; one that a factory makes can be tested and explained"
+        )
     if settings.windows is None:
         raise ValueError(f"{named}: expected the key 'windows', the windows file to train on")
     inputs = [settings.windows, *([] if isinstance(config, ExperimentConfig) else [config])]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hargcn.data.windows import Windows
-from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.networks.network import SkeletonNetwork
 
 IN_MEMORY = 2 * 1024**3
 """Windows of fewer bytes than this are kept in memory; others are read batch by batch."""
@@ -82,7 +82,7 @@ def steps(n: int, batch_size: int) -> int:
     return math.ceil(n / batch_size)
 
 
-def check(model: MultiBranchSTGCN, windows: Windows) -> None:
+def check(model: SkeletonNetwork, windows: Windows) -> None:
     """Refuse windows that a network cannot take, or whose labels it cannot be taught or judged by.
 
     Raises
@@ -111,7 +111,7 @@ def check(model: MultiBranchSTGCN, windows: Windows) -> None:
         )
 
 
-def _named(owner: MultiBranchSTGCN | Windows) -> str:
+def _named(owner: SkeletonNetwork | Windows) -> str:
     return f"{owner.skeleton.name} with {owner.skeleton.n_joints} joints"
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_a
 
 from hargcn.data.windows import Windows
 from hargcn.files import track
-from hargcn.networks.stgcn import MultiBranchSTGCN
+from hargcn.networks.network import SkeletonNetwork
 from hargcn.training.batches import Batches, check, steps
 from hargcn.training.intervals import intervals as bootstrapped
 from hargcn.training.intervals import limits, mean_defined
@@ -60,7 +60,7 @@ class Evaluation:
 
 
 def classification_report(
-    model: MultiBranchSTGCN,
+    model: SkeletonNetwork,
     windows: Windows | Batches,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
@@ -162,7 +162,7 @@ def evaluation(
 
 
 def predict(
-    model: MultiBranchSTGCN,
+    model: SkeletonNetwork,
     batches: Batches,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
