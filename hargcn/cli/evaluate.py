@@ -65,6 +65,11 @@ Remake = Annotated[
     bool, typer.Option("--remake", help="Allow measures that explain again; says how long first.")
 ]
 
+SomeOf = Annotated[int | None, typer.Option(min=1, help="Only N of the explained windows.")]
+LimitSeed = Annotated[
+    int | None, typer.Option(help="Draw the --limit windows with this seed, not the first ones.")
+]
+
 USUAL = "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
 
 
@@ -115,6 +120,8 @@ def perturb(
     range_: Range = "original",
     dpi: Dpi = 200,
     batch: Batch = None,
+    limit: SomeOf = None,
+    limit_seed: LimitSeed = None,
     other_preparation: OtherPreparation = False,
     device: Device = "cpu",
     seed: Seed = 1234,
@@ -132,7 +139,8 @@ def perturb(
     curves = perturb(
         checkpoint, windows, explanations, out, edit=edit, top=top, random=random, draws=draws,
         order=order, segments=segments, range_=range_, dpi=dpi, batch=batch,
-        other_preparation=other_preparation, device=device, seed=seed,
+        limit=limit, limit_seed=limit_seed, other_preparation=other_preparation, device=device,
+        seed=seed, announce=_say,
     )  # fmt: skip
     rows = [
         [" ".join(map(str, names)), interval(value, low, high, ".4f")]
@@ -154,6 +162,8 @@ def evaluate(
     top: TopOfAll = None,
     remake: Remake = False,
     batch: Batch = None,
+    limit: SomeOf = None,
+    limit_seed: LimitSeed = None,
     other_preparation: OtherPreparation = False,
     device: Device = "cpu",
     seed: Seed = 1234,
@@ -163,14 +173,12 @@ def evaluate(
     Example: hargcn evaluate model.safetensors windows.h5 shap.h5 gradcam.h5
     --metrics pgi,pgu,deletion,insertion,localisation --out table.csv
     """
-    from functools import partial
-
     from hargcn.pipeline.evaluate import evaluate
 
     found = evaluate(
         checkpoint, windows, explanations, out, metrics=metrics, edit=edit, substrate=substrate,
-        top=top, remake=remake, batch=batch, other_preparation=other_preparation, device=device,
-        seed=seed, announce=partial(typer.echo, err=True),
+        top=top, remake=remake, batch=batch, limit=limit, limit_seed=limit_seed,
+        other_preparation=other_preparation, device=device, seed=seed, announce=_say,
     ).rows  # fmt: skip
     cells = [
         interval(row.estimate, row.low, row.high) if row.n else "-" for row in found.itertuples()
@@ -182,6 +190,10 @@ def evaluate(
     header = ["", *found["method"].unique(), "better"]
     table("mean [95% interval, clustered by subject]", header, rows)
     typer.echo(str(out))
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _methods(found: xr.Dataset) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hargcn import hdf5
+from hargcn.checks import nearest
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.recording import Recording, Recordings
 from hargcn.data.splits import SplitConfig
@@ -275,7 +276,8 @@ class Windows:
             if which not in self.split:
                 known = ", ".join(sorted({str(name) for name in self.split if name}))
                 known = known or "all, because it was prepared without a split"
-                raise ValueError(f"{self.path}: expected a set of {known} (got {which!r})")
+                near = nearest(which, sorted({*map(str, self.split), "all"}))
+                raise ValueError(f"{self.path}: expected a set of {known} (got {which!r}{near})")
             which = np.flatnonzero(self.split == which)
         index = _index(which)
         chosen: dict[str, Any] = {

@@ -85,6 +85,6 @@ def named_classes(
     if target not in classes:
         raise ValueError(
             "expected predicted, label or the name of a class to explain "
-            f"(got {target!r}{nearest(target, classes)})"
+            f"(got {target!r}{nearest(target, ['predicted', 'label', *classes])})"
         )
     return torch.full((len(logits),), list(classes).index(target), device=logits.device)

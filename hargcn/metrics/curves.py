@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -116,6 +117,37 @@ def perturbation_curves(
     about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random,
              "titles": json.dumps(titles(explanations))}  # fmt: skip
     return GapCurve.of(curves.assign_attrs(about))
+
+
+def curves_seconds(
+    model: nn.Module,
+    x: Tensor,
+    explanations: Mapping[str, Explanation],
+    edit: Edit,
+    *,
+    top: int = 10,
+    random: int = 20,
+    draws: int = 1,
+    segments: int = 1,
+    run: Runner | None = None,
+) -> float:
+    """Return about how many seconds `perturbation_curves` takes, which has these arguments.
+
+    From two orderings of the first windows, as many as a batch of rows needs.
+    """
+    run = run or Runner()
+    edited = len(SETS) * (top + 1) * (draws if edit.drawn else 1)
+    few = min(len(x), -(-run.rows(x) // max(1, edited)))
+    name, first = next(iter(explanations.items()))
+    quiet = run.first(few)
+    quiet.logits(model, x[:few])  # the first pass pays for memory, the others do not
+    start = time.perf_counter()
+    perturbation_curves(
+        model, x[:few], {name: first.isel(sample=slice(0, few))}, edit, top=top, random=1,
+        draws=draws, segments=segments, run=quiet,
+    )  # fmt: skip
+    taken = time.perf_counter() - start
+    return taken * (len(explanations) + random) / 2 * len(x) / few
 
 
 def _one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -71,6 +71,20 @@ class Case:
     def base(self) -> tuple[nn.Module, Tensor, Explanation]:
         """What measures that run the model begin with."""
         return self.model, self.x, self.explanation
+
+    def first(self, count: int) -> Case:
+        """Return the same about the first windows alone."""
+        truth, distractor = (
+            None if mask is None else mask[:count] for mask in (self.truth, self.distractor)
+        )
+        return replace(
+            self,
+            x=self.x[:count],
+            explanation=self.explanation.isel(sample=slice(0, count)),
+            truth=truth,
+            distractor=distractor,
+            run=self.run.first(count),
+        )
 
     @property
     def remade(self) -> tuple[nn.Module, Tensor, Explanation, Explainer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,6 +50,11 @@ class Runner:
     batch: int | None = None
     seed: int = 1234
     progress: bool = False
+
+    def first(self, count: int) -> Runner:
+        """Return how the first windows alone are run, without a bar."""
+        valid = None if self.valid is None else self.valid[:count]
+        return replace(self, valid=valid, progress=False)
 
     def prepare(self, x: Tensor, sample: np.ndarray) -> Tensor:
         """Turn edited windows, rows of the samples `sample`, into the model's input."""

@@ -191,6 +191,29 @@ def forecast(
     return seconds
 
 
+def table_seconds(case: Case, metrics: Sequence[str], methods: int) -> float:
+    """Return about how many seconds `metric_table` takes, apart from explaining again.
+
+    From the first windows, as many as a batch of rows needs.
+
+    Parameters
+    ----------
+    case
+        As for `metric_table`.
+    metrics
+        Names of `METRICS`.
+    methods
+        How many rows of the table each measure has: those of the truth and of the random
+        explanations count as well.
+    """
+    few = case.first(min(len(case.x), -(-case.run.rows(case.x) // case.steps)))
+    few = replace(few, explainer=None)
+    few.run.logits(few.model, few.x)  # the first pass pays for memory, the others do not
+    start = time.perf_counter()
+    _measure(few, metrics)
+    return (time.perf_counter() - start) * methods * len(case.x) / len(few.x)
+
+
 def _explained(case: Case, by: Explainer | np.ndarray, kind: type[Given] = Given) -> Explanation:
     """Explain the samples and classes of a case, in batches, by an explainer or by given maps."""
     target = torch.as_tensor(case.explanation.target.to_numpy())

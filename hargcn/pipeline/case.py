@@ -21,6 +21,7 @@ from hargcn.pipeline.opening import (
     open_explanations,
     open_network,
     open_windows,
+    some_of,
 )
 
 
@@ -61,10 +62,14 @@ class ExplainedWindows:
         device: str = "cpu",
         batch: int | None = None,
         other_preparation: bool = False,
+        limit: int | None = None,
+        limit_seed: int | None = None,
         seed: int = 1234,
         progress: bool = True,
     ) -> ExplainedWindows:
         """Open everything and match the explanations' windows by name.
+
+        Of them the first `limit`, or so many drawn with `limit_seed`.
 
         Raises
         ------
@@ -74,6 +79,7 @@ class ExplainedWindows:
             those the network learned from, unless `other_preparation` allows it.
         """
         at_least("batch", batch, 1)
+        at_least("limit", limit, 1)
         data = open_windows(windows)
         model = open_network(checkpoint, device, data)
         check_preparation(model, data, other_preparation)
@@ -86,6 +92,10 @@ class ExplainedWindows:
         if lost:
             raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
         _check_alike(explanations, list(named.values()))
+        if limit is not None:
+            some = some_of(len(samples), limit, limit_seed)
+            samples = [samples[i] for i in some]
+            named = {name: each.isel(sample=some) for name, each in named.items()}
         explained = data.subset([rows[name] for name in samples])
         run = Runner(
             features=model.features,

@@ -20,9 +20,10 @@ from hargcn.analysis.ranking import write_csv
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers import GradCAM
+from hargcn.explainers.deepshap.resources import duration
 from hargcn.explanation import Explanation
 from hargcn.files import locked, track
-from hargcn.metrics.curves import perturbation_curves
+from hargcn.metrics.curves import curves_seconds, perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.model_free import acceleration, joint_prior, model_free
 from hargcn.metrics.registry import METRICS, Case
@@ -32,12 +33,13 @@ from hargcn.metrics.table import (
     metric_table,
     pooled,
     samples_file,
+    table_seconds,
 )
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
-from hargcn.pipeline.explain import explain_batch, layers_of
+from hargcn.pipeline.explain import check_target, explain_batch, layers_of
 from hargcn.pipeline.opening import (
     check_preparation,
     open_explanations,
@@ -45,6 +47,9 @@ from hargcn.pipeline.opening import (
     open_windows,
 )
 from hargcn.plots import plot_agreement, plot_correlation, plot_curves, save_figure
+
+_WORTH_A_WORD = 5.0  # seconds
+_BESIDE = 4  # rows of a table beside methods and maps: three random explanations and the truth
 
 
 def correlate(
@@ -124,6 +129,7 @@ def correlate(
             windows = open_windows(inputs[1], split, limit)
             model = open_network(inputs[0], device, windows)
             check_preparation(model, windows, other_preparation)
+            check_target(model, windows, class_)
             names = layers_of(model, "gradcam", ["all"])
             last = one_of("reference", reference or names[-1], names)
             batches = _gradcams(model, windows, last, class_, batch, progress)
@@ -149,10 +155,13 @@ def perturb(
     range_: str = "original",
     dpi: int = 200,
     batch: int | None = None,
+    limit: int | None = None,
+    limit_seed: int | None = None,
     other_preparation: bool = False,
     device: str = "cpu",
     seed: int = 1234,
     progress: bool = True,
+    announce: Callable[[str], Any] | None = None,
 ) -> GapCurve:
     """Perturb the joints that explanations call important, unimportant, or random ones.
 
@@ -182,6 +191,8 @@ def perturb(
         Dots per inch of a PNG.
     batch
         Rows per forward pass; by default what runs fastest.
+    limit, limit_seed
+        Of the explained windows the first so many, or so many drawn with a seed.
     other_preparation
         Take windows that were prepared otherwise than those the network learned from; the result
         records it.
@@ -191,6 +202,8 @@ def perturb(
         Seed of everything random.
     progress
         Whether to show a progress bar.
+    announce
+        Called with a line that says how long it will take, where that is over some seconds.
 
     Raises
     ------
@@ -214,9 +227,15 @@ def perturb(
     with locked(out):
         case = ExplainedWindows.open(
             checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
-            other_preparation=other_preparation, progress=progress,
+            other_preparation=other_preparation, limit=limit, limit_seed=limit_seed,
+            progress=progress,
         )  # fmt: skip
         _check_edit(case.model, change)
+        if announce is not None:
+            _forecast(announce, curves_seconds(
+                case.model, case.positions, case.explanations, change, top=top, random=random,
+                draws=draws, segments=segments, run=case.run,
+            ))  # fmt: skip
         curves = perturbation_curves(
             case.model, case.positions, case.explanations, change, labels=case.windows.label,
             groups=case.windows.group, top=top, random=random, draws=draws, order=ordered,
@@ -263,6 +282,8 @@ def evaluate(
     top: int | None = None,
     remake: bool = False,
     batch: int | None = None,
+    limit: int | None = None,
+    limit_seed: int | None = None,
     other_preparation: bool = False,
     device: str = "cpu",
     seed: int = 1234,
@@ -290,6 +311,8 @@ def evaluate(
         Allow measures that explain again.
     batch
         Rows per forward pass; by default what runs fastest.
+    limit, limit_seed
+        Of the explained windows the first so many, or so many drawn with a seed.
     other_preparation
         Take windows that were prepared otherwise than those the network learned from; the result
         records it.
@@ -300,7 +323,8 @@ def evaluate(
     progress
         Whether to show progress bars.
     announce
-        With `remake`, called with a line for every method: how long explaining again will take.
+        Called with a line that says how long it will take, where that is over some seconds; with
+        `remake`, and for every method how long explaining again will take.
 
     Raises
     ------
@@ -310,6 +334,7 @@ def evaluate(
         For explanations of another network or other windows, an unknown measure, an edit that
         makes no sense, or an output that cannot be written.
     """
+    asked = _named(metrics)
     disturbing, removing = parse_edit(edit), parse_edit(substrate)
     if not isinstance(removing, InputEdit):
         raise ValueError(f"Expected an input edit as substrate (got {substrate!r})")
@@ -318,7 +343,8 @@ def evaluate(
     with locked(out):
         opened = ExplainedWindows.open(
             checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
-            other_preparation=other_preparation, progress=progress,
+            other_preparation=other_preparation, limit=limit, limit_seed=limit_seed,
+            progress=progress,
         )  # fmt: skip
         case = Case(
             opened.model,
@@ -332,11 +358,14 @@ def evaluate(
             top=top,
             run=opened.run,
         )
-        wanted = _wanted(metrics, case, remake)
+        wanted = _applying(case, remake) if asked is None else asked
         if any(METRICS[name].disturbs for name in wanted):
             _check_edit(opened.model, disturbing)
         explainers = opened.explainers() if remake else {}
+        maps = _model_free(opened) if "localisation" in wanted else {}
         if announce is not None:
+            rows = len(opened.explanations) + len(maps) + _BESIDE
+            _forecast(announce, table_seconds(case, wanted, rows))
             for name, seconds in forecast(case, explainers, wanted).items():
                 announce(f"{name}: explaining again takes about {seconds:.0f} s")
         found = metric_table(
@@ -344,7 +373,7 @@ def evaluate(
             opened.explanations,
             wanted,
             explainers=explainers,
-            model_free=_model_free(opened) if "localisation" in wanted else None,
+            model_free=maps,
             groups=opened.windows.group,
         )
         if other_preparation:
@@ -377,16 +406,25 @@ def pool(tables: Mapping[str, str | Path], out: str | Path) -> MetricTable:
     return found
 
 
-def _wanted(metrics: str | Sequence[str], case: Case, remake: bool) -> list[str]:
-    """Return the names of measures; for "all" of those that apply."""
-    if metrics != "all":
-        names = metrics.split(",") if isinstance(metrics, str) else metrics
-        return [one_of("metrics", name.strip(), METRICS) for name in names]
+def _named(metrics: str | Sequence[str]) -> list[str] | None:
+    """Return the names of measures; None for "all"."""
+    names = metrics.split(",") if isinstance(metrics, str) else metrics
+    return None if metrics == "all" else [one_of("metrics", n.strip(), METRICS) for n in names]
+
+
+def _applying(case: Case, remake: bool) -> list[str]:
+    """Return the names of the measures that apply."""
     return [
         name
         for name, metric in METRICS.items()
         if (remake or not metric.calls(case)) and (case.truth is not None or not metric.truth)
     ]
+
+
+def _forecast(announce: Callable[[str], Any], seconds: float) -> None:
+    """Say how long something will take, where that is worth a word."""
+    if seconds >= _WORTH_A_WORD:
+        announce(f"about {duration(seconds)} (--limit N takes fewer windows)")
 
 
 def _check_edit(model: SkeletonNetwork, edit: Edit) -> None:

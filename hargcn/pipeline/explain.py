@@ -141,6 +141,7 @@ def explain(
     same_skeleton(model, data)
     check_preparation(model, data, other_preparation)
     chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed)
+    check_target(model, chosen, target)
     layers = layers_of(model, method, layer)
     for path in outputs(out, layers).values():
         writable(path, *inputs)
@@ -314,6 +315,7 @@ def explain_windows(
     same_skeleton(network, windows)
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
+    check_target(network, windows, target)
     out = Path(out)
     own = [*layers] or [getattr(explainer, "layer", "")]
     asked = json.dumps(request or _asked(explainer, layers, target, network))
@@ -351,14 +353,12 @@ def explain_batch(
     layers: Sequence[str] = (),
 ) -> dict[str, Explanation]:
     """Explain windows at once; return explanations, described, by layer ("" for the input)."""
+    check_target(network, windows, target)
     batch = windows.read()
     x = network.inputs(batch)
     with torch.inference_mode():
         logits = network(x)
-    try:
-        wanted = named_classes(target, logits, true_classes(network, windows), _classes(network))
-    except ValueError as error:
-        raise ValueError(f"{windows.path}: {error}") from error
+    wanted = named_classes(target, logits, true_classes(network, windows), _classes(network))
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(network, x, wanted, layers or [explainer.layer])
     else:
@@ -422,6 +422,22 @@ def same_skeleton(network: Network, windows: Windows) -> None:
             f"{windows.path}: expected windows of the network's skeleton {network.skeleton.name} "
             f"(got {windows.skeleton.name})"
         )
+
+
+def check_target(network: Network, windows: Windows, target: str) -> None:
+    """Refuse a class to explain that the network does not have, before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (offers the nearest), or "label" where one is missing.
+    """
+    known = _classes(network)
+    blank = torch.zeros(len(windows), len(known))
+    try:
+        named_classes(target, blank, true_classes(network, windows), known)
+    except ValueError as error:
+        raise ValueError(f"{windows.path}: {error}") from error
 
 
 def true_classes(network: Network, windows: Windows) -> np.ndarray:

@@ -95,10 +95,14 @@ def open_windows(
     windows = Windows.open(path)
     windows = windows if split == "all" else windows.subset(split)
     windows = of_classes(windows, of) if of else windows
-    if limit is None or limit_seed is None:
-        return windows if limit is None else windows.subset(slice(0, limit))
-    drawn = np.random.default_rng(limit_seed).permutation(len(windows))[:limit]
-    return windows.subset(np.sort(drawn))
+    return windows if limit is None else windows.subset(some_of(len(windows), limit, limit_seed))
+
+
+def some_of(count: int, limit: int, seed: int | None = None) -> np.ndarray:
+    """Return the numbers of the first so many of a count, or of so many drawn with a seed."""
+    if seed is None:
+        return np.arange(min(limit, count))
+    return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
 
 
 def of_classes(windows: Windows, names: Sequence[str]) -> Windows:

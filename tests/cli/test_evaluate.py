@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+
 import pytest
 from fixtures.command_line import done, refused
 
@@ -50,6 +52,18 @@ def test_evaluating_prints_methods_beside_chance(shap, cam, checkpoint, waving, 
     (coherency,) = [line for line in said.splitlines() if "coherency" in line]
     assert coherency.split("│")[2].strip() == "-"  # would explain again
     assert said.endswith(f"{out}\n")
+
+
+def test_fewer_windows_where_a_limit_says_so(cam, checkpoint, waving, tmp_path):
+    some = ("--limit", 2, "--limit-seed", 5)
+    few = ("--edit", "input:freeze", "--top", 1, "--random", 1)
+    done("perturb", checkpoint, waving, cam, *few, *some, "--out", tmp_path / "c.h5")
+    done(
+        "evaluate", checkpoint, waving, cam, "--metrics", "add", *some, "--out", tmp_path / "t.csv"
+    )
+    for name in ("c.csv", "t.csv"):
+        with (tmp_path / name).open(encoding="utf-8") as stream:
+            assert {row["n"] for row in csv.DictReader(stream)} == {"2"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ from hargcn.pipeline.shards import Shards
         (["--class", "clas1"], "got 'clas1'; did you mean 'class1'?"),
         (["--layer", "main.0.tcm"], "Expected --layer of J.init"),
         (["--method", "gradcan"], "got 'gradcan'; did you mean 'gradcam'?"),
-        (["--split", "tset"], "expected a set of test, train, val (got 'tset')"),
+        (
+            ["--split", "tset"],
+            "expected a set of test, train, val (got 'tset'; did you mean 'test'?)",
+        ),
         (["--set", "utility=odds"], "method gradcam: utility: Input should be 'logit'"),
         (["--device", "cuda:99"], "Expected device cpu, cuda or cuda:N"),
         (["--device", "tpu"], "Expected device cpu"),

@@ -130,7 +130,9 @@ def test_subsets_are_views(path) -> None:
     assert again.names == ["r4@30", "r4@10"]
     np.testing.assert_array_equal(again.positions(), windows.positions([23, 21]))
     np.testing.assert_array_equal(again.valid(), windows.valid([23, 21]))
-    with pytest.raises(ValueError, match=r"a set of test, train, val \(got 'tset'\)"):
+    with pytest.raises(
+        ValueError, match=r"a set of test, train, val \(got 'tset'; did you mean 'test'\?\)"
+    ):
         windows.subset("tset")
     with pytest.raises(ValueError, match=r"a set of test \(got 'train'\)"):
         test.subset("train")

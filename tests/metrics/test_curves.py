@@ -9,7 +9,7 @@ from fixtures.small_model import small_model
 from fixtures.toy_networks import Line, Planted, explained, planted_windows, three_joints
 
 from hargcn.explainers.baselines import Random
-from hargcn.metrics.curves import perturbation_curves
+from hargcn.metrics.curves import curves_seconds, perturbation_curves
 from hargcn.metrics.faithfulness import pgi, pgu
 from hargcn.metrics.runner import Runner
 from hargcn.perturbation import EdgeEdit, InputEdit
@@ -27,6 +27,32 @@ def network():
     target = torch.tensor([0, 1] * 3)
     made = {f"random {seed}": Random(seed)(model, x, target) for seed in (1, 2)}
     return model, x, target, made
+
+
+class Counting(Line):
+    """Counts the rows that it scores."""
+
+    rows = 0
+
+    def forward(self, x, edges=None):
+        self.rows += len(x)
+        return super().forward(x, edges)
+
+
+@pytest.mark.parametrize("options", [{}, {"segments": 2}, {"draws": 3, "top": 2}])
+def test_the_forecast_knows_the_work(monkeypatch, options):
+    """The clock ticks with every row: what is forecast is what will be scored."""
+    plain, x, _, made = network()
+    model = Counting(plain.weights.tolist(), plain.edge.detach())
+    monkeypatch.setattr("hargcn.metrics.curves.time.perf_counter", lambda: model.rows)
+    edit, run = InputEdit("noise", 0.1), Runner(batch=8)
+    given = {"top": 5, "random": 6, "run": run, **options}
+    forecast = curves_seconds(model, x, made, edit, **given)
+    spent = model.rows
+    model.rows = 0
+    perturbation_curves(model, x, made, edit, **given)
+    assert forecast == pytest.approx(model.rows, rel=0.1)
+    assert spent < model.rows / 10  # two of eight orderings, of one window in six
 
 
 @pytest.fixture(scope="module")

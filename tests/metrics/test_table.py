@@ -12,7 +12,7 @@ from fixtures.toy_networks import Planted, explained, planted_windows
 from hargcn.explainers.baselines import Constant, FakeCAM
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.runner import Runner
-from hargcn.metrics.table import forecast, metric_table, pooled, samples_file
+from hargcn.metrics.table import forecast, metric_table, pooled, samples_file, table_seconds
 from hargcn.perturbation import InputEdit
 
 PLAIN = ["pgi", "pgu", "deletion", "insertion", "average-drop", "add", "complexity", "infidelity"]
@@ -171,6 +171,29 @@ def test_the_cost_of_explaining_again_is_forecast(judged):
     metric_table(case, {"g": case.explanation}, ["ris", "ros"], explainers={"g": counted}, random=1)
     # RIS and ROS share their neighbours.
     assert sum(calls) == case.neighbours * len(case.x)
+
+
+def test_the_cost_of_a_table_is_forecast(judged, monkeypatch):
+    """The clock ticks with every row: what is forecast is what will be scored."""
+    case = judged[1]
+    made = {name: case.explanation for name in ("one", "other")}
+    scored = [0]
+
+    class Counting(Planted):
+        def forward(self, x):
+            scored[0] += len(x)
+            return super().forward(x)
+
+    monkeypatch.setattr("hargcn.metrics.table.time.perf_counter", lambda: scored[0])
+    case = replace(case, model=Counting(2, slice(4, 8)), run=Runner(batch=40))
+    metrics = ["pgi", "deletion", "average-drop", "coherency"]  # the last explains again
+    forecast = table_seconds(case, metrics, len(made) + 4)
+    spent = scored[0]
+    scored[0] = 0
+    metric_table(case, made, metrics)
+    # Coherency of the random explanations comes on top.
+    assert forecast == pytest.approx(scored[0], rel=0.15)
+    assert spent < scored[0] / 40
 
 
 def test_wrong_requests_are_refused(judged):

@@ -143,6 +143,49 @@ def test_measures_explain_again_only_where_allowed_and_announce_it(
     assert line.startswith(f"gradcam {LAYER}: explaining again takes about ")
 
 
+def test_a_long_run_is_announced(cam, checkpoint, waving, tmp_path, monkeypatch):
+    heard = []
+    given = (checkpoint, waving, [cam])
+    few = {"edit": "input:freeze", "top": 1, "random": 1, **QUIET}
+    perturb(*given, tmp_path / "a.h5", **few, announce=heard.append)
+    evaluate(*given, tmp_path / "a.csv", metrics="pgi", **QUIET, announce=heard.append)
+    assert heard == []  # a matter of a moment
+    monkeypatch.setattr("hargcn.pipeline.evaluate._WORTH_A_WORD", 0)
+    monkeypatch.setattr("hargcn.pipeline.evaluate.curves_seconds", lambda *_, **__: 4000)
+    monkeypatch.setattr("hargcn.pipeline.evaluate.table_seconds", lambda *_: 75)
+    perturb(*given, tmp_path / "b.h5", **few, announce=heard.append)
+    evaluate(*given, tmp_path / "b.csv", metrics="pgi", **QUIET, announce=heard.append)
+    hint = "(--limit N takes fewer windows)"
+    assert heard == [f"about 1 h 06 min {hint}", f"about 1 min 15 s {hint}"]
+
+
+def test_some_of_the_explained_windows_are_enough(shap, cam, checkpoint, waving, tmp_path):
+    """They give the values that they have among all."""
+    given, some = (checkpoint, waving, [shap, cam]), {"limit": 2, "limit_seed": 3}
+    few = {"edit": "input:freeze", "top": 2, "random": 2, **QUIET}
+    whole = perturb(*given, tmp_path / "whole.h5", **few).dataset
+    part = perturb(*given, tmp_path / "part.h5", **few, **some).dataset
+    names = [str(name) for name in part["sample"].to_numpy()]
+    every = [str(name) for name in whole["sample"].to_numpy()]
+    assert len(names) == 2
+    assert names != every[:2] == ExplainedWindows.open(*given, limit=2).windows.names
+    assert names == sorted(names, key=every.index)
+    methods = ["shap", f"gradcam {LAYER}"]
+    mine, all_of = (
+        each["sample_score"].sel(explanation=methods, sample=names) for each in (part, whole)
+    )
+    np.testing.assert_allclose(mine, all_of, atol=1e-6)
+    table = evaluate(*given, tmp_path / "t.csv", metrics="pgi,deletion", **QUIET, **some)
+    assert list(table.samples["sample"].to_numpy()) == names
+    assert set(table.rows["n"]) == {2}
+
+
+def test_a_limit_is_at_least_one(cam, checkpoint, waving, tmp_path):
+    for command, out in ((perturb, "x.h5"), (evaluate, "x.csv")):
+        with pytest.raises(ValueError, match=r"Expected limit of at least 1 \(got 0\)"):
+            command(checkpoint, waving, [cam], tmp_path / out, limit=0, **QUIET)
+
+
 def test_all_measures_are_those_that_apply(cam, checkpoint, waving, tmp_path):
     out = tmp_path / "table.csv"
     found = evaluate(checkpoint, waving, [cam], out, metrics="all", top=2, **QUIET)

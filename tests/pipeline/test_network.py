@@ -31,7 +31,10 @@ def test_a_network_is_tested_on_a_set_as_its_parts_would(checkpoint, waving):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"split": "tset"}, r"expected a set of test, train, val \(got 'tset'\)"),
+        (
+            {"split": "tset"},
+            r"expected a set of test, train, val \(got 'tset'; did you mean 'test'\?\)",
+        ),
         ({"aggregate": "max"}, r"Expected aggregate of mean, median \(got 'max'\)"),
         ({"threshold": 0.5}, "two classes"),
         ({"device": "cuda:99"}, "Expected device cpu, cuda or cuda:N"),

@@ -45,7 +45,10 @@ def test_windows_are_all_a_set_or_the_first_of_a_set(waving):
     sizes = [len(open_windows(waving, *some)) for some in ((), ("test",), ("test", 5), ("all", 5))]
     assert sizes == [48, 12, 5, 5]
     assert set(open_windows(waving, "test", 5).split) == {"test"}
-    with pytest.raises(ValueError, match=r"expected a set of test, train, val \(got 'tset'\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected a set of test, train, val \(got 'tset'; did you mean 'test'\?\)",
+    ):
         open_windows(waving, "tset")
     with pytest.raises(ValueError, match="Expected limit of at least 1"):
         open_windows(waving, limit=0)

@@ -32,13 +32,17 @@ class Forecast:
     rows: int
 
     def __str__(self) -> str:
-        minutes, seconds = divmod(round(self.seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        time = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
         return (
             f"{self.samples} samples x {self.rows} background rows in chunks of {self.chunk}: "
-            f"about {time}, {self.bytes / 2**30:.1f} GiB"
+            f"about {duration(self.seconds)}, {self.bytes / 2**30:.1f} GiB"
         )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: minutes and seconds, or hours and minutes."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def available_memory(device: torch.device | None = None) -> int:
