@@ -98,11 +98,11 @@ def open_windows(
     return windows if limit is None else windows.subset(some_of(len(windows), limit, limit_seed))
 
 
-def some_of(count: int, limit: int, seed: int | None = None) -> np.ndarray:
+def some_of(count: int, limit: int, limit_seed: int | None = None) -> np.ndarray:
     """Return the numbers of the first so many of a count, or of so many drawn with a seed."""
-    if seed is None:
+    if limit_seed is None:
         return np.arange(min(limit, count))
-    return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
+    return np.sort(np.random.default_rng(limit_seed).permutation(count)[:limit])
 
 
 def of_classes(windows: Windows, names: Sequence[str]) -> Windows:
