@@ -21,17 +21,21 @@ def test_counts_of_joints():
         "ntu25": 25, "ntu25_alt": 25, "kinect20": 20, "inmotion29": 29, "inmotion19": 19,
         "minirgbd14": 14, "coco17": 17, "openpose18": 18, "openpose25": 25,
         "mediapipe33": 33, "mediapipe33_3d": 33, "halpe26": 26, "h36m17": 17,
-        "smpl24": 24,
+        "smpl24": 24, "kinect32": 32, "hand21": 21, "coco133": 133, "h3wb133": 133,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", names())
 def test_mirror_pairs_are_left_and_right_of_the_same_joint(name):
     layout = skeleton(name)
+    sided = sum(joint.startswith(("left_", "right_")) for joint in layout.joints)
     for left, right in layout.mirror:
+        if layout.joints[left].startswith("face-"):  # points of a face have numbers
+            assert layout.joints[right].startswith("face-")
+            sided += 2
+            continue
         assert layout.joints[left].startswith("left_")
         assert layout.joints[right] == layout.joints[left].replace("left_", "right_", 1)
-    sided = sum(joint.startswith(("left_", "right_")) for joint in layout.joints)
     assert sided == 2 * len(layout.mirror)
 
 

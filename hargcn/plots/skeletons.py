@@ -29,6 +29,8 @@ VIEWS = {"front": (0.0, 0.0), "side": (90.0, 0.0), "top": (0.0, 90.0)}
 
 _WIDER = 2.0  # a layout's body is stretched sideways, so that its joints lie apart
 
+_LINES = 20  # names beside a body of usual height; more of them make it higher and wider
+
 SMALL, LARGE = 9.0, 130.0
 """Marker areas in square points, of a joint without attribution and of the largest one."""
 
@@ -283,7 +285,8 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
     """Draw a layout: its joints by name and number, its edges, its parts in colour.
 
     A body is seen from the front, the person's left on the right, wider than people are. A layout
-    whose joints bear names of their own is drawn as a tree around its root.
+    whose joints bear names of their own, or are a face's and fingers, is drawn as a tree around its
+    root. The more joints, the larger the figure: every name is there, none over another.
 
     Parameters
     ----------
@@ -299,20 +302,25 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
     points = (points - points.min(axis=0)) / np.ptp(points, axis=0).max()
     sides = _sides(points)
     rows = max(len(side) for side in sides)
+    larger = max(1.0, (rows - 1) / _LINES)
+    points *= larger
     with mpl.rc_context(STYLE):
-        figure, (axes,) = canvas(ax, (6.5, max(3.5, 0.22 * rows + 1.0)))
+        figure, (axes,) = canvas(ax, (1.5 + 5 * larger, max(3.5, 0.22 * rows + 1.0)))
         bones = points[np.array(skeleton.edges)]
         axes.add_collection(LineCollection(bones, colors="#9a9a9a", linewidths=2, zorder=1))
         for colour, (part, members) in zip(cycle(COLOURS), skeleton.parts.items(), strict=False):
             x, y = points[list(members)].T
             axes.scatter(x, y, 26, color=colour, ec="#333333", lw=0.6, label=part, zorder=3)
         for side, joints in zip((-1, 1), sides, strict=True):
-            _name_joints(axes, points, skeleton, joints, side, 1.0 / max(rows - 1, 1))
+            _name_joints(axes, points, skeleton, joints, side, larger / max(rows - 1, 1))
         axes.set(aspect="equal", title=f"{skeleton.name}: {skeleton.n_joints} joints")
         axes.set_ylim(points[:, 1].min() - 0.12, points[:, 1].max() + 0.12)
         axes.set_axis_off()
         axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(skeleton.parts), handletextpad=0
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            ncols=min(len(skeleton.parts), 6),
+            handletextpad=0,
         )
     return figure, axes
 
@@ -323,7 +331,7 @@ def _name_joints(
     """Write names in a column beside the body, as near to the height of their joints as fits."""
     order = gap * np.arange(len(joints))
     heights = isotonic_regression(points[joints, 1] - order).x + order
-    x = points[:, 0].mean() + side * (np.ptp(points[:, 0]) / 2 + 0.12)
+    x = points[:, 0].max() + 0.12 if side > 0 else points[:, 0].min() - 0.12
     for joint, height in zip(joints, heights, strict=True):
         axes.annotate(
             f"{joint} {skeleton.joints[joint]}",
@@ -338,7 +346,7 @@ def _name_joints(
 
 def _sides(points: np.ndarray) -> tuple[list[int], list[int]]:
     """Return the joints to name on the left and on the right, from below; the middle ones share."""
-    middle = (points[:, 0].min() + points[:, 0].max()) / 2
+    middle = np.median(points[:, 0])
     sides: tuple[list[int], list[int]] = ([], [])
     for joint in np.lexsort((points[:, 0], points[:, 1])).tolist():
         across = points[joint, 0] - middle

@@ -25,12 +25,13 @@ _MIDDLE = {
     "thorax": (0, 0.48, 0), "shoulder_center": (0, 0.48, 0), "neck": (0, 0.54, 0),
     "upper_neck": (0, 0.54, 0), "nose": (0, 0.66, -0.1), "head": (0, 0.68, 0),
     "head_top": (0, 0.78, 0), "hip": (0, 0, 0), "spine1": (0, 0.1, 0), "spine2": (0, 0.22, 0),
-    "spine3": (0, 0.32, 0),
+    "spine3": (0, 0.32, 0), "spine_navel": (0, 0.15, 0), "spine_chest": (0, 0.35, 0),
 }  # fmt: skip
 _LEFT = {
     "eye": (0.035, 0.69, -0.09), "eye_inner": (0.025, 0.69, -0.095),
     "eye_outer": (0.05, 0.69, -0.08), "mouth": (0.025, 0.62, -0.09), "ear": (0.075, 0.67, -0.01),
-    "collar": (0.06, 0.47, 0), "shoulder": (0.18, 0.45, 0), "elbow": (0.2, 0.17, 0.02),
+    "collar": (0.06, 0.47, 0), "clavicle": (0.03, 0.5, 0), "shoulder": (0.18, 0.45, 0),
+    "elbow": (0.2, 0.17, 0.02),
     "wrist": (0.22, -0.08, -0.04), "hand": (0.225, -0.16, -0.06), "hand_tip": (0.23, -0.23, -0.07),
     "thumb": (0.2, -0.15, -0.1), "little_finger": (0.25, -0.22, -0.05),
     "index_finger": (0.21, -0.23, -0.08), "pinky": (0.25, -0.22, -0.05),
@@ -62,7 +63,8 @@ class SyntheticConfig(BaseModel):
     ----------
     skeleton
         A layout's name or file. 3D bodies stand 3 m before the sensor, in metres; 2D ones lie under
-        a camera, in image heights. Joints must bear the names of the layouts that come with hargcn.
+        a camera, in image heights. Joints must bear the names of the layouts that come with hargcn,
+        and be neither of a face nor fingers: where these are at rest is not known.
     recordings
         Number of recordings.
     subjects
@@ -168,15 +170,17 @@ def rest_pose(layout: Skeleton) -> np.ndarray:
     Raises
     ------
     ValueError
-        Lists joints whose place in a body is not known.
+        Names joints whose place in a body is not known.
     """
     known: dict[str, tuple[float, float, float]] = dict(_MIDDLE)
     for name, (x, y, z) in _LEFT.items():
         known[f"left_{name}"], known[f"right_{name}"] = (x, y, z), (-x, y, z)
     unknown = [joint for joint in layout.joints if joint not in known]
     if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ValueError(
-            f"Expected a skeleton with joints named as in ntu25 or inmotion29 (got {unknown})"
+            f"Expected a layout of a body without face and fingers, its joints named as in ntu25 "
+            f"or inmotion29 (got {layout.name} with {', '.join(unknown[:3])}{more})"
         )
     pose = np.array([known[joint] for joint in layout.joints])
     if layout.ndim == 2:

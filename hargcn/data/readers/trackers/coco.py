@@ -30,7 +30,7 @@ class Coco(Videos):
     label = "COCO or AlphaPose key points"
     suffixes = (".json",)
     source = "COCO data and results format, key points; AlphaPose, docs/output.md"
-    layouts = {17: "coco17", 26: "halpe26"}
+    layouts = {17: "coco17", 26: "halpe26", 133: "coco133"}
 
     @classmethod
     def recognises(cls, file: Path) -> bool:

@@ -25,7 +25,7 @@ class MMPose(Videos):
     label = "MMPose predictions"
     suffixes = (".json",)
     source = "MMPose, user_guides/inference.html: pred_out_dir, and the demos' --save-predictions"
-    layouts = {17: "coco17", 26: "halpe26"}
+    layouts = {17: "coco17", 26: "halpe26", 133: "coco133"}
 
     @classmethod
     def recognises(cls, file: Path) -> bool:

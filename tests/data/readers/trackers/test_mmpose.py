@@ -75,3 +75,13 @@ def test_a_name_of_the_file_is_believed(tmp_path) -> None:
             person["track_id"] = (m + at) % 2
     found = MMPose(fps=30, persons=2).read(written(path, content))
     np.testing.assert_array_equal(found.positions[:, 1, 0, 0], bodies[1, 1, 0, :2])
+
+
+def test_whole_bodies_have_a_layout_and_their_names(tmp_path) -> None:
+    layout = hargcn.skeleton("coco133")
+    bodies = walking(3, 133)
+    found = MMPose(fps=30).read(mmpose(tmp_path / "a.json", bodies))
+    assert found.skeleton == layout
+    named = mmpose(tmp_path / "b.json", bodies, list(layout.joints))
+    found = MMPose("coco17", fps=30).read(named)
+    np.testing.assert_array_equal(found.positions[..., 0], bodies[:, 0, :17, :2].transpose(2, 0, 1))
