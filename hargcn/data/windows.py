@@ -346,6 +346,11 @@ def write_windows(
     Windows
         The file, opened.
 
+    Warns
+    -----
+    UserWarning
+        For bodies of very different sizes, where the preprocessing does not scale.
+
     Raises
     ------
     ValueError
@@ -362,6 +367,8 @@ def write_windows(
                 writer.add(recording, list(cut(recording, config)))
                 sink.expect_written()
             _check_length(writer, config)
+            if (preprocessing or {}).get("scale", "none") == "none":
+                writer.warn_of_scales()
             notes: dict[str, float] = {}
             skipped: list[str] = []
             if isinstance(recordings, Recordings):

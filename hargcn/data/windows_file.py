@@ -13,6 +13,7 @@ of `hargcn.hdf5`.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from hargcn.data.quality import Entry, Quality, report
 from hargcn.data.recording import STATES, Recording
 from hargcn.data.splits import SplitConfig, assign
 
+_OTHER_SCALE = 3  # cameras nearer and farther, where nothing brings bodies to one size
 _OTHER_UNIT = 20  # infants and adults differ by 4; metres and feet by 3, and centimetres by 100
 
 FORMAT = "hargcn-windows-2"
@@ -206,6 +208,23 @@ class WindowWriter:
                 f"{small:g}): bring them to one unit, or set preprocess.scale=trunk"
             )
         self.sizes = {each: self.sizes[each] for each in (small, large)}
+
+    def warn_of_scales(self) -> None:
+        """Warn where bodies differ so much in size that a network would learn the camera.
+
+        Warns
+        -----
+        UserWarning
+            Names the two recordings that differ most, and the remedy.
+        """
+        small, large = min(self.sizes, default=1.0), max(self.sizes, default=1.0)
+        if large > _OTHER_SCALE * small:
+            warnings.warn(
+                f"{self.sizes[large]}: its body is {large / small:.2g} times as large as that of "
+                f"{self.sizes[small]}, and no step of the preprocessing brings them to one size: "
+                "is that the camera's distance? Then set preprocess.scale=trunk",
+                stacklevel=3,
+            )
 
 
 def _extent(recording: Recording) -> float:

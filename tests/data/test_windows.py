@@ -445,4 +445,19 @@ def test_recordings_in_different_units_are_refused(tmp_path) -> None:
         alike = [preprocess(each, scaled) for each in (metres, away)]
         write_windows(tmp_path / "w.h5", alike, ["calm"], CONFIG)
     small = replace(other, positions=other.positions / 5)  # an infant
-    assert len(write_windows(tmp_path / "w.h5", [metres, small], ["calm"], CONFIG)) == 10
+    with pytest.warns(UserWarning, match="clip: its body is 5 times as large as that of other, an"):
+        made = write_windows(tmp_path / "w.h5", [metres, small], ["calm"], CONFIG)
+    assert len(made) == 10
+
+
+def test_bodies_of_several_scales_are_warned_of_where_nothing_scales_them(tmp_path) -> None:
+    videos = [
+        replace(drifting(sample=str(factor)), positions=drifting().positions * factor)
+        for factor in (1, 2, 4)
+    ]
+    said = r"4: its body is 4 times as large as that of 1, .* set preprocess.scale=trunk"
+    for chain in (None, {"scale": "none"}):
+        with pytest.warns(UserWarning, match=said):
+            write_windows(tmp_path / "w.h5", videos, ["calm"], CONFIG, preprocessing=chain)
+    write_windows(tmp_path / "w.h5", videos[:2], ["calm"], CONFIG)
+    write_windows(tmp_path / "w.h5", videos, ["calm"], CONFIG, preprocessing={"scale": "trunk"})
