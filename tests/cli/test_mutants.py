@@ -9,6 +9,7 @@ import pytest
 from fixtures import ntu_files
 from fixtures.command_line import done, refused, run
 from fixtures.key_points import videos
+from fixtures.motion_files import ATTACKED, attacked
 from fixtures.mutants import mutants, text_mutants
 from fixtures.tracker_files import (
     coco_annotations,
@@ -38,9 +39,9 @@ up: -y
 """
 KINDS = [
     "video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd", "openpose", "coco",
-    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "sleap",
+    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "sleap", *ATTACKED,
 ]  # fmt: skip
-BINARY = (".mat", ".npy", ".h5")
+BINARY = (".mat", ".npy", ".h5", ".npz", ".c3d")
 EXPERIMENT = """\
 prepare:
   format: keypoints
@@ -91,7 +92,9 @@ def attack(tmp_path):
     short = ("--set", "windows.length=8", "--set", "windows.overlap=4")
     seen = (*short, "--set", "reader.fps=30", "--set", "preprocess=none")
     own = ("--set", f"reader.layout={layout}")
+    more = attacked(tmp_path, layout, list(joints)).items()
     return {
+        **{kind: (file, (*arguments, *seen)) for kind, (file, arguments) in more},
         "openpose": (frame, (trackers, *seen)),
         "coco": (coco, (coco, "--format", "coco", *seen)),
         "mmpose": (predictions, (predictions, "--format", "mmpose", *seen)),

@@ -122,7 +122,7 @@ def test_broken_key_points(tmp_path, earlier):
     assert "no such file" in refused(*common, "-s", f"reader.outcomes={tmp_path / 'none.csv'}")
     assert "no such file or folder" in refused("prepare", tmp_path / "none", "--out", earlier)
     assert "inmotion29" in refused(*common, "-s", "reader.layout=inmotion28")
-    assert "format of coco, deeplabcut, keypoints" in refused(*common, "--format", "kinect")
+    assert "Expected format of anipose, " in refused(*common, "--format", "kinect")
     line = refused(*common, "-s", "reader.outcome_s=x")
     assert line == "reader keypoints: unknown key 'outcome_s'; did you mean 'outcomes'?"
 

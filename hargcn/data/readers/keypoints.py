@@ -39,8 +39,10 @@ class KeyPoints(Videos):
 
     @classmethod
     def recognises(cls, file: Path) -> bool:
-        """Go by the header: some joint has columns _x and _y."""
+        """Go by the header: some joint has columns _x and _y, and Anipose did not write it."""
         columns = {column.strip() for column in first_line(file).split(",")}
+        if "fnum" in columns and any(column.endswith("_error") for column in columns):
+            return False
         return any(c.endswith("_x") and f"{c[:-1]}y" in columns for c in columns)
 
     def sightings(self, item: Path) -> Sightings:

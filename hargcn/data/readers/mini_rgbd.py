@@ -47,7 +47,10 @@ class MiniRGBD(Reader):
         'Hesse et al., "Computer Vision for Medical Infant Motion Analysis: State of the Art and '
         'RGB-D Data Set", ECCV Workshops 2018'
     )
-    unknown = "The files state neither frames per second (the sensor's 30 are assumed) nor labels."
+    unknown = (
+        "The files state neither frames per second (the sensor's 30 are assumed) nor labels, nor "
+        "how large an infant is in their pixels."
+    )
     defaults = {"preprocess": "mini-rgbd"}
 
     fps: Annotated[float, Field(gt=0, le=MOST_FPS)] = 30.0

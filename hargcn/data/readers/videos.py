@@ -41,6 +41,10 @@ class Sightings:
         Their names in the file's order; empty where the file only counts them.
     fps
         Frames per second, where the file says so.
+    layout
+        Its own layout, where the file has one: for when none is asked for.
+    camera
+        The number of the view, where the file says so.
     notes
         Counters for the quality report.
     """
@@ -49,6 +53,8 @@ class Sightings:
     confidence: np.ndarray | None = None
     joints: tuple[str, ...] = ()
     fps: float | None = None
+    layout: Skeleton | None = None
+    camera: int | None = None
     notes: Mapping[str, int | float] = field(default_factory=dict)
     guessed: np.ndarray | None = None
 
@@ -102,7 +108,7 @@ class Videos(Reader):
     subject
         Column with the child; null where every video shows another one.
     fps
-        Column with the frames per second, or one number for all videos.
+        Column with the frames per second, or one number for all videos; null where the files say.
     likelihood
         Joints with a smaller likelihood count as not observed.
     zeros
@@ -116,20 +122,22 @@ class Videos(Reader):
     """
 
     unknown = (
-        "Without a table of outcomes it knows no class and no subject, and frames per second must "
-        "be given as one number."
+        "Without a table of outcomes it knows no class and no subject; frames per second must be "
+        "given; how large bodies are in its pixels differs with the camera, and stands nowhere."
     )
     defaults = {"preprocess": "cp"}
 
     layouts: ClassVar[Mapping[int, str]] = {}
     """The tracker's layouts by their number of joints."""
+    states_rate: ClassVar[bool] = False
+    """Whether its files state frames per second."""
 
     layout: str | Path | None = None
     outcomes: Path | None = None
     video: str = "video"
     outcome: str = "outcome"
     subject: str | None = "subject"
-    fps: str | Annotated[float, Field(gt=0, le=MOST_FPS)] = "fps"
+    fps: str | Annotated[float, Field(gt=0, le=MOST_FPS)] | None = "fps"
     likelihood: float = 0.0
     zeros: Zeros = "unseen"
     classes: tuple[str, ...] | None = None
@@ -142,6 +150,11 @@ class Videos(Reader):
     def title(self, item: Path) -> str:
         """Return the name of a video."""
         return item.stem
+
+    def said(self, item: Path) -> Mapping[str, str]:
+        """Return `outcome` and `subject` of a video, where the format itself says them."""
+        del item
+        return {}
 
     def read(self, path: str | Path) -> Recording:
         """Read one video."""
@@ -162,7 +175,9 @@ class Videos(Reader):
         if twice := sorted({title for title in titles if titles.count(title) > 1}):
             raise ValueError(f"{path}: expected one file per video (got more for {twice[0]})")
         names, notes = self.classes or (), {}
-        rows = pd.DataFrame(index=titles)
+        rows = pd.DataFrame(list(map(self.said, items)), index=titles)
+        if self.outcomes is None and "outcome" in rows:
+            names, rows["label"] = labels_of(path, rows, names)
         if self.outcomes is not None:
             table = outcomes_of(self.outcomes, self._columns(rate))
             rows = table.reindex(titles)
@@ -172,7 +187,7 @@ class Videos(Reader):
             rows["fps"] = rate
         known = rows["fps"] if "fps" in rows else pd.Series(np.nan, rows.index)
         bad = list(rows.index[~known.between(0, MOST_FPS, inclusive="right")])
-        if bad:
+        if bad and not (self.states_rate and self.fps is None):
             raise ValueError(
                 f"{self.outcomes or path}: expected frames per second for every video, from the "
                 f"table or as one number (none for {', '.join(bad[:NAMED])})"
@@ -184,7 +199,7 @@ class Videos(Reader):
         named = {"video": self.video, "outcome": self.outcome}
         if self.subject is not None:
             named["subject"] = self.subject
-        if rate is None:
+        if rate is None and self.fps is not None:
             named["fps"] = str(self.fps)
         return named
 
@@ -211,19 +226,32 @@ class Videos(Reader):
         recording = Recording(
             positions=bodies,
             valid=_there(np.isfinite(bodies).all(axis=0).any(axis=1)),
-            fps=float(row["fps"]),
+            fps=self._rate(item, found, row),
             skeleton=layout,
             sample=title,
             group=str(row["subject"]) if "subject" in row else title,
             label=int(row["label"]) if "label" in row else None,
             state=state,
+            camera=found.camera,
             confidence=confidence,
             notes=notes,
         )
         return marked_zeros(recording, self.zeros)
 
+    def _rate(self, item: Path, found: Sightings, row: pd.Series) -> float:
+        """Return the frames per second that were given, or those of the file."""
+        rate = float(row["fps"]) if "fps" in row else found.fps
+        if rate is None or not 0 < rate <= MOST_FPS:
+            raise ValueError(
+                f"{item}: expected frames per second up to {MOST_FPS:g} (got {rate}): "
+                "--set reader.fps=30"
+            )
+        return rate
+
     def _layout(self, item: Path, found: Sightings) -> Skeleton:
-        """Return the layout asked for, or the tracker's own."""
+        """Return the layout asked for, or the file's or the tracker's own."""
+        if self.layout is None and found.layout is not None:
+            return found.layout
         named = self.layout or self.layouts.get(found.bodies.shape[2])
         if named is None:
             own = ", ".join(found.joints) or f"{found.bodies.shape[2]} joints"
@@ -285,8 +313,8 @@ def _there(seen: np.ndarray) -> np.ndarray:
     return before & after
 
 
-def _number(text: str | float) -> float | None:
+def _number(text: str | float | None) -> float | None:
     try:
-        return float(text)
+        return None if text is None else float(text)
     except ValueError:
         return None

@@ -16,6 +16,7 @@ from scipy.io import savemat
 import hargcn
 from hargcn.data.readers import READERS, find_reader
 from hargcn.data.readers.base import marked_zeros
+from hargcn.data.readers.videos import Videos
 from hargcn.data.splits import SplitConfig
 from hargcn.pipeline.config import read_config
 from hargcn.registry import fields_of, meanings
@@ -192,3 +193,13 @@ def test_readers_of_trackers_take_zeros_for_lost_joints_unless_told_otherwise(na
     seen = reader(**options, zeros="seen").read(tmp_path / path)
     assert "zeros_unseen" not in seen.notes
     assert seen.state[..., 0].all()
+
+
+@pytest.mark.parametrize("name", READERS.all())
+def test_every_format_says_what_it_cannot_know(name):
+    """Frames per second, classes and scales are what users are surprised by."""
+    reader = READERS.find(name)
+    assert reader.unknown.endswith(".")
+    assert "per second" in reader.unknown or reader.states_rate
+    if issubclass(reader, Videos):
+        assert any(word in reader.unknown for word in ("large", "unit", "markers"))

@@ -34,8 +34,9 @@ class DeepLabCut(Videos):
 
     @classmethod
     def recognises(cls, file: Path) -> bool:
-        """Go by the first cell."""
-        return first_line(file).split(",")[0] == "scorer"
+        """Go by the first row: the scorer, which is none of Lightning Pose's."""
+        cells = first_line(file).split(",")
+        return cells[0] == "scorer" and not cells[-1].endswith("_tracker")
 
     def title(self, item: Path) -> str:
         """Return the name of the video."""

@@ -45,7 +45,8 @@ class MediaPipe(Videos):
     source = "MediaPipe, solutions/pose.md: 33 landmarks with visibility"
     unknown = (
         "Without a table of outcomes it knows no class and no subject; frames per second must be "
-        "given, and the size of the picture (`size`) where landmarks are its shares."
+        "given, and the size of the picture (`size`) where landmarks are its shares; how large "
+        "bodies are in it differs with the camera."
     )
     layouts = {LANDMARKS: "mediapipe33"}
 
