@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hargcn.checks import shortened
-from hargcn.data.readers.base import MOST_FPS, existing, first_line
+from hargcn.data.readers.base import MOST_FPS, Zeros, existing, first_line
 from hargcn.data.readers.videos import Sightings, Videos
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton
@@ -42,6 +42,9 @@ class BVH(Videos):
 
     Parameters
     ----------
+    zeros
+        What a joint at 0 in all coordinates is: nothing is lost in such a file, so that it is
+        "seen" unless "unseen" is asked for.
     ends
         Whether End Sites are joints, named `<joint>_end`.
     """
@@ -60,6 +63,7 @@ class BVH(Videos):
     states_rate = True
 
     fps: str | float | None = None
+    zeros: Zeros = "seen"
     ends: bool = True
 
     @classmethod

@@ -41,6 +41,12 @@ def test_without_turns_offsets_add_up(tmp_path) -> None:
     assert found.sample == "walk"
 
 
+def test_a_root_that_passes_through_zero_was_seen_there(tmp_path) -> None:
+    motion = np.zeros((3, CHANNELS))
+    motion[:, 0] = (-1, 0, 1)
+    assert BVH().read(bvh(tmp_path / "a.bvh", motion)).observed.all()
+
+
 def test_the_root_moves_everything(tmp_path) -> None:
     expected = {name: (x + 1, y + 2, z + 3) for name, (x, y, z) in REST.items()}
     assert turned(tmp_path, c0=1, c1=2, c2=3) == expected

@@ -20,6 +20,7 @@ class LightningPose(DeepLabCut):
 
     name = "lightning-pose"
     label = "Lightning Pose predictions"
+    suffixes = (".csv",)
     source = "Lightning Pose, docs/source/user_guide/inference.rst: video_preds/*.csv"
 
     @classmethod
