@@ -153,3 +153,8 @@ def test_layouts_are_listed_shown_and_drawn(tmp_path):
     assert picture.stat().st_size > 10_000
     assert "name of a layout" in refused("layouts", "--out", picture)
     assert "did you mean 'ntu25'" in refused("layouts", "ntu2")
+
+
+def test_a_format_says_what_a_chain_brings_along():
+    said = done("formats", "ntu")
+    assert "with preprocess=ntu-published: {reader: {bodies: slots}, windows: {length: 150" in said
