@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from hargcn.checks import nearest
+from hargcn.checks import nearest, shortened
 from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, marked_zeros
 from hargcn.data.readers.people import follow
 from hargcn.data.readers.tables import NAMED, labels_of, outcomes_of
@@ -77,7 +77,7 @@ class Sightings:
             near = [f"{joint}{nearest(joint, self.joints)}" for joint in lost[:NAMED]]
             raise ValueError(
                 f"{source}: expected the joints of the layout; missing {', '.join(near)} (it has "
-                f"{', '.join(self.joints[:12])})"
+                f"{shortened(', '.join(self.joints[:12]))})"
             )
         chosen = [self.joints.index(joint) for joint in joints]
         kept = {
@@ -254,7 +254,7 @@ class Videos(Reader):
             return found.layout
         named = self.layout or self.layouts.get(found.bodies.shape[2])
         if named is None:
-            own = ", ".join(found.joints) or f"{found.bodies.shape[2]} joints"
+            own = shortened(", ".join(found.joints)) or f"{found.bodies.shape[2]} joints"
             raise ValueError(
                 f"{item}: expected a layout for its {own}: --set reader.layout=skeleton.yaml"
             )

@@ -98,6 +98,15 @@ def test_a_yaml_that_makes_no_sense(tmp_path, how, said) -> None:
         TextTables("coco17", fps=30, table=tmp_path / "table.yaml").read(tmp_path / "v.txt")
 
 
+def test_names_of_any_length_are_told_in_a_line(tmp_path) -> None:
+    path, reader = written(tmp_path, {"columns": ["x", "y", "z"]})
+    how = {"joints": ["x" * 20_000, *STICK[1:]], "columns": ["x", "y", "z"]}
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump(how), "utf-8")
+    with pytest.raises(ValueError, match=r"missing head .it has xxx.*\.\.\.") as no:
+        reader.read(path)
+    assert len(str(no.value)) < 500
+
+
 def test_without_a_yaml_nothing_can_be_read(tmp_path) -> None:
     (tmp_path / "v.txt").write_text("1 2\n", "utf-8")
     with pytest.raises(ValueError, match=r"expected a YAML file .*--set reader.table=table.yaml"):
