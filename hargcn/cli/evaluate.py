@@ -9,6 +9,7 @@ import typer
 
 from hargcn.cli.options import (
     Batch,
+    Cells,
     Checkpoint,
     Class,
     Device,
@@ -25,6 +26,7 @@ from hargcn.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 Inputs = Annotated[
@@ -68,6 +70,13 @@ Remake = Annotated[
 SomeOf = Annotated[int | None, typer.Option(min=1, help="Only N of the explained windows.")]
 LimitSeed = Annotated[
     int | None, typer.Option(help="Draw the --limit windows with this seed, not the first ones.")
+]
+Marks = Annotated[
+    list[Path] | None,
+    typer.Option(help="Annotators' marks (ELAN or BORIS export, or a folder); may be repeated."),
+]
+MarksSettings = Annotated[
+    Path | None, typer.Option(help="YAML: joints of each tier, and videos that were looked at.")
 ]
 
 USUAL = "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
@@ -160,6 +169,9 @@ def evaluate(
     edit: Disturbing = "edge:self:away:0.35",
     substrate: Substrate = "input:freeze",
     top: TopOfAll = None,
+    cells: Cells = "all",
+    marks: Marks = None,
+    marks_settings: MarksSettings = None,
     remake: Remake = False,
     batch: Batch = None,
     limit: SomeOf = None,
@@ -177,19 +189,38 @@ def evaluate(
 
     found = evaluate(
         checkpoint, windows, explanations, out, metrics=metrics, edit=edit, substrate=substrate,
-        top=top, remake=remake, batch=batch, limit=limit, limit_seed=limit_seed,
-        other_preparation=other_preparation, device=device, seed=seed, announce=_say,
-    ).rows  # fmt: skip
+        top=top, cells=cells, marks=marks or (), marks_settings=marks_settings, remake=remake,
+        batch=batch, limit=limit, limit_seed=limit_seed, other_preparation=other_preparation,
+        device=device, seed=seed, announce=_say,
+    )  # fmt: skip
+    _measures(found.rows)
+    if found.raters is not None:
+        _raters(found.raters)
+    typer.echo(str(out))
+
+
+def _measures(found: pd.DataFrame) -> None:
     cells = [
         interval(row.estimate, row.low, row.high) if row.n else "-" for row in found.itertuples()
     ]
+    shown = found.assign(cell=cells)
+    said = ["better", "cells"] if "cells" in found else ["better"]
     rows = [
-        [str(metric), *group["cell"], group["better"].iloc[0]]
-        for metric, group in found.assign(cell=cells).groupby("metric", sort=False)
+        [str(metric), *group["cell"], *group[said].iloc[0]]
+        for metric, group in shown.groupby("metric", sort=False)
     ]
-    header = ["", *found["method"].unique(), "better"]
+    header = ["", *found["method"].unique(), *said]
     table("mean [95% interval, clustered by subject]", header, rows)
-    typer.echo(str(out))
+
+
+def _raters(found: pd.DataFrame) -> None:
+    rows = [
+        [f"{row.a}, {row.b}", str(row.windows), f"{row.kappa:.2f}", f"{row.iou:.2f}"]
+        for row in found.itertuples()
+    ]
+    if rows:
+        title = "annotators among themselves, cell by cell"
+        table(title, ["", "windows", "Cohen's kappa", "overlap (IoU)"], rows)
 
 
 def _say(line: str) -> None:

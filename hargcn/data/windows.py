@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from hargcn import hdf5
 from hargcn.checks import nearest
 from hargcn.data.cutting import WindowConfig, cut
-from hargcn.data.recording import Recording, Recordings
+from hargcn.data.recording import OBSERVED, Recording, Recordings
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows_file import COLUMNS, FORMAT, MASKS, WHAT, WindowWriter, check, parsed
 from hargcn.files import replacing, track
@@ -255,6 +255,14 @@ class Windows:
     def valid(self, index: ArrayLike | slice | None = None) -> np.ndarray:
         """Read (n, T, M) bool: the person is there."""
         return self._one("valid", index)
+
+    def time(self, index: ArrayLike | slice | None = None) -> np.ndarray:
+        """Read (n, T) seconds of each frame in its recording."""
+        return self._one("time", index)
+
+    def observed(self, index: ArrayLike | slice | None = None) -> np.ndarray:
+        """Read (n, T, V) bool: the joint of somebody was observed, not interpolated."""
+        return (self._one("state", index) == OBSERVED).any(axis=-1)
 
     def truth(self, index: ArrayLike | slice | None = None) -> np.ndarray | None:
         """Read (n, T, V) bool, where evidence was planted; None without planted data."""

@@ -64,17 +64,18 @@ def auroc(
     return per_sample(np.array(values), explanation, "auroc")
 
 
-def outside_inside(explanation: Explanation, truth: np.ndarray) -> xr.DataArray:
+def outside_inside(
+    explanation: Explanation, truth: np.ndarray, *, among: np.ndarray | None = None
+) -> xr.DataArray:
     """Mean positive attribution outside the truth over that inside.
 
     Outside-inside ratio (Choi, part 1; after Lapuschkin et al. 2016). Lower is better; chance is 1;
-    infinite where nothing positive lies inside, so compare medians.
+    infinite where nothing positive lies inside, so compare medians. Arguments as for `energy`.
     """
-    maps, truth, among = _cells(explanation, truth, None)
-    maps = np.maximum(maps, 0)
-    count = truth.sum(1)
-    inside = (maps * truth).sum(1) / np.maximum(count, 1)
-    outside = (maps * ~truth).sum(1) / np.maximum(truth.shape[1] - count, 1)
+    maps, truth, among = _cells(explanation, truth, among)
+    maps, other = np.maximum(maps, 0), among & ~truth
+    inside = (maps * truth).sum(1) / np.maximum(truth.sum(1), 1)
+    outside = (maps * other).sum(1) / np.maximum(other.sum(1), 1)
     ratio = np.where(inside > 0, outside / np.where(inside > 0, inside, 1), np.inf)
     return per_sample(
         np.where(_defined(truth, among), ratio, np.nan), explanation, "outside-inside"
@@ -90,7 +91,10 @@ def mask_area(truth: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
 
 
 def localisation(
-    explanation: Explanation, truth: np.ndarray, distractor: np.ndarray | None = None
+    explanation: Explanation,
+    truth: np.ndarray,
+    distractor: np.ndarray | None = None,
+    seen: np.ndarray | None = None,
 ) -> xr.Dataset:
     """Return every localisation figure of an explanation, over (sample,).
 
@@ -100,6 +104,8 @@ def localisation(
         (sample, time, joint) bool, where evidence was planted.
     distractor
         (sample, time, joint) bool, where a change without class information was planted.
+    seen
+        (sample, time, joint) bool: the only cells that count anywhere; default all.
 
     Returns
     -------
@@ -109,13 +115,15 @@ def localisation(
         all times. With distractors also `distractor_...`: only truth and distractors count; and
         where some lie on joints with evidence `within_distractor_...`: only these and the truth.
     """
-    figures = {"outside_inside": outside_inside(explanation, truth)}
+    figures = {"outside_inside": outside_inside(explanation, truth, among=seen)}
     own = np.broadcast_to(truth.any(axis=1, keepdims=True), truth.shape)
     controls: dict[str, np.ndarray | None] = {"": None, "within_": own}
     if distractor is not None:
         controls["distractor_"] = truth | distractor
         if (distractor & own).any():
             controls["within_distractor_"] = (truth | distractor) & own
+    if seen is not None:
+        controls = {key: seen if one is None else one & seen for key, one in controls.items()}
     for prefix, among in controls.items():
         for measure in (energy, auroc):
             name = prefix + measure.__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -41,6 +41,10 @@ class Case:
         Makes neighbouring windows: RIS, RRS, ROS.
     truth, distractor
         (N, T, V) bool planted evidence, and planted changes without class information.
+    marks
+        By annotator (N, T, V) bool: where they saw it; nowhere in windows they did not look at.
+    seen
+        (N, T, V) bool: the only cells that count, for measures that say so; default all.
     layer
         Submodule whose output is the representation of RRS.
     top, draws, subsets, steps, neighbours, stages
@@ -58,6 +62,8 @@ class Case:
     neighbour: InputEdit = TREMBLE
     truth: np.ndarray | None = None
     distractor: np.ndarray | None = None
+    marks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seen: np.ndarray | None = None
     layer: str = ""
     top: int | None = None
     draws: int = 1
@@ -109,7 +115,9 @@ class Metric:
     calls
         Explanations of every sample that it asks for; 0 if it never explains again.
     truth
-        Whether planted evidence is needed.
+        Whether planted evidence, or annotators' marks, are needed.
+    seen
+        Whether `Case.seen` restricts it; other measures disturb or cover whole maps.
     disturbs
         Whether it disturbs joints by the case's `edit`.
     """
@@ -119,6 +127,7 @@ class Metric:
     source: str
     calls: Callable[[Case], int] = lambda _: 0
     truth: bool = False
+    seen: bool = False
     disturbs: bool = False
 
 
@@ -131,9 +140,15 @@ def _adcc(c: Case) -> xr.Dataset:
 
 
 def _located(c: Case) -> xr.Dataset:
-    if c.truth is None:
-        raise ValueError("Expected planted evidence for localisation (got none)")
-    return localisation(c.explanation, c.truth, c.distractor)
+    if c.truth is None and not c.marks:
+        raise ValueError("Expected planted evidence or marks for localisation (got none)")
+    found = xr.Dataset()
+    if c.truth is not None:
+        found = localisation(c.explanation, c.truth, c.distractor, c.seen)
+    for name, mask in c.marks.items():
+        own = localisation(c.explanation, mask, seen=c.seen)
+        found = found.assign({f"{name}:{figure}": own[figure] for figure in own})
+    return found
 
 
 def _cascade(c: Case) -> xr.DataArray:
@@ -202,7 +217,11 @@ METRICS: dict[str, Metric] = {
         lambda c: faithfulness.efficiency_gap(c.explanation), "zero", "Choi, part 1: as stored"
     ),
     "localisation": Metric(
-        _located, "higher", "Zheng et al. 2022, eq. 8 (energy); ROC; Choi, part 1", truth=True
+        _located,
+        "higher",
+        "Zheng et al. 2022, eq. 8 (energy); ROC; Choi, part 1",
+        truth=True,
+        seen=True,
     ),
     "ris": Metric(_stability, "lower", _AGARWAL + "2", lambda c: c.neighbours),
     "rrs": Metric(_stability, "lower", _AGARWAL + "3", lambda c: c.neighbours),

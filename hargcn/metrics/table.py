@@ -37,10 +37,13 @@ class MetricTable:
     samples
         The single values: one variable per measure over (explanation, sample), and over (part,)
         where a figure is made of means of parts; with the coordinates `group` and, pooled, `run`.
+    raters
+        How far annotators agree, a row per pair; None without marks.
     """
 
     rows: pd.DataFrame
     samples: xr.Dataset
+    raters: pd.DataFrame | None = None
 
     def text(self) -> str:
         """Return a plain-text table, methods down and measures across, a line per source below."""
@@ -57,7 +60,13 @@ class MetricTable:
         return wide.rename_axis(columns=None).to_string()
 
     def save(self, path: str | Path) -> None:
-        """Write the rows as CSV and, beside it (`samples_file`), the single values."""
+        """Write the rows as CSV and, beside it (`samples_file`), the single values.
+
+        Where annotators are compared, also how far they agree (`raters_file`).
+        """
+        if self.raters is not None:
+            with replacing(raters_file(path)) as temporary:
+                self.raters.to_csv(temporary, index=False)
         with replacing(samples_file(path)) as temporary:
             self.samples.to_netcdf(temporary, engine="h5netcdf")
         with replacing(path) as temporary:
@@ -67,6 +76,11 @@ class MetricTable:
 def samples_file(table: str | Path) -> Path:
     """Return where the single values of a table (.csv) lie."""
     return Path(table).with_suffix(".samples.h5")
+
+
+def raters_file(table: str | Path) -> Path:
+    """Return where the agreement of annotators lies beside a table (.csv)."""
+    return Path(table).with_suffix(".marks.csv")
 
 
 def pooled(runs: Mapping[str, xr.Dataset], seed: int = 1234) -> MetricTable:

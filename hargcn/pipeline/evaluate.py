@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
 from hargcn.analysis.agreement import correlate as correlate_layers
+from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import write_csv
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
@@ -25,13 +25,13 @@ from hargcn.explanation import Explanation
 from hargcn.files import locked, track
 from hargcn.metrics.curves import curves_seconds, perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
-from hargcn.metrics.model_free import acceleration, joint_prior, model_free
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.table import (
     MetricTable,
     forecast,
     metric_table,
     pooled,
+    raters_file,
     samples_file,
     table_seconds,
 )
@@ -40,6 +40,8 @@ from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.explain import check_target, explain_batch, layers_of
+from hargcn.pipeline.located import check_heeded, maps_without_network, noted
+from hargcn.pipeline.marks import open_marks
 from hargcn.pipeline.opening import (
     check_preparation,
     open_explanations,
@@ -280,6 +282,9 @@ def evaluate(
     edit: str = "edge:self:away:0.35",
     substrate: str = "input:freeze",
     top: int | None = None,
+    cells: str = "all",
+    marks: Sequence[str | Path] = (),
+    marks_settings: str | Path | None = None,
     remake: bool = False,
     batch: int | None = None,
     limit: int | None = None,
@@ -307,6 +312,18 @@ def evaluate(
         Input edit that replaces removed cells: deletion, insertion, average drop, and so on.
     top
         Joints of pgi and pgu, by default all.
+    cells
+        "all", or only what was "observed": of localisation, the one measure that looks at cells by
+        themselves; the others disturb whole joints or cover whole maps and stay as they are, which
+        the table's column `cells` says.
+    marks
+        Files or folders of annotators' marks (see `hargcn.data.marks`): localisation compares with
+        each of them, too. How far they agree goes beside the table (.marks.csv); the ceiling of
+        their rows is what the others' marks score. Windows of videos that an annotator did not
+        look at are left out.
+    marks_settings
+        A YAML file: `joints`, what tiers are about, `videos` that all annotators looked at, and
+        `starts`, when recordings begin in theirs.
     remake
         Allow measures that explain again.
     batch
@@ -332,20 +349,24 @@ def evaluate(
         Without one of the files.
     ValueError
         For explanations of another network or other windows, an unknown measure, an edit that
-        makes no sense, or an output that cannot be written.
+        makes no sense, marks that do not fit the windows, or an output that cannot be written.
     """
+    one_of("--cells", cells, get_args(Cells))
     asked = _named(metrics)
     disturbing, removing = parse_edit(edit), parse_edit(substrate)
     if not isinstance(removing, InputEdit):
         raise ValueError(f"Expected an input edit as substrate (got {substrate!r})")
-    out = writable(out, checkpoint, windows, *explanations, suffix=".csv")
-    writable(samples_file(out), checkpoint, windows, *explanations)
+    inputs = (checkpoint, windows, *explanations, *marks)
+    out = writable(out, *inputs, suffix=".csv")
+    for beside in (samples_file(out), raters_file(out)):
+        writable(beside, *inputs)
     with locked(out):
         opened = ExplainedWindows.open(
             checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
             other_preparation=other_preparation, limit=limit, limit_seed=limit_seed,
             progress=progress,
         )  # fmt: skip
+        marked = open_marks(marks, marks_settings, opened.data, opened.windows)
         case = Case(
             opened.model,
             opened.positions,
@@ -354,15 +375,18 @@ def evaluate(
             substrate=removing,
             truth=opened.windows.truth(),
             distractor=opened.windows.distractor(),
+            marks=marked.masks,
+            seen=opened.windows.observed() if cells == "observed" else None,
             layer=next(reversed(opened.model.layer_names()), ""),
             top=top,
             run=opened.run,
         )
         wanted = _applying(case, remake) if asked is None else asked
+        check_heeded(wanted, case)
         if any(METRICS[name].disturbs for name in wanted):
             _check_edit(opened.model, disturbing)
         explainers = opened.explainers() if remake else {}
-        maps = _model_free(opened) if "localisation" in wanted else {}
+        maps = maps_without_network(opened, case) if "localisation" in wanted else {}
         if announce is not None:
             rows = len(opened.explanations) + len(maps) + _BESIDE
             _forecast(announce, table_seconds(case, wanted, rows))
@@ -376,6 +400,7 @@ def evaluate(
             model_free=maps,
             groups=opened.windows.group,
         )
+        found = noted(found, case, marked)
         if other_preparation:
             found = replace(found, rows=found.rows.assign(other_preparation=True))
         found.save(out)
@@ -417,7 +442,8 @@ def _applying(case: Case, remake: bool) -> list[str]:
     return [
         name
         for name, metric in METRICS.items()
-        if (remake or not metric.calls(case)) and (case.truth is not None or not metric.truth)
+        if (remake or not metric.calls(case))
+        and (case.truth is not None or case.marks or not metric.truth)
     ]
 
 
@@ -434,21 +460,6 @@ def _check_edit(model: SkeletonNetwork, edit: Edit) -> None:
             f"Expected an edit of the input, such as --edit input:freeze, for a network without "
             f"learnt edges (got {edit})"
         )
-
-
-def _model_free(opened: ExplainedWindows, batch: int = 256) -> dict[str, np.ndarray]:
-    """Return the maps that no network was asked for; of training windows the class prior."""
-    truth = opened.windows.truth()
-    if truth is None:
-        return {}
-    prior = None
-    if "train" in opened.data.split:
-        train = opened.data.subset("train")
-        parts = (train.subset(slice(at, at + batch)) for at in range(0, len(train), batch))
-        batches = ((acceleration(part.positions()), part.label) for part in parts)
-        target = next(iter(opened.explanations.values())).target.to_numpy()
-        prior = joint_prior(batches, target)
-    return model_free(opened.windows.positions(), truth, prior)
 
 
 def _gradcams(

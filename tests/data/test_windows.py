@@ -461,3 +461,15 @@ def test_bodies_of_several_scales_are_warned_of_where_nothing_scales_them(tmp_pa
             write_windows(tmp_path / "w.h5", videos, ["calm"], CONFIG, preprocessing=chain)
     write_windows(tmp_path / "w.h5", videos[:2], ["calm"], CONFIG)
     write_windows(tmp_path / "w.h5", videos, ["calm"], CONFIG, preprocessing={"scale": "trunk"})
+
+
+def test_times_and_what_was_observed_of_somebody_are_read_by_themselves(tmp_path) -> None:
+    positions = drifting(6, persons=2).positions.copy()
+    positions[:, 2, 4, 0] = np.nan
+    positions[:, 3, 4] = np.nan
+    ready = preprocess(drifting(6, persons=2, positions=positions), PRESETS["none"])
+    config = WindowConfig(length=6, overlap=0)
+    made = write_windows(tmp_path / "w.h5", [ready], ["x"], config)
+    np.testing.assert_allclose(made.time(), [np.arange(6) / 30])
+    lost = np.argwhere(~made.observed())
+    assert lost.tolist() == [[0, 3, 4]]  # in frame 2 the other person's was seen

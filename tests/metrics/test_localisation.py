@@ -118,3 +118,21 @@ def test_figures_within_joints_by_hand():
     assert found["within_energy"].item() == 1
     assert found["within_energy_absolute"].item() == 0.6
     assert localisation(explained(-MAP), TRUTH)["within_auroc"].item() == 0
+
+
+def test_only_what_was_seen_counts_where_it_is_asked():
+    """Dropping the unseen cells from map and truth by hand gives the same figures."""
+    rng = np.random.default_rng(2)
+    maps, truth = rng.normal(size=(3, 6, 4)), rng.random((3, 6, 4)) < 0.4
+    seen = np.ones_like(truth)
+    seen[:, 4:] = False  # the last frames, so that what is left is a map again
+    whole, kept = explained(torch.from_numpy(maps)), explained(torch.from_numpy(maps[:, :4]))
+    decoys = rng.random(truth.shape) < 0.3
+    truth[:, 4:] &= truth[:, :4].any(axis=1, keepdims=True)  # the same joints bear evidence
+    found = localisation(whole, truth, decoys, seen)
+    expected = localisation(kept, truth[:, :4], decoys[:, :4])
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], err_msg=str(name))
+    everything = localisation(whole, truth, decoys, np.ones_like(seen))
+    for name, figure in localisation(whole, truth, decoys).items():
+        np.testing.assert_array_equal(everything[name], figure, err_msg=str(name))

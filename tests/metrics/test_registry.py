@@ -54,7 +54,9 @@ def test_what_a_measure_lacks_is_named():
             with pytest.raises(ValueError, match="Expected an explainer for 'toy'"):
                 metric.compute(case())
         elif metric.truth:
-            with pytest.raises(ValueError, match="Expected planted evidence for localisation"):
+            with pytest.raises(
+                ValueError, match="Expected planted evidence or marks for localisation"
+            ):
                 metric.compute(case())
         else:
             assert metric.compute(case()).sizes["sample"] == 1, name
