@@ -34,7 +34,6 @@ IMPORTED_AS = {
 }
 NOT_IMPORTED = {
     "h5netcdf": "xarray opens an explanation with it",
-    "pillow": "matplotlib writes animations with it",
     "torch-geometric": "its work comes with the attributions",
 }
 """Declared although no module imports it, and why."""
@@ -55,7 +54,10 @@ def imported() -> set[str]:
 def test_what_is_declared_is_imported_and_the_reverse():
     declared = {re.match(r"[\w-]+", line)[0] for line in PROJECT["project"]["dependencies"]}
     packages, names = imported(), {name: IMPORTED_AS.get(name, name) for name in declared}
-    assert packages <= set(names.values()), "imported, but not declared"
+    extras = PROJECT["project"]["optional-dependencies"]
+    ours = [re.match(r"[\w-]+", line)[0] for name in ("formats", "video") for line in extras[name]]
+    optional = {name.replace("-", "_") for name in ours}
+    assert packages <= {*names.values(), *optional}, "imported, but not declared"
     unused = {name for name, package in names.items() if package not in packages}
     assert unused == set(NOT_IMPORTED), "declared, but not imported: use it, or make it an extra"
 

@@ -21,7 +21,10 @@ OtherData = Annotated[
 ]
 Top = Annotated[int, typer.Option(min=1, help="Rows of the printed table.")]
 Drawing = Annotated[
-    Path, typer.Option("--out", "-o", help="Strip (.png, .svg) or clip (.gif) to write.")
+    Path,
+    typer.Option(
+        "--out", "-o", help="Strip (.png, .svg) or clip (.gif; of a video .mp4) to write."
+    ),
 ]
 Sample = Annotated[
     str | None, typer.Option(help="Name of a window (recording@start); default the first.")
@@ -30,6 +33,15 @@ Frames = Annotated[
     str | None, typer.Option(help="Frames of the strip, e.g. 0,15,30; default evenly spaced.")
 ]
 Heatmap = Annotated[bool, typer.Option("--heatmap", help="Draw the time x joint map instead.")]
+Video = Annotated[Path | None, typer.Option(help="Draw on this video's frames; needs --points.")]
+Points = Annotated[
+    Path | None, typer.Option(help="The recording of the window, in pixels of the video.")
+]
+Format = Annotated[str | None, typer.Option("--format", "-f", help="Format of --points.")]
+ReaderSet = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="Option of its reader: reader.fps=30.")
+]
+Start = Annotated[float, typer.Option(min=0, help="Second of the video when the recording begins.")]
 
 
 def rank(
@@ -63,15 +75,30 @@ def show(
     sample: Sample = None,
     frames: Frames = None,
     heatmap: Heatmap = False,
+    video: Video = None,
+    points: Points = None,
+    format_: Format = None,
+    set_: ReaderSet = None,
+    video_start: Start = 0.0,
     dpi: Dpi = 200,
 ) -> None:
-    """Draw one explained window: a strip of skeletons, a clip, or a map.
+    """Draw one explained window: a strip of skeletons, a clip, or a map; also on its video.
 
     Example: hargcn show shap.h5 --sample a3_s2_t1@0 --frames 0,20,40,60 --out strip.png
-    """
-    from hargcn.pipeline.pictures import show
 
-    drawn = show(explanation, out, sample=sample, frames=frames, heatmap=heatmap, dpi=dpi)
+    Example: hargcn show shap.h5 --sample v001@0 --video v001.mp4 --points poses/v001.csv
+    --set reader.layout=skeleton.yaml --set reader.fps=30 --out strip.mp4
+    """
+    from hargcn.pipeline.pictures import Source, show
+
+    footage = None
+    if video is not None and points is not None:
+        footage = Source(video, points, format_, set_ or (), video_start)
+    elif (video, points) != (None, None):
+        raise typer.BadParameter("expected --video and --points together")
+    drawn = show(
+        explanation, out, sample=sample, frames=frames, heatmap=heatmap, footage=footage, dpi=dpi
+    )
     typer.echo(str(drawn))
 
 

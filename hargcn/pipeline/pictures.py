@@ -11,6 +11,7 @@ from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
 from hargcn.checks import nearest, one_of, writable
 from hargcn.explanation import Explanation
+from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.seen import warn_unseen
 from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
@@ -86,6 +87,7 @@ def show(
     sample: str | None = None,
     frames: str | Sequence[int] | None = None,
     heatmap: bool = False,
+    footage: Source | None = None,
     dpi: int = 200,
     progress: bool = True,
 ) -> Path:
@@ -103,6 +105,8 @@ def show(
         Frames of the strip, as a list or "0,15,30"; by default evenly spaced.
     heatmap
         Draw the map instead of the strip.
+    footage
+        Draw on the frames of a video; a clip may be an .mp4 then.
     dpi
         Dots per inch of a PNG.
     progress
@@ -125,17 +129,23 @@ def show(
         Without the file.
     ValueError
         For a window or frames that are not there, an explanation without positions, or another
-        kind of picture.
+        kind of picture; with a video, what `pipeline.footage.draw_footage` refuses.
     """
-    out = writable(out, explanation)
-    if heatmap and out.suffix == ".gif":
-        raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got a clip)")
+    inputs = [] if footage is None else [footage.video, footage.points]
+    out = writable(out, explanation, *inputs)
+    if heatmap and (out.suffix == ".gif" or footage is not None):
+        what = "a clip" if footage is None else "a video"
+        raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got {what})")
     found = Explanation.open(explanation)
     if "positions" not in found.dataset:
         raise ValueError(f"{explanation}: expected stored positions to draw (got none)")
     name = _sample(sample, found, explanation)
     warn_unseen(f"{explanation}: {name}", [found.sel(sample=name)])
     positions = found.dataset["positions"].sel(sample=name).to_numpy()
+    if footage is not None:
+        chosen = _frames(frames, positions.shape[1])
+        draw_footage(found, name, footage, out, chosen, dpi=dpi, progress=progress)
+        return out
     if out.suffix == ".gif":
         save_gif(found, name, positions, out, progress=progress)
         return out

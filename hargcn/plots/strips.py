@@ -64,7 +64,7 @@ def plot_strip(
         For a sample, positions or frames that do not fit the explanation.
     """
     shown = scene(explanation, sample, positions, view, limit, fps)
-    chosen = _frames(shown, frames)
+    chosen = chosen_frames(shown, frames)
     offsets, low, high = _places(shown.points[:, chosen])
     tall, span = high[1] - low[1], offsets[-1] + high[0] - low[0]
     persons = shown.points.shape[-1]
@@ -73,13 +73,13 @@ def plot_strip(
     figure, (axis,) = canvas(ax, (width, body + 1.1))
     for offset, frame in zip(offsets, chosen, strict=True):
         points = shown.points[:, frame] + np.array([offset, 0])[:, None, None]
-        _bodies(axis, shown, points, frame, scale=min(1.0, body / 3))
-        _caption(axis, offset + (low[0] + high[0]) / 2, low[1], frame, shown)
+        draw_people(axis, shown, points, frame, scale=min(1.0, body / 3))
+        caption(axis, offset + (low[0] + high[0]) / 2, low[1], frame, shown)
         if persons > 1 and offset > 0:
             axis.axvline(offset + low[0], color="#dddddd", linewidth=0.8)
     axis.set_xlim(low[0], offsets[-1] + high[0])
     axis.set_ylim(low[1], high[1])
-    _finish(figure, axis, shown, width, chosen)
+    finish(figure, axis, shown, width, chosen)
     return figure, axis
 
 
@@ -129,7 +129,7 @@ def save_gif(
     with replacing(path) as temporary, mpl.rc_context(STYLE):
         width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
         figure, (axis,) = canvas(None, (width, 4.8))
-        _finish(figure, axis, shown, width, range(count))
+        finish(figure, axis, shown, width, range(count))
         axis.set_xlim(low[0], high[0])
         axis.set_ylim(low[1], high[1])
         stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
@@ -141,12 +141,12 @@ def save_gif(
             for frame in track(frames, "drawing frames", len(frames), progress):
                 for artist in list(axis.collections):
                     artist.remove()
-                _bodies(axis, shown, shown.points[:, frame], frame)
-                stamp.set_text(_moment(frame, shown))
+                draw_people(axis, shown, shown.points[:, frame], frame)
+                stamp.set_text(moment(frame, shown))
                 writer.grab_frame()
 
 
-def _frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:
+def chosen_frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:
     """Return the frames to draw, ascending."""
     count = shown.points.shape[1]
     frames = 6 if frames is None else frames
@@ -174,17 +174,18 @@ def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.arange(points.shape[1]) * (high[0] - low[0]), low, high
 
 
-def _moment(frame: int, shown: Scene) -> str:
+def moment(frame: int, shown: Scene) -> str:
+    """Say which frame it is, when, and what it is credited where it shows nobody."""
     seconds = "" if shown.seconds is None else f"\n{shown.seconds[frame]:.2f} s"
     there = np.isfinite(shown.points[:, frame]).any()
     nobody = "" if there else f"\nnobody seen,\n{shown.at(frame).sum():+.2g} credited"
     return f"frame {frame}{seconds}{nobody}"
 
 
-def _caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
+def caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
     """Write a frame's number, and its time where that is known, below it."""
     is_peak = frame == shown.peak
-    text = _moment(frame, shown) + ("\nlargest" if is_peak else "")
+    text = moment(frame, shown) + ("\nlargest" if is_peak else "")
     ax.annotate(
         text,
         (x, y),
@@ -197,7 +198,7 @@ def _caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
     )
 
 
-def _bodies(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float = 1.0) -> None:
+def draw_people(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float = 1.0) -> None:
     """Draw all persons of a frame at (2, V, M) points."""
     values = shown.at(frame)
     for person in range(points.shape[-1]):
@@ -205,9 +206,7 @@ def _bodies(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float
         draw_body(ax, points[..., person], own, shown.skeleton, shown.norm, scale, guessed)
 
 
-def _finish(
-    figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequence[int] | range
-) -> None:
+def finish(figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequence[int]) -> None:
     """Add what strip and moving picture share."""
     ax.set_aspect("equal")
     ax.set_axis_off()
@@ -221,4 +220,4 @@ def _finish(
         ]
         said = "interpolated: nobody saw the joint"
         where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0)}
-        ax.legend([tuple(rings)], [said], borderaxespad=3.5, **where)
+        ax.legend([tuple(rings)], [said], borderaxespad=5.5, **where)

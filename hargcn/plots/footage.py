@@ -1,0 +1,136 @@
+"""Explained movement on the frames of its video: a strip, or a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hargcn.data.footage import pyav
+from hargcn.files import replacing
+from hargcn.plots.skeletons import Scene
+from hargcn.plots.strips import caption, draw_people, finish, moment
+from hargcn.plots.style import STYLE, canvas
+
+CLIPS = (".gif", ".mp4")
+"""What a clip's name may end in."""
+
+Images = Iterable[tuple[int, np.ndarray]]
+"""Numbers of frames in the window, and (height, width, 3) pictures."""
+
+
+@mpl.rc_context(STYLE)
+def plot_footage(
+    shown: Scene, images: Mapping[int, np.ndarray], *, ax: Axes | None = None
+) -> tuple[Figure, Axes]:
+    """Draw bodies on frames of their video, side by side.
+
+    Parameters
+    ----------
+    shown
+        An explained window whose points are pixels of the video: right and down.
+    images
+        By frame of the window (height, width, 3).
+    ax
+        Axes to draw on.
+    """
+    return _page(shown, images, list(images), ax)
+
+
+def _page(
+    shown: Scene, images: Mapping[int, np.ndarray], said_of: Sequence[int], ax: Axes | None = None
+) -> tuple[Figure, Axes]:
+    """Draw some frames; the legend is about those that it is said of."""
+    tall, wide = next(iter(images.values())).shape[:2]
+    width = float(np.clip(1.6 + 3.2 * len(images) * wide / tall, 4, 16))
+    figure, (axis,) = canvas(ax, (width, (width - 1.4) * tall / (1.02 * wide * len(images)) + 1.1))
+    for place, (frame, image) in enumerate(images.items()):
+        left = 1.02 * wide * place
+        _picture(axis, image, left)
+        points = shown.points[:, frame] + np.array([left, 0])[:, None, None]
+        draw_people(axis, shown, points, frame, scale=0.6)
+        caption(axis, left + wide / 2, tall, frame, shown)
+    axis.set_xlim(0, left + wide)
+    axis.set_ylim(tall, 0)
+    finish(figure, axis, shown, width, said_of)
+    return figure, axis
+
+
+def save_footage(shown: Scene, images: Images, path: str | Path, fps: float) -> None:
+    """Write a clip: every frame of the video with the body on it.
+
+    Parameters
+    ----------
+    shown
+        As for `plot_footage`.
+    images
+        One after the other; only one is in memory.
+    path
+        A `.gif` or `.mp4`.
+    fps
+        Frames per second.
+
+    Raises
+    ------
+    ValueError
+        For another suffix, no image at all, or an .mp4 without PyAV.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in CLIPS:
+        raise ValueError(f"{path}: expected a clip {' or '.join(CLIPS)} (got {path.suffix!r})")
+    with replacing(path) as temporary, mpl.rc_context(STYLE):
+        pictures = _pictures(shown, images)
+        if path.suffix.lower() == ".gif":
+            first, *others = (Image.fromarray(picture) for picture in pictures)
+            options = {"duration": 1000 / fps, "loop": 0, "append_images": others}
+            first.save(temporary, format="GIF", save_all=True, **options)
+        else:
+            _encode(pictures, temporary, fps)
+
+
+def _pictures(shown: Scene, images: Images) -> Iterator[np.ndarray]:
+    """Yield (height, width, 3) pictures; placed once, as laying out every one anew is slow."""
+    images = iter(images)
+    first = next(images)
+    figure, axis = _page(shown, dict([first]), range(shown.points.shape[1]))
+    axis.texts[0].set_fontweight("normal")
+    figure.set_dpi(110)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    canvas_, text = FigureCanvasAgg(figure), axis.texts[0]
+    for frame, image in chain([first], images):
+        for artist in [*axis.collections, *axis.images]:
+            artist.remove()
+        _picture(axis, image, 0)
+        draw_people(axis, shown, shown.points[:, frame], frame, scale=0.6)
+        text.set_text(moment(frame, shown))
+        canvas_.draw()
+        pixels = np.asarray(canvas_.buffer_rgba())[..., :3]
+        # Codecs want even heights and widths.
+        yield pixels[: len(pixels) // 2 * 2, : pixels.shape[1] // 2 * 2].copy()
+
+
+def _picture(ax: Axes, image: np.ndarray, left: float) -> None:
+    tall, wide = image.shape[:2]
+    ax.imshow(image, extent=(left, left + wide, tall, 0), interpolation="nearest", zorder=0)
+
+
+def _encode(pictures: Iterable[np.ndarray], path: Path, fps: float) -> None:
+    av = pyav(path)
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream.pix_fmt, size = "yuv420p", None
+        for picture in pictures:
+            if size is None:
+                size = stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
