@@ -16,7 +16,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -77,12 +77,15 @@ class MarksConfig(BaseModel):
         it out. A tier that is called like a joint or a part needs no entry.
     videos
         Videos that all annotators looked at, also where somebody marked nothing in one.
+    starts
+        By video the second at which its recording begins, where that is not 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     joints: dict[str, list[str]] = {}
     videos: list[str] = []
+    starts: dict[str, float] = {}
 
 
 def read_marks(path: str | Path) -> list[Mark]:
@@ -406,7 +409,7 @@ def _seconds(text: str, place: str, unit: float | None) -> float:
 
 
 def _timed(mark: Mark, start: float, stop: float) -> Mark:
-    return Mark(mark.names, mark.annotator, mark.what, start, stop, mark.place)
+    return replace(mark, start=start, stop=stop)
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,8 @@ def open_marks(
     paths
         Exports of annotation tools, or folders of them.
     settings
-        A YAML file of `MarksConfig`: which joints a tier is about, which videos were looked at.
+        A YAML file of `MarksConfig`: which joints a tier is about, which videos were looked at, and
+        when their recordings begin.
     data
         All windows of the file: every marked video must be among its recordings.
     explained
@@ -107,13 +108,20 @@ def open_marks(
     known = by_name([str(name) for name in data.sample])
     named = [recording_of(mark.names, known) for mark in marks]
     _check_videos([(m.place, m.names) for m in marks], named, known, data)
-    for_all = [recording_of([video], known) for video in config.videos]
-    _check_videos([(str(settings), (v,)) for v in config.videos], for_all, known, data)
+    listed = [*config.videos, *config.starts]
+    meant = [recording_of([video], known) for video in listed]
+    _check_videos([(str(settings), (video,)) for video in listed], meant, known, data)
+    for_all, starting = meant[: len(config.videos)], meant[len(config.videos) :]
+    starts = dict(zip(map(str, starting), config.starts.values(), strict=True))
     time = explained.time()
     found, looked = {}, {}
     for annotator in dict.fromkeys(_called(mark.annotator) for mark in marks):
         own = [
-            (str(video), mark, joints_of(mark, data.skeleton, config))
+            (
+                str(video),
+                _later(mark, starts.get(str(video), 0.0)),
+                joints_of(mark, data.skeleton, config),
+            )
             for video, mark in zip(named, marks, strict=True)
             if _called(mark.annotator) == annotator
         ]
@@ -124,6 +132,11 @@ def open_marks(
         videos = {*(video for video, *_ in own), *map(str, for_all)}
         looked[annotator] = np.isin(explained.sample, sorted(videos))
     return Marked(found, looked)
+
+
+def _later(mark: Mark, start: float) -> Mark:
+    """Return a mark in seconds of a recording that begins at a second of its video."""
+    return replace(mark, start=mark.start - start, stop=mark.stop - start)
 
 
 def _check_videos(

@@ -61,6 +61,19 @@ def test_videos_without_a_mark_were_looked_at_where_the_settings_say_so(explaine
     assert found.masks["anna"].any(axis=(0, 1)).sum() == 1
 
 
+def test_a_recording_may_begin_later_than_its_video(explained, tmp_path):
+    settings = tmp_path / "s.yaml"
+    settings.write_text("starts: {g3_c0_0.mp4: 0.1}\n", encoding="utf-8")
+    found = open_marks(marked(tmp_path, anna=ANNA), settings, *explained)
+    assert frames(found.masks["anna"], "g3_c0_0@0", explained[1]) == [0, 1, 2, 3, 4, 5, 6]
+    assert frames(found.masks["anna"], "g3_c1_1@0", explained[1])[0] == 12  # the other does not
+    settings.write_text("starts: {g3_c0_9.mp4: 0.1}\n", encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"s\.yaml: expected videos of .* has no 'g3_c0_9\.mp4'; did"
+    ):
+        open_marks(marked(tmp_path, anna=ANNA), settings, *explained)
+
+
 def test_explanations_are_compared_with_every_annotator(
     checkpoint, waving, gradcams, explained, tmp_path
 ):
@@ -142,7 +155,7 @@ def test_marks_need_localisation_and_settings_need_marks(checkpoint, waving, gra
     wrong = refused(*command, "--marks-settings", settings)
     assert "s.yaml: expected marks that these settings are about (got none)" in wrong
     wrong = refused(*command, "--marks", files[0], "--marks-settings", settings)
-    assert "s.yaml: unknown key 'tiers'; valid are joints, videos" in wrong
+    assert "s.yaml: unknown key 'tiers'; valid are joints, videos, starts" in wrong
     wrong = refused(*command, "--cells", "observed", "--metrics", "complexity")
     assert "which alone heeds marks and observed cells (got complexity)" in wrong
 
