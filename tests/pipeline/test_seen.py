@@ -50,9 +50,9 @@ def guessed(source, out, share, joint=3):
 def test_rank_and_show_warn_beyond_a_fifth(gradcams, tmp_path, share):
     path = guessed(gradcams[0], tmp_path / "g.h5", share)
     for draw in (
-        lambda: rank([path], tmp_path / "r.png"),
-        lambda: show(path, tmp_path / "s.png"),
-        lambda: show(path, tmp_path / "m.png", heatmap=True),
+        lambda: rank([path], tmp_path / "r.png", dpi=40),
+        lambda: show(path, tmp_path / "s.png", dpi=40),
+        lambda: show(path, tmp_path / "m.png", heatmap=True, dpi=40),
     ):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -66,9 +66,9 @@ def test_ranks_of_observed_cells_leave_out_what_was_interpolated(gradcams, tmp_p
     path = guessed(gradcams[0], tmp_path / "g.h5", 0.9)
     layout = Explanation.open(path).skeleton.joints
     with pytest.warns(UserWarning, match=rf"90% of .* most of it on {layout[3]} 90%"):
-        found = rank([path], tmp_path / "r.png")
+        found = rank([path], tmp_path / "r.png", dpi=40)
     assert next(iter(found.values())).joints[0] == layout[3]
-    found = rank([path], tmp_path / "r.png", cells="observed")  # and does not warn
+    found = rank([path], tmp_path / "r.png", cells="observed", dpi=40)  # and does not warn
     assert next(iter(found.values())).joints[0] == layout[5]
     said = done("rank", path, "--cells", "observed", "--top", 20, "--out", tmp_path / "r.png")
     assert f"{layout[3]} - (0%)" in said
