@@ -18,6 +18,7 @@ import typer
 
 from hargcn.allocator import keep_freed_memory
 from hargcn.cli import (
+    crossfit,
     demo,
     evaluate,
     experiment,
@@ -42,7 +43,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, prepare, network, explain, plot, evaluate, experiment, settings, verify):
+_MODULES = (
+    demo, prepare, network, explain, plot, evaluate, crossfit, experiment, settings, verify,
+)  # fmt: skip
+for module in _MODULES:
     for command in module.COMMANDS:
         app.command()(command)
 

@@ -22,7 +22,7 @@ _MOST = (
 def summary(title: str, figures: Mapping[str, Any]) -> None:
     """Print the figures of windows and of recordings, with their intervals where there are any."""
     rows = [
-        [name, *(_figure(figures[level], name) for level in _levels(figures))]
+        [name, *(figure(figures[level], name) for level in _levels(figures))]
         for name in _SHOWN
         if any(figures[level].get(name) is not None for level in _levels(figures))
     ]
@@ -42,7 +42,7 @@ def classes(figures: Mapping[str, Any]) -> None:
     for level in levels:
         of = figures[level]
         rows = [
-            [name, *(_figure(each, measure) for measure in _OF_A_CLASS)]
+            [name, *(figure(each, measure) for measure in _OF_A_CLASS)]
             for name, each in of["per_class"].items()
         ]
         table(f"classes ({level})", ["", *_OF_A_CLASS], rows)
@@ -73,7 +73,8 @@ def _levels(figures: Mapping[str, Any]) -> list[str]:
     return [level for level in ("windows", "recordings") if level in figures]
 
 
-def _figure(figures: Mapping[str, Any], name: str) -> str:
+def figure(figures: Mapping[str, Any], name: str) -> str:
+    """Return a figure with its interval, where it has one, as text; nothing where undefined."""
     value = figures.get(name)
     if value is None:
         return ""

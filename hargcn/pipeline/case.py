@@ -18,9 +18,11 @@ from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.explain import rebuilt
 from hargcn.pipeline.opening import (
     check_preparation,
+    of_one_network,
     open_explanations,
     open_network,
     open_windows,
+    own_sets,
     some_of,
 )
 
@@ -82,9 +84,11 @@ class ExplainedWindows:
         at_least("limit", limit, 1)
         data = open_windows(windows)
         model = open_network(checkpoint, device, data)
+        data = own_sets(model, data)
         check_preparation(model, data, other_preparation)
         named = open_explanations(explanations)
         for file, explanation in zip(explanations, named.values(), strict=True):
+            of_one_network(file, explanation)
             _check_about(file, explanation, model, data)
         rows = {name: i for i, name in enumerate(data.names)}
         samples = [str(s) for s in next(iter(named.values())).dataset["sample"].to_numpy()]

@@ -128,8 +128,8 @@ def correlate(
         else:
             if len(inputs) != 2:
                 raise ValueError("Expected a checkpoint and a windows file (or between methods)")
-            windows = open_windows(inputs[1], split, limit)
-            model = open_network(inputs[0], device, windows)
+            model = open_network(inputs[0], device, open_windows(inputs[1]))
+            windows = open_windows(inputs[1], split, limit, network=model)
             check_preparation(model, windows, other_preparation)
             check_target(model, windows, class_)
             names = layers_of(model, "gradcam", ["all"])

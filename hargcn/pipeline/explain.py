@@ -24,7 +24,13 @@ from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.job import code_of, identity
-from hargcn.pipeline.opening import check_preparation, of_classes, open_network, open_windows
+from hargcn.pipeline.opening import (
+    check_preparation,
+    of_classes,
+    open_network,
+    open_windows,
+    own_sets,
+)
 from hargcn.pipeline.seen import pieces, warn_unseen
 from hargcn.pipeline.shards import Shards, outputs
 from hargcn.plots import plot_convergence, save_figure
@@ -138,9 +144,10 @@ def explain(
         writable(convergence, *inputs, out, suffix=PICTURES)
     data = Windows.open(windows)
     model = open_network(checkpoint, device, data)
+    data = own_sets(model, data)
     same_skeleton(model, data)
     check_preparation(model, data, other_preparation)
-    chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed)
+    chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed, network=model)
     check_target(model, chosen, target)
     layers = layers_of(model, method, layer)
     for path in outputs(out, layers).values():

@@ -25,7 +25,7 @@ def code_of(explainer: Explainer) -> list[str]:
     inner = [getattr(explainer, name) for name in fields_of(type(explainer))]
     nested = [code for each in inner if isinstance(each, Explainer) for code in code_of(each)]
     own = [_source(cls) for cls in type(explainer).__mro__ if issubclass(cls, Explainer)]
-    return [_package(), f"torch {version('torch')}", *own, *nested]
+    return [package(), f"torch {version('torch')}", *own, *nested]
 
 
 def identity(network: nn.Module) -> str:
@@ -49,7 +49,7 @@ def _source(cls: type[Any]) -> str:
 
 
 @cache
-def _package() -> str:
+def package() -> str:
     """Return the digest of hargcn's own code."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return "hargcn " + hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,7 +14,16 @@ from hargcn import hdf5
 _SCALES = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")  # HDF5's own, of named axes
 
 
-def join(files: Sequence[str | Path], out: str | Path, along: str) -> None:
+def join(
+    files: Sequence[str | Path],
+    out: str | Path,
+    along: str,
+    *,
+    at: Sequence[np.ndarray] | None = None,
+    without: Sequence[str] = (),
+    columns: Mapping[str, np.ndarray] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> None:
     """Join flat files along a named axis; no more than one data set of one file in memory.
 
     Parameters
@@ -24,6 +34,14 @@ def join(files: Sequence[str | Path], out: str | Path, along: str) -> None:
         The file to write and to seal.
     along
         The axis' name. Data sets without it, and attributes, are those of the first file.
+    at
+        Where the rows of each file go, ascending; by default one file after the other.
+    without
+        Axes whose data sets are left out.
+    columns
+        More data sets (rows,).
+    attrs
+        Attributes instead of the first file's, or besides them.
 
     Raises
     ------
@@ -32,31 +50,46 @@ def join(files: Sequence[str | Path], out: str | Path, along: str) -> None:
     ValueError
         For a file unlike the first; names it.
     """
-    lengths = [_length(file, files[0], along) for file in files]
+    columns = dict(columns or {})
+    lengths = [_length(file, files[0], along, without) for file in files]
+    parts = np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
     with hdf5.writing(out) as sink, h5py.File(sink, "w", libver=hdf5.LIBVER) as made:
         with h5py.File(files[0], "r") as first:
-            axes = {name: hdf5.axes(data) for name, data in first.items()}
+            axes = {name: hdf5.axes(first[name]) for name in _kept(first, without)}
             for name, dims in axes.items():
                 _begin(made, first[name], [n == along for n in dims], sum(lengths))
-            hdf5.name_axes(made, axes)
-            made.attrs.update(first.attrs)
+            for name, values in columns.items():
+                made.create_dataset(name, data=values)
+            hdf5.name_axes(made, {**axes, **dict.fromkeys(columns, (along,))})
+            made.attrs.update({**first.attrs, **(attrs or {})})
         grown = [name for name, dims in axes.items() if along in dims]
-        for file, stop, length in zip(files, np.cumsum(lengths), lengths, strict=True):
+        for file, rows in zip(files, parts if at is None else at, strict=True):
             with h5py.File(file, "r") as part:
                 for name in grown:
-                    rows = slice(stop - length, stop)
                     if not hdf5.nothing_stored(part[name]):
-                        where = [rows if dim == along else slice(None) for dim in axes[name]]
-                        made[name][tuple(where)] = part[name][()]
+                        _put(made[name], part[name][()], axes[name].index(along), rows)
             sink.expect_written()
     hdf5.seal(out)
 
 
-def _length(file: str | Path, like: str | Path, along: str) -> int:
+def _put(data: h5py.Dataset, values: np.ndarray, axis: int, rows: np.ndarray) -> None:
+    """Write values whose rows along an axis go to `rows`, each stretch of neighbours at once."""
+    before = (slice(None),) * axis
+    for stretch in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
+        first, last = stretch[0], stretch[-1]
+        where = slice(int(rows[first]), int(rows[last]) + 1)
+        data[(*before, where)] = values[(*before, slice(first, last + 1))]
+
+
+def _kept(file: h5py.File, without: Sequence[str]) -> list[str]:
+    return [name for name, data in file.items() if not {*hdf5.axes(data)} & {*without}]
+
+
+def _length(file: str | Path, like: str | Path, along: str, without: Sequence[str]) -> int:
     """Return the length of an axis in a file; refuse one that differs in anything else."""
     with h5py.File(file, "r") as part, h5py.File(like, "r") as first:
         lengths = set()
-        for name in sorted({*part, *first}):
+        for name in sorted({*_kept(part, without), *_kept(first, without)}):
             if name not in part or name not in first or not _alike(part[name], first[name], along):
                 raise ValueError(f"{file}: expected {name!r} as in {like} (got another, or none)")
             dims = hdf5.axes(part[name])

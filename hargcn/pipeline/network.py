@@ -66,8 +66,8 @@ def test(
     one_of("aggregate", aggregate, ("mean", "median"))
     if out is not None:
         out = writable(out, checkpoint, windows, suffix=".json")
-    chosen = open_windows(windows, split)
-    model = open_network(checkpoint, device, chosen)
+    model = open_network(checkpoint, device, open_windows(windows))
+    chosen = open_windows(windows, split, network=model)
     check_preparation(model, chosen, other_preparation)
     found = classification_report(
         model,

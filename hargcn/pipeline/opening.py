@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 from hargcn.checks import at_least, one_of
+from hargcn.data.folds import Fold
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
@@ -70,6 +73,7 @@ def open_windows(
     *,
     of: Sequence[str] = (),
     limit_seed: int | None = None,
+    network: SkeletonNetwork | None = None,
 ) -> Windows:
     """Open a windows file, or some of its windows.
 
@@ -85,6 +89,8 @@ def open_windows(
         Only windows whose true class is one of these.
     limit_seed
         Draw the `limit` windows with this seed instead of taking the first ones; in their order.
+    network
+        One of a cross-fitting brings its own sets: "test" is what it never saw (`own_sets`).
 
     Raises
     ------
@@ -93,6 +99,7 @@ def open_windows(
     """
     at_least("limit", limit, 1)
     windows = Windows.open(path)
+    windows = windows if network is None else own_sets(network, windows)
     windows = windows if split == "all" else windows.subset(split)
     windows = of_classes(windows, of) if of else windows
     return windows if limit is None else windows.subset(some_of(len(windows), limit, limit_seed))
@@ -103,6 +110,37 @@ def some_of(count: int, limit: int, limit_seed: int | None = None) -> np.ndarray
     if limit_seed is None:
         return np.arange(min(limit, count))
     return np.sort(np.random.default_rng(limit_seed).permutation(count)[:limit])
+
+
+def own_sets(model: SkeletonNetwork, windows: Windows) -> Windows:
+    """Return windows with the sets that a network of a cross-fitting was trained with.
+
+    The file's own sets would test it on what it has seen. Other networks, and a cross-fitting's on
+    another file, get the file's.
+    """
+    said = model.card.get("crossfit")
+    if said is None or model.card["data"]["digest"] != windows.digest:
+        return windows
+    columns = {name: getattr(windows, name) for name in ("group", "camera", "setup")}
+    return replace(windows, split=Fold.model_validate(said).sets(columns))
+
+
+def of_one_network(path: str | Path, explanation: Explanation) -> None:
+    """Refuse the joined explanations of a cross-fitting, for what asks one network again.
+
+    Raises
+    ------
+    ValueError
+        Names the explanations of a single fold, which do.
+    """
+    if "crossfit" in explanation.dataset.attrs:
+        path, folds = Path(path), json.loads(explanation.dataset.attrs["crossfit"])["folds"]
+        one = path.parent / "fold-1"
+        raise ValueError(
+            f"{path}: expected explanations of one network (got those of the {folds} of a "
+            f"cross-fitting): take one fold at a time, {one / path.name} with "
+            f"{one / 'model.safetensors'}, and so on"
+        )
 
 
 def of_classes(windows: Windows, names: Sequence[str]) -> Windows:

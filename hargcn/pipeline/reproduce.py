@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 from hargcn.networks.branches import PositionModel
 from hargcn.pipeline.explain import build_explainer, explain_windows
-from hargcn.pipeline.opening import open_network
+from hargcn.pipeline.opening import of_one_network, open_network, open_windows, own_sets
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-8}
 """Largest difference, relative to a file's largest value, that rounding explains.
@@ -70,6 +69,7 @@ def reproduce(
         more than 1e-3 of the largest (1e-8 in double precision).
     """
     made = Explanation.open(explanation)
+    of_one_network(explanation, made)
     attrs = made.dataset.attrs
     if not attrs.get("request"):
         raise ValueError(
@@ -77,8 +77,9 @@ def reproduce(
             "asked (it holds no request)"
         )
     request = json.loads(attrs["request"])
-    data = Windows.open(windows)
+    data = open_windows(windows)
     model = open_network(checkpoint, device, data)
+    data = own_sets(model, data)
     for path, mine, theirs in (
         (checkpoint, model.card.get("weights", ""), attrs["model"]),
         (windows, data.digest, attrs["data"]),

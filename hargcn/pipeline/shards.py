@@ -57,7 +57,7 @@ class Shards:
         Shards that a kill left behind finished files are removed.
         """
         files = list(outputs(out, layers).values())
-        if not all(_job_of(file) == self.mark for file in files):
+        if not all(job_of(file) == self.mark for file in files):
             return []
         if self.ours:
             self._remove()
@@ -139,7 +139,7 @@ def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
     return {layer: out.with_name(f"{out.stem}.{layer}{out.suffix}") for layer in layers}
 
 
-def _job_of(path: Path) -> str:
+def job_of(path: Path) -> str:
     """Return which job made a file; nothing for one that is not there or not whole."""
     if not path.is_file():
         return ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hargcn.checks import writable
 from hargcn.data.windows import Windows
@@ -47,15 +49,70 @@ def train(
     ValueError
         For defects of the experiment, or of its windows (see `training.fit.fit`).
     """
+    own = recipe(config, set_, out)
+    for name in FILES:
+        writable(own.out / name, *own.inputs)
+    expect_run(own.out)
+    return fit(
+        own.settings.model,
+        Windows.open(own.windows),
+        own.settings.train,
+        own.out,
+        progress=progress,
+        resume=not fresh,
+        card=own.card,
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an experiment asks for, before anything is trained.
+
+    Parameters
+    ----------
+    settings
+        All of it.
+    windows
+        The windows file that it names.
+    out
+        Folder of the results.
+    inputs
+        Files that must stay as they are.
+    card
+        What a network's card says of it.
+    """
+
+    settings: ExperimentConfig
+    windows: Path
+    out: Path
+    inputs: list[Path]
+    card: dict[str, Any]
+
+
+def recipe(
+    config: str | Path | ExperimentConfig,
+    set_: Sequence[str],
+    out: str | Path | None,
+    ending: str = "",
+) -> Recipe:
+    """Read an experiment; without `out` its results go to `runs/<its name><ending>`.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without the experiment file.
+    ValueError
+        For defects of it, no windows, or no `out` for an experiment that is no file.
+    """
     if isinstance(config, ExperimentConfig):
         if out is None:
             raise ValueError("Expected a folder `out` for an experiment that is no file")
         settings = read_config(None, set_, config.model_dump(mode="json"))
-        named, card = "experiment", {}
+        named, card, inputs = "experiment", {}, []
     else:
         settings = read_config(config, set_)
-        out = out or Path("runs") / Path(config).stem
-        named, card = str(config), {"experiment": Path(config).name}
+        out = out or Path("runs") / f"{Path(config).stem}{ending}"
+        named, card, inputs = str(config), {"experiment": Path(config).name}, [Path(config)]
     if settings.network is not None:
         raise ValueError(
             f"{named}: expected no section 'network': hargcn trains the networks of its section "
@@ -63,17 +120,4 @@ def train(
         )
     if settings.windows is None:
         raise ValueError(f"{named}: expected the key 'windows', the windows file to train on")
-    inputs = [settings.windows, *([] if isinstance(config, ExperimentConfig) else [config])]
-    for name in FILES:
-        writable(Path(out) / name, *inputs)
-    expect_run(Path(out))
-    windows = Windows.open(settings.windows)
-    return fit(
-        settings.model,
-        windows,
-        settings.train,
-        out,
-        progress=progress,
-        resume=not fresh,
-        card=card,
-    )
+    return Recipe(settings, settings.windows, Path(out), [settings.windows, *inputs], card)

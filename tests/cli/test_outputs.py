@@ -58,6 +58,11 @@ def commands(checkpoint, waving, shap, gradcams, tmp_path) -> Callable[[str], Co
         "prepare": Command(prepare, (config, outcomes, video), ("x.h5",)),
         "synthesise": Command(("synthesise", "-c", config, "--force"), (config,), ("x.h5",)),
         "train": Command(("train", config, *sets()), (config, waving), trained, out="x"),
+        "crossfit": Command(
+            ("crossfit", config, *sets(), "--folds", 2, "--method", "gradcam"), (config, waving),
+            ("x/crossfit.json", "x/predictions.csv", "x/explanations.h5",
+             "x/fold-1/explanations.h5", "x/fold-2/model.safetensors"), out="x",
+        ),
         "test": Command(("test", checkpoint, waving), about, ("x.json",)),
         "convert": Command(
             ("convert", "shapgcn", theirs, "--skeleton", "ntu25"), (theirs,),
@@ -94,13 +99,13 @@ def commands(checkpoint, waving, shap, gradcams, tmp_path) -> Callable[[str], Co
 NAMES = (
     "prepare", "synthesise", "train", "test", "convert", "explain", "explain layers", "convergence",
     "combine", "correlate", "correlate methods", "perturb", "evaluate", "rank", "show", "show clip",
-    "layouts", "experiment", "demo",
+    "layouts", "experiment", "demo", "crossfit",
 )  # fmt: skip
 
 
 def place(what: str, path: Path, read: Path | None) -> None:
     """Put something in the way of an output."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if what == "link":
         path.symlink_to(read)
     elif what == "hard link":

@@ -63,7 +63,7 @@ def test_code_is_that_of_hargcn_and_of_a_plug_in(tmp_path, monkeypatch):
     assert code_of(HybridProduct(shap=changed, cam=changed)) != code_of(
         HybridProduct(shap=plug_in(path, 1), cam=changed)
     )
-    monkeypatch.setattr("hargcn.pipeline.job._package", lambda: "hargcn changed")
+    monkeypatch.setattr("hargcn.pipeline.job.package", lambda: "hargcn changed")
     assert code_of(GradCAM("layer")) != own
 
 

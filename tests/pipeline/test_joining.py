@@ -106,3 +106,29 @@ def test_joining_takes_the_memory_of_one_part(tmp_path):
     assert size * 40 > 290
     assert more[40] < more[2] + 2 * size
     assert more[40] < 4 * size
+
+
+def test_rows_go_where_they_are_told(tmp_path):
+    files = saved(tmp_path, [part(1, 3), part(2, 4)])
+    at = [np.array([1, 2, 6]), np.array([0, 3, 4, 5])]
+    columns = {"fold": np.array([2, 1, 1, 2, 2, 2, 1])}
+    join(files, tmp_path / "joined.h5", "sample", at=at, columns=columns, attrs={"request": "r"})
+    joined = Explanation.open(tmp_path / "joined.h5").dataset
+    in_turn = Explanation.concat([Explanation.open(file) for file in files]).dataset
+    back = np.argsort(np.concatenate(at))
+    assert joined.attrs == {**in_turn.attrs, "request": "r"}
+    assert joined.drop_vars("fold").drop_attrs().identical(in_turn.isel(sample=back).drop_attrs())
+    assert joined["fold"].dims == ("sample",)
+    assert joined["fold"].to_numpy().tolist() == columns["fold"].tolist()
+
+
+def test_what_differs_from_part_to_part_can_be_left_out(tmp_path):
+    parts = [part(n, 2, against=(("sample", "background"), np.zeros((2, n)))) for n in (1, 2)]
+    files = saved(tmp_path, parts)
+    with pytest.raises(ValueError, match="expected 'against' as in"):
+        join(files, tmp_path / "joined.h5", "sample")
+    join(files, tmp_path / "joined.h5", "sample", without=["background"])
+    joined = Explanation.open(tmp_path / "joined.h5").dataset
+    assert "against" not in joined
+    assert "background" not in joined.dims
+    assert len(joined["sample"]) == 4
