@@ -151,6 +151,7 @@ def crossfit(
     changes, own_changes = _apart(set_, methods)
     own = recipe(config, changes, out, "_crossfit")
     data = Windows.open(own.windows)
+    one_of("--class", target, ("predicted", "label", *data.classes))
     dealt = _dealt(data, own.settings, folds, by, val_share, seed)
     common = {
         "target": target, "background": background, "background_by": background_by, "keep": keep,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hargcn.checks import at_least, one_of
+from hargcn.checks import at_least, checked, one_of
 from hargcn.data.folds import Fold
 from hargcn.data.preprocess import PRESETS, PreprocessConfig
 from hargcn.data.windows import Windows
@@ -119,10 +119,11 @@ def own_sets(model: SkeletonNetwork, windows: Windows) -> Windows:
     another file, get the file's.
     """
     said = model.card.get("crossfit")
-    if said is None or model.card["data"]["digest"] != windows.digest:
+    if said is None or (model.card.get("data") or {}).get("digest") != windows.digest:
         return windows
+    fold = checked(Fold, said, "crossfit of the network's card")
     columns = {name: getattr(windows, name) for name in ("group", "camera", "setup")}
-    return replace(windows, split=Fold.model_validate(said).sets(columns))
+    return replace(windows, split=fold.sets(columns))
 
 
 def of_one_network(path: str | Path, explanation: Explanation) -> None:

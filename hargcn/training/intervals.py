@@ -12,6 +12,8 @@ from hargcn.analysis.statistics import Interval, cluster_bootstrap
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc")
 """The figures that get an interval."""
 
+_MOST = 200  # groups that are resampled one by one; of more, time and memory would be out of hand
+
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
@@ -83,9 +85,12 @@ def intervals(
     -------
     dict
         By figure, as `classification` defines it; NaN where it is undefined. See
-        `analysis.statistics.cluster_bootstrap`: of one group there is no interval.
+        `analysis.statistics.cluster_bootstrap`: of one group there is no interval. More than 200
+        groups are put together at random into 200, which are drawn instead.
     """
     group = np.unique(groups, return_inverse=True)[1]
+    if group.max() >= _MOST:
+        group = np.random.default_rng(seed).permutation(group.max() + 1)[group] % _MOST
     parts = []
     for fold in np.unique(np.zeros(len(labels)) if folds is None else folds):
         own = np.full(len(labels), True) if folds is None else folds == fold

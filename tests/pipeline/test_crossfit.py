@@ -314,6 +314,7 @@ def test_cameras_are_held_out_too(tmp_path) -> None:
         ({"methods": ["gradcan"]}, "did you mean 'gradcam'"),
         ({"methods": ["shap"], "layer": ["main.0.tcn"]}, "--layer: expected a method of layers"),
         ({"methods": ["gradcam"], "layer": ["main.0.tcm"]}, "did you mean 'main.0.tcn'"),
+        ({"methods": ["gradcam"], "target": "class9"}, "did you mean 'class"),
         ({"methods": ["gradcam"], "background": 0}, "Expected --background of at least 1"),
         ({"methods": ["shap"], "background_by": "chance"}, "Expected --background-by"),
         ({"set_": ["shap.chunk=4"]}, r"--set shap\.chunk=4: expected --method shap with it"),

@@ -10,7 +10,9 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn import Explanation
+from hargcn.data.folds import Fold
 from hargcn.data.preprocess import PRESETS
+from hargcn.data.windows import Windows
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.pipeline.opening import (
     check_preparation,
@@ -156,3 +158,19 @@ def test_an_unknown_preparation_is_warned_of_and_a_declared_one_is_compared(wavi
             check_preparation(model, windows)
     model.card = {"input": windows.preparation}
     check_preparation(model, windows)
+
+
+def test_a_network_of_a_cross_fitting_brings_its_sets_to_its_own_windows_only(waving, tmp_path):
+    windows, other = Windows.open(waving), moving_windows(tmp_path / "other.h5", groups=5)
+    model = small_model()
+    fold = Fold(number=1, of=2, by="group", test=("g0", "g2"), val=("g1",))
+    model.card = {"crossfit": fold.model_dump(), "data": {"digest": windows.digest}}
+    sets = {
+        name: {*open_windows(waving, name, network=model).group.tolist()}
+        for name in ("train", "val", "test")
+    }
+    assert sets == {"train": {"g3"}, "val": {"g1"}, "test": {"g0", "g2"}}
+    assert {*open_windows(waving, "test").group.tolist()} == {"g3"}
+    assert open_windows(other.path, network=model).split.tolist() == other.split.tolist()
+    del model.card["crossfit"]
+    assert {*open_windows(waving, "test", network=model).group.tolist()} == {"g3"}

@@ -61,6 +61,15 @@ def test_windows_of_alike_subjects_do_not_narrow_an_interval() -> None:
     assert limits(often)["roc_auc"] == pytest.approx(limits(once)["roc_auc"])
 
 
+def test_very_many_groups_are_drawn_in_bundles_and_give_the_same_width() -> None:
+    labels, p, _ = guesses(4, n=3000)
+    groups = np.arange(3000) // 2
+    found = limits(intervals(labels, p.argmax(axis=1), p, groups))["accuracy"]
+    single = cluster_bootstrap(p.argmax(axis=1) == labels, groups)
+    assert np.ptp(found) == pytest.approx(single.high - single.low, rel=0.2)
+    assert np.mean(found) == pytest.approx(float(single.estimate), abs=0.003)
+
+
 def test_over_folds_the_figures_are_means_of_those_of_the_folds() -> None:
     labels, p, groups = guesses(11, n=90)
     folds = groups % 3
