@@ -128,6 +128,8 @@ def test_perturbing_and_evaluating(config, waving, cam, tmp_path):
 def test_an_explanation_of_it_can_be_made_again(config, waving, cam):
     said = done("reproduce", cam, "--checkpoint", config, "--windows", waving)
     assert "the same for 6 windows" in said
+    again = run("explain", config, waving, "--class", "label", "--limit", 6, "--out", cam)
+    assert "finished before, nothing to do" in again.err
 
 
 def test_another_network_is_noticed(config, waving, cam, tmp_path):

@@ -76,7 +76,7 @@ def test_what_a_file_says_wrong_is_one_line(make, said, expected):
                 "class Two(Stream):\n        def forward(self, x):\n"
                 "            return super().forward(x), x\n    return Two()"
             ),
-            r"Expected logits \(2, 3\).*\(got tuple\)",
+            r"Expected logits.* \(got (tuple|\[0\])",
         ),
     ],
 )
