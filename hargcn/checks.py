@@ -42,8 +42,17 @@ def one_of(name: str, value: str, known: Iterable[str]) -> Any:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" where a known word is like this one, else nothing."""
-    close = difflib.get_close_matches(word, [str(name) for name in known], n=1)
+    names = [str(name) for name in known]
+    same = [name for name in names if name.casefold() == word.casefold()]
+    close = same or difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """Return the first names, and how many more there are: "a, b and 3 more"."""
+    said = [str(name) for name in names]
+    more = f" and {len(said) - most} more" if len(said) > most else ""
+    return ", ".join(said[:most]) + more
 
 
 def at_least(name: str, value: int | None, least: int) -> None:

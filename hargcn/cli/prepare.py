@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 Out = Annotated[
     Path, typer.Option("--out", "-o", dir_okay=False, help="The windows file to write (.h5).")
 ]
+OutOrConfigs = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", dir_okay=False,
+        help="The windows file to write (.h5); default the `windows` of the experiment file.",
+    ),
+]  # fmt: skip
+Train = Annotated[
+    str | None, typer.Option("--train", help="Subjects to train on, e.g. s01,s03: sets by hand.")
+]
+Val = Annotated[str | None, typer.Option("--val", help="Subjects to choose the epoch by.")]
+Test = Annotated[str | None, typer.Option("--test", help="Subjects to test on.")]
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Experiment file whose section `prepare` is used."),
@@ -43,10 +55,13 @@ SkipBroken = Annotated[
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="Folder with the recordings, or a single one.")],
-    out: Out,
+    out: OutOrConfigs = None,
     format_: Format = None,
     config: Config = None,
     set_: Set = None,
+    train: Train = None,
+    val: Val = None,
+    test: Test = None,
     plant: Plant = False,
     shuffle: Shuffle = False,
     skip_broken: SkipBroken = False,
@@ -65,14 +80,16 @@ def prepare(
     Example: hargcn prepare videos --set reader.outcomes=outcomes.csv --set
     reader.layout=inmotion19 --set split.val_share=0.2 --out data/cp.h5
 
+    Example: hargcn prepare videos --config experiment.yaml --train s01,s03,s04 --val s05 --test s02
+
     Example: hargcn prepare MINI-RGBD --plant --config configs/mini_rgbd_planted.yaml
     --out data/mini_rgbd_planted.h5
     """
     from hargcn.pipeline import prepare as pipeline
 
     made = pipeline.prepare(
-        path, out, config, set_ or (), format=format_, plant=plant, shuffle_labels=shuffle,
-        skip_broken=skip_broken, force=force, progress=True,
+        path, out, config, set_ or (), format=format_, sets=_ids(train=train, val=val, test=test),
+        plant=plant, shuffle_labels=shuffle, skip_broken=skip_broken, force=force, progress=True,
     )  # fmt: skip
     _report(made)
 
@@ -141,10 +158,22 @@ def layouts(
     typer.echo(str(out))
 
 
-def _report(windows: Windows) -> None:
-    from hargcn.data.quality import Quality
+def _ids(**given: str | None) -> dict[str, list[str]]:
+    """Return the ids of each set, from text with commas between them."""
+    return {
+        name: [each.strip() for each in text.split(",") if each.strip()]
+        for name, text in given.items()
+        if text is not None
+    }
 
-    for line in Quality.from_dict(windows.attrs["quality"]).lines():
+
+def _report(windows: Windows) -> None:
+    """Print what was done, what is in the sets, and what nobody can know."""
+    from hargcn.data.quality import Quality
+    from hargcn.data.recipe import doubts, recipe
+
+    quality = Quality.from_dict(windows.attrs["quality"])
+    for line in [*recipe(windows), *quality.lines(), *doubts(windows)]:
         typer.echo(line)
     typer.echo(f"{windows.path}: {len(windows)} windows of {windows.frames} frames")
 

@@ -26,7 +26,7 @@ class WindowConfig(BaseModel):
     length
         Frames per window, in all modes.
     overlap
-        Frames that neighbouring windows share ("slide").
+        Frames that neighbouring windows share ("slide"); None for half of them.
     fit
         How a whole recording comes to `length` frames: "resample" stretches it; "pad" adds absent
         frames to a shorter one (a longer one is resampled).
@@ -38,17 +38,22 @@ class WindowConfig(BaseModel):
 
     mode: Literal["slide", "whole", "first"] = "slide"
     length: int = Field(default=150, ge=1, le=100_000)
-    overlap: int = Field(default=75, ge=0)
+    overlap: int | None = Field(default=None, ge=0)
     fit: Literal["resample", "pad"] = "resample"
     min_valid: float = Field(default=0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _moves(self) -> WindowConfig:
-        if self.mode == "slide" and self.overlap >= self.length:
+        if self.mode == "slide" and self.shared >= self.length:
             raise ValueError(
                 f"Expected an overlap below the length {self.length} (got {self.overlap})"
             )
         return self
+
+    @property
+    def shared(self) -> int:
+        """Frames that neighbouring windows share, also where nobody set them."""
+        return self.length // 2 if self.overlap is None else self.overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ def cut(recording: Recording, config: WindowConfig) -> Iterator[Window]:
 
 def _starts(frames: int, config: WindowConfig) -> list[int]:
     last = max(0, frames - config.length)
-    starts = list(range(0, last + 1, config.length - config.overlap))
+    starts = list(range(0, last + 1, config.length - config.shared))
     return starts if starts[-1] == last else [*starts, last]
 
 

@@ -20,8 +20,8 @@ class SetQuality:
         Numbers of each; frames of all recordings after preprocessing.
     persons
         How many recordings show how many persons.
-    classes
-        Recordings of each class.
+    classes, class_windows
+        Recordings and windows of each class.
     notes
         Sums of the counters of readers and preprocessing, e.g. `interpolated` joint positions,
         `dropped` frames of a person.
@@ -33,6 +33,7 @@ class SetQuality:
     frames: int = 0
     persons: dict[str, int] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    class_windows: dict[str, int] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
 
 
@@ -48,11 +49,17 @@ class Quality:
         Counters of what the reader left out before reading.
     skipped
         One line per recording that could not be read.
+    rates
+        Frames per second as read: how many recordings have them.
+    remarks
+        What a person should know, a line each.
     """
 
     sets: dict[str, SetQuality]
     notes: dict[str, float] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    rates: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, for JSON."""
@@ -62,7 +69,7 @@ class Quality:
     def from_dict(cls, content: Mapping[str, Any]) -> Quality:
         """Return the report that `to_dict` took apart."""
         sets = {name: SetQuality(**one) for name, one in content["sets"].items()}
-        return cls(sets, dict(content["notes"]), list(content["skipped"]))
+        return cls(**{**content, "sets": sets})
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
@@ -72,14 +79,14 @@ class Quality:
                 f"{name or 'no set'}: {one.recordings} recordings of {one.groups} groups, "
                 f"{one.frames} frames, {one.windows} windows"
             )
-            lines.append(f"  classes: {_counts(one.classes)}")
+            lines.append(f"  classes: {_classes(one)}")
             lines.append(f"  persons: {_counts(one.persons)}")
-            if one.notes:
+            if any(one.notes.values()):
                 lines.append(f"  {_counts(one.notes)}")
-        if self.notes:
+        if any(self.notes.values()):
             lines.append(f"left out: {_counts(self.notes)}")
         lines += [f"skipped: {line}" for line in self.skipped]
-        return lines
+        return [*lines, *self.remarks]
 
 
 @dataclass(frozen=True)
@@ -142,9 +149,12 @@ def report(entries: Sequence[Entry], split: Sequence[str], classes: Sequence[str
 def _summarise(entries: Sequence[Entry], classes: Sequence[str]) -> SetQuality:
     persons = Counter(str(entry.persons) for entry in entries)
     labels = Counter(entry.label for entry in entries)
-    named: dict[str, int] = {name: labels[i] for i, name in enumerate(classes)}
+    cut = Counter({label: 0 for label in labels})
+    for entry in entries:
+        cut[entry.label] += entry.windows
+    names: dict[int | None, str] = dict(enumerate(classes))
     if labels[None]:
-        named["(no label)"] = labels[None]
+        names[None] = "(no label)"
     notes: dict[str, float] = {}
     for entry in entries:
         for name, count in entry.notes.items():
@@ -155,10 +165,22 @@ def _summarise(entries: Sequence[Entry], classes: Sequence[str]) -> SetQuality:
         groups=len({entry.group for entry in entries}),
         frames=sum(entry.frames for entry in entries),
         persons=dict(sorted(persons.items())),
-        classes=named,
+        classes={name: labels[label] for label, name in names.items()},
+        class_windows={name: cut[label] for label, name in names.items()},
         notes=dict(sorted(notes.items())),
     )
 
 
+def _classes(one: SetQuality) -> str:
+    """Return recordings and windows of each class; what a large data set lacks is only counted."""
+    shown = {name: count for name, count in one.classes.items() if count or len(one.classes) < 9}
+    said = [
+        f"{name} {count}" + (f" ({one.class_windows[name]} windows)" if one.class_windows else "")
+        for name, count in shown.items()
+    ]
+    lacking = len(one.classes) - len(shown)
+    return ", ".join(said) + (f"; none of {lacking} others" if lacking else "")
+
+
 def _counts(counts: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {count:g}" for name, count in counts.items())
+    return ", ".join(f"{name} {count:g}" for name, count in counts.items() if count)

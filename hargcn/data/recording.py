@@ -196,6 +196,14 @@ class Recordings:
         `skipped`, one line each.
     progress
         Whether to show a progress bar.
+    skipped
+        What could not be read, a line each.
+    remarks
+        What a person should know of the data set, a line each, for the quality report.
+    changes
+        Applied in turn to what `load` has read.
+    rates
+        Frames per second as read, before any change: how many recordings have them.
     """
 
     items: Sequence[Any]
@@ -205,19 +213,26 @@ class Recordings:
     on_error: OnError = "raise"
     progress: bool = False
     skipped: list[str] = field(default_factory=list)
+    remarks: Sequence[str] = ()
+    changes: tuple[Callable[[Recording], Recording], ...] = ()
+    rates: dict[str, int] = field(default_factory=dict)
 
     def map(self, change: Callable[[Recording], Recording]) -> Recordings:
         """Return the data set with every recording changed after reading, e.g. preprocessed."""
-        return replace(self, load=lambda item: change(self.load(item)), skipped=[])
+        return replace(self, changes=(*self.changes, change), skipped=[], rates={})
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __iter__(self) -> Iterator[Recording]:
         self.skipped.clear()
+        self.rates.clear()
         for item in track(self.items, "reading", progress=self.progress):
             try:
                 recording = self.load(item)
+                rate = f"{recording.fps:g}"
+                for change in self.changes:
+                    recording = change(recording)
             except (ValueError, OSError) as error:
                 said = str(error) if str(item) in str(error) else f"{item}: {error}"
                 if self.on_error == "raise" and isinstance(error, OSError):
@@ -226,6 +241,7 @@ class Recordings:
                     raise ValueError(said) from error
                 self.skipped.append(said)
                 continue
+            self.rates[rate] = self.rates.get(rate, 0) + 1
             yield recording
 
 

@@ -377,11 +377,15 @@ def write_windows(
             _check_length(writer, config)
             if (preprocessing or {}).get("scale", "none") == "none":
                 writer.warn_of_scales()
-            notes: dict[str, float] = {}
-            skipped: list[str] = []
+            quality = writer.finish(split)
             if isinstance(recordings, Recordings):
-                notes, skipped = dict(recordings.notes), list(recordings.skipped)
-            quality = replace(writer.finish(split), notes=notes, skipped=skipped)
+                quality = replace(
+                    quality,
+                    notes=dict(recordings.notes),
+                    skipped=list(recordings.skipped),
+                    rates=dict(recordings.rates),
+                    remarks=list(recordings.remarks),
+                )
             file.attrs.update(
                 format=FORMAT,
                 classes=json.dumps(list(classes)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -28,11 +29,12 @@ _SYNTHETIC = {"preprocess": "utd-mhad", "windows": {"mode": "whole", "length": 9
 
 def prepare(
     path: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     config: Config = None,
     changes: Sequence[str] = (),
     *,
     format: str | None = None,
+    sets: Mapping[str, Sequence[str]] | None = None,
     plant: bool = False,
     shuffle_labels: bool = False,
     skip_broken: bool = False,
@@ -46,7 +48,7 @@ def prepare(
     path
         A folder of recordings, or a single one.
     out
-        The file to write; it appears when whole.
+        The file to write; it appears when whole. By default the `windows` of the experiment file.
     config
         An experiment file, whose section `prepare` counts, or the content of that section. What it
         does not say is as the format's `recipes` of that preprocessing and its `defaults` say.
@@ -54,6 +56,9 @@ def prepare(
         `key.sub=value` in that section; they win.
     format
         The reader's name, before that of the settings; by default a look at the files finds it.
+    sets
+        Ids of those who are in "train", "val" and "test"; they win over any other rule of the
+        split but for what the ids name (`split.by`).
     plant
         Plant a known sign, and decoys of it: the classes are those of `plant.classes` then.
     shuffle_labels
@@ -78,7 +83,8 @@ def prepare(
         For unknown or wrong settings, a format that cannot be told, recordings that are damaged or
         do not fit the settings, or an output that is there or is an input. An earlier file stays.
     """
-    path, out = Path(path), Path(out)
+    path, out = Path(path), _out(out, config)
+    changes = [*changes, *_named_sets(config, changes, sets or {})]
     name = format or _named("format", config, changes)
     kind = READERS.find(name) if name else find_reader(path)
     chain = _named("preprocess", config, changes)
@@ -137,6 +143,28 @@ def synthesise(
     ready = (preprocess(body, settings.preprocess) for body in bodies)
     with _output(out, _file(config), force):
         return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
+
+
+def _out(out: str | Path | None, config: Config) -> Path:
+    """Return the file to write: as given, or as the experiment file names it for training."""
+    named = out
+    if named is None and isinstance(config, str | Path):
+        named = read_content(config).get("windows")
+    if named is None:
+        raise ValueError("Expected a windows file to write (got neither --out nor `windows`)")
+    return Path(str(named))
+
+
+def _named_sets(
+    config: Config, changes: Sequence[str], sets: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return the change of the split that puts people into sets by their ids."""
+    if not any(sets.values()):
+        return []
+    section = read_content(*_experiment(config, changes)).get("prepare") or {}
+    split = section.get("split")
+    rule = {"by": split["by"]} if isinstance(split, Mapping) and "by" in split else {}
+    return [f"split={json.dumps(rule | {name: list(ids) for name, ids in sets.items() if ids})}"]
 
 
 def _experiment(config: Config, changes: Sequence[str]) -> tuple[Config, list[str]]:

@@ -6,6 +6,7 @@ import pytest
 from fixtures import toy_format
 from fixtures.command_line import done, refused
 from fixtures.key_points import videos
+from fixtures.samples import SAMPLES
 
 import hargcn
 from hargcn.data.windows import Windows
@@ -158,3 +159,65 @@ def test_layouts_are_listed_shown_and_drawn(tmp_path):
 def test_a_format_says_what_a_chain_brings_along():
     said = done("formats", "ntu")
     assert "with preprocess=ntu-published: {reader: {bodies: slots}, windows: {length: 150" in said
+
+
+@pytest.fixture
+def waving(tmp_path):
+    """Videos of OpenPose, and what `prepare` is told to read them."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    more = SAMPLES["openpose"](folder)
+    return folder, more[: more.index("--train")]
+
+
+def test_sets_by_subject(waving, tmp_path):
+    folder, more = waving
+    out = tmp_path / "x.h5"
+    said = done("prepare", folder, *more, "--train", "s1, s3", "--test", "s2", "--out", out)
+    assert "sets: by subject, as listed: train s1, s3; test s2" in said
+    assert "sets: by" in said
+    data = Windows.open(out)
+    assert {name: set(data.group[data.split == name]) for name in ("train", "test", "")} == {
+        "train": {"s1", "s3"}, "test": {"s2"}, "": {"s4"},
+    }  # fmt: skip
+    line = refused("prepare", folder, *more, "--test", "s2,S3", "--out", tmp_path / "y.h5")
+    assert "expected ids of group for test among s1, s2, s3, s4 (got S3; did you mean 's3'" in line
+    line = refused("prepare", folder, *more, "--test", "s1", "--val", "s1", "--out", tmp_path / "y")
+    assert "expected group s1 in one set (got val and test)" in line.replace("Exp", "exp")
+
+
+def test_sets_by_hand_win_over_those_of_the_experiment(skeletons, tmp_path):
+    config, out = tmp_path / "own.yaml", tmp_path / "x.h5"
+    config.write_text(f"windows: {out}\nprepare: {{split: xview}}\n", encoding="utf-8")
+    done("prepare", skeletons, "--config", config, "--test", "P002")  # the file says where to
+    data = Windows.open(out)
+    assert set(data.group[data.split == "test"]) == {"P002"}
+    config.write_text("prepare: {split: {by: camera, test: [3]}}\n", encoding="utf-8")
+    done("prepare", skeletons, "--config", config, "--test", "1", "--force", "--out", out)
+    assert set(Windows.open(out).split) == {"test"}
+    assert "neither --out nor `windows`" in refused("prepare", skeletons, "--config", config)
+
+
+def test_rows_without_a_video_are_named(waving, tmp_path):
+    folder, more = waving
+    table = tmp_path / "outcomes.csv"
+    rows = [f"lost{i},still,s1" for i in range(10)]
+    table.write_text(table.read_text("utf-8") + "\n".join(rows) + "\n", encoding="utf-8")
+    said = done("prepare", folder, *more, "--out", tmp_path / "x.h5")
+    assert f"{table}: no file for the rows of lost0, lost1, " in said
+    assert "lost7 and 2 more" in said
+    few = table.read_text("utf-8").splitlines()[:2]
+    table.write_text("\n".join(few) + "\n", encoding="utf-8")
+    line = refused("prepare", folder, *more, "--out", tmp_path / "y.h5")
+    assert "expected an outcome for every video (none for v1, v2, v3, v4, v5, v6, v7)" in line
+
+
+def test_what_nobody_can_know_is_said(waving, tmp_path):
+    folder, _ = waving
+    common = ("prepare", folder, "-s", "reader.fps=25", "-s", "windows.length=30")
+    said = done(*common, "--out", tmp_path / "x.h5")
+    assert "rate: 25 fps in 8 recordings; resampled to 30 fps" in said
+    assert "cannot be known from such files: Without a table of outcomes" in said
+    assert "no class is known of" in said
+    assert "every recording counts as a subject of its own" in said
+    assert "no window is in the set train nor test" in said

@@ -98,7 +98,8 @@ def test_gaps_are_refused() -> None:
 
 def test_windows_must_move() -> None:
     with pytest.raises(ValueError, match=r"an overlap below the length 50 \(got 75\)"):
-        WindowConfig(length=50)
+        WindowConfig(length=50, overlap=75)
+    assert (WindowConfig(length=51).shared, WindowConfig(length=1).shared) == (25, 0)
     assert WindowConfig(mode="whole", length=50).length == 50
 
 

@@ -45,6 +45,11 @@ def test_lines_say_everything() -> None:
     assert text.index("train: 2 recordings of 2 groups, 120 frames, 1 windows") < text.index(
         "no set: 2 recordings of 1 groups, 100 frames, 5 windows"
     )
-    for part in ("calm 1, wild 1", "persons: 1 2", "dropped 3, gaps 4", "missing_list 7"):
+    for part in (
+        "calm 1 (3 windows), wild 1 (2 windows)",
+        "persons: 1 2",
+        "dropped 3, gaps 4",
+        "missing_list 7",
+    ):
         assert part in text
     assert text.endswith("skipped: x.skeleton: broken")

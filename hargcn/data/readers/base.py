@@ -158,7 +158,8 @@ class Reader(ABC):
         found = self.catalogue(path)
         if not found.items:
             raise ValueError(f"{path}: expected recordings of {self.label} (got none)")
-        options = {"on_error": on_error, "progress": progress, "place": path}
+        remarks = (f"cannot be known from such files: {self.unknown}", *found.remarks)
+        options = {"on_error": on_error, "progress": progress, "place": path, "remarks": remarks}
         return Found(**{**vars(found), **options})
 
     def catalogue(self, path: Path) -> Recordings:
@@ -222,7 +223,9 @@ class Found(Recordings):
     def through(self, change: Callable[[Iterator[Recording]], Iterable[Recording]]) -> Found:
         """Return the data set with its stream of recordings changed as a whole."""
         before = self.change
-        return replace(self, change=lambda stream: change(iter(before(stream))), skipped=[])
+        return replace(
+            self, change=lambda stream: change(iter(before(stream))), skipped=[], rates={}
+        )
 
     def __iter__(self) -> Iterator[Recording]:
         return iter(self.change(self._some()))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hargcn.checks import shortened
+from hargcn.checks import listed, shortened
 from hargcn.data.readers.base import existing
 
 NAMED = 8
@@ -122,7 +122,7 @@ def labels_of(
         lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
         if lost:
             raise ValueError(
-                f"{path}: expected an {column} for every video (none for {', '.join(lost[:NAMED])})"
+                f"{path}: expected an {column} for every video (none for {listed(lost)})"
             )
     outcomes = [str(outcome).strip() for outcome in rows["outcome"]]
     names = classes or tuple(sorted(set(outcomes)))

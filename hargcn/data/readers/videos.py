@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from hargcn.checks import nearest, shortened
+from hargcn.checks import listed, nearest, shortened
 from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, marked_zeros
 from hargcn.data.readers.people import follow
 from hargcn.data.readers.tables import NAMED, labels_of, outcomes_of
@@ -174,14 +174,17 @@ class Videos(Reader):
         titles = [self.title(item) for item in items]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):
             raise ValueError(f"{path}: expected one file per video (got more for {twice[0]})")
-        names, notes = self.classes or (), {}
+        names, notes, remarks = self.classes or (), {}, []
         rows = pd.DataFrame(list(map(self.said, items)), index=titles)
         if self.outcomes is None and "outcome" in rows:
             names, rows["label"] = labels_of(path, rows, names)
         if self.outcomes is not None:
             table = outcomes_of(self.outcomes, self._columns(rate))
             rows = table.reindex(titles)
-            notes["outcomes_without_file"] = len(set(table.index) - set(rows.index))
+            lost = [str(row) for row in table.index if row not in rows.index]
+            notes["outcomes_without_file"] = len(lost)
+            if lost:
+                remarks.append(f"{self.outcomes}: no file for the rows of {listed(lost)}")
             names, rows["label"] = labels_of(self.outcomes, rows, names)
         if rate:
             rows["fps"] = rate
@@ -190,9 +193,11 @@ class Videos(Reader):
         if bad and not (self.states_rate and self.fps is None):
             raise ValueError(
                 f"{self.outcomes or path}: expected frames per second for every video, from the "
-                f"table or as one number (none for {', '.join(bad[:NAMED])})"
+                f"table or as one number (none for {listed(bad)}): set reader.fps"
             )
-        return Recordings(items, lambda item: self._recording(item, rows), names, notes)
+        return Recordings(
+            items, lambda item: self._recording(item, rows), names, notes, remarks=remarks
+        )
 
     def _columns(self, rate: float | None) -> dict[str, str]:
         """Return the columns that the table of outcomes must have, by what they hold."""
