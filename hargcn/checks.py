@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # `import hargcn` does without pydantic
 
 Settings = TypeVar("Settings", bound="BaseModel")
 
+OPEN = "???"
+"""Stands in a file for what its user must give."""
+
 _YAML_BYTES, _YAML_DEPTH, _YAML_VALUES = 2**16, 32, 20_000
 _SAID, _DEFECTS = 120, 10  # characters of a value, and defects, that a message repeats
 
@@ -46,6 +49,34 @@ def nearest(word: str, known: Iterable[str]) -> str:
     same = [name for name in names if name.casefold() == word.casefold()]
     close = same or difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def complete(content: Any, source: str) -> None:
+    """Refuse content in which keys are still open, as `hargcn init` leaves what a user must give.
+
+    Raises
+    ------
+    ValueError
+        Names the source and every such key.
+    """
+    keys = _open_keys(content, "")
+    if keys:
+        raise ValueError(f"{source}: complete {listed(keys)} (now {OPEN})")
+
+
+def _open_keys(content: Any, at: str) -> list[str]:
+    if content == OPEN:
+        return [at]
+    if isinstance(content, Mapping):
+        below = [(f"{at}.{key}".lstrip("."), value) for key, value in content.items()]
+    elif isinstance(content, list) and OPEN in content:
+        others = ", ".join(str(each) for each in content if each != OPEN)
+        return [f"{at} ({others})" if others else at]
+    elif isinstance(content, list):
+        below = [(at, value) for value in content]
+    else:
+        below = []
+    return [key for name, value in below for key in _open_keys(value, name)]
 
 
 def listed(names: Iterable[object], most: int = 8) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-from hargcn.checks import nearest, plain_yaml, read_yaml, shortened
+from hargcn.checks import complete, nearest, plain_yaml, read_yaml, shortened
 
 _MOST = 500  # joints: beyond any tracker's, and the checks take their square in time
 
@@ -209,7 +209,9 @@ def skeleton(name: str | Path) -> Skeleton:
         )
     if not Path(name).is_file():
         raise FileNotFoundError(f"{name}: no such skeleton file")
-    return Skeleton.from_dict(read_yaml(name), str(name))
+    layout = read_yaml(name)
+    complete(layout, str(name))
+    return Skeleton.from_dict(layout, str(name))
 
 
 def names() -> tuple[str, ...]:

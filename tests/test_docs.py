@@ -184,7 +184,7 @@ def test_settings_named_in_commands_exist():
             known = METHODS.find(method).__dataclass_fields__
             assert {change.split("=")[0] for change in changes} <= set(known), line
         else:
-            prefix = "prepare." if name in ("prepare", "synthesise", "show") else ""
+            prefix = "prepare." if name in ("init", "prepare", "synthesise", "show") else ""
             read_config(None, [prefix + change for change in changes])
 
 

@@ -23,6 +23,7 @@ from hargcn.cli import (
     evaluate,
     experiment,
     explain,
+    init,
     network,
     plot,
     prepare,
@@ -44,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _MODULES = (
-    demo, prepare, network, explain, plot, evaluate, crossfit, experiment, settings, verify,
+    demo, init, prepare, network, explain, plot, evaluate, crossfit, experiment, settings, verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from hargcn.checks import checked, plain_yaml, read_yaml, shortened
+from hargcn.checks import checked, complete, plain_yaml, read_yaml, shortened
 from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig
@@ -130,14 +130,14 @@ def read_config(
     FileNotFoundError
         If there is no such file.
     ValueError
-        In one line: the file, every key that is unknown (with the nearest valid one) or holds a
-        wrong value.
+        In one line: the file, every key that is unknown (with the nearest valid one), holds a
+        wrong value, or is still to complete.
     """
     content = read_content(path, changes)
     sources = ([str(path)] if isinstance(path, str | Path) else []) + (["--set"] if changes else [])
-    return checked(
-        ExperimentConfig, _over(defaults or {}, content), " with ".join(sources) or "settings"
-    )
+    source = " with ".join(sources) or "settings"
+    complete(content, source)
+    return checked(ExperimentConfig, _over(defaults or {}, content), source)
 
 
 def read_content(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import pytest
 import yaml
 from fixtures.command_line import done
-from fixtures.samples import Sample
+from fixtures.samples import all_samples
 
 from hargcn.data.readers import READERS
 from hargcn.data.windows import Windows
 from hargcn.explanation import Explanation
 
-SAMPLES: dict[str, Sample] = {}
-for module in ("samples", "dataset_files", "motion_files"):
-    if find_spec(f"fixtures.{module}") is not None:
-        SAMPLES |= getattr(import_module(f"fixtures.{module}"), "SAMPLES", {})
-
+SAMPLES = all_samples()
 SMALL = {
     "model": {
         **dict.fromkeys(("width", "min_width", "max_width", "last_width"), 16),

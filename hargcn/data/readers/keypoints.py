@@ -6,9 +6,11 @@ Any layout: a skeleton's joint names are the names of the columns `<joint>_x`, `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hargcn.data.readers.base import first_line
 from hargcn.data.readers.tables import check_columns, frames_in_order, numbers_of, read_table
@@ -51,17 +53,30 @@ class KeyPoints(Videos):
         axes = "xyz"[: layout.ndim]
         wanted = [f"{joint}_{axis}" for joint in layout.joints for axis in axes]
         check_columns(item, wanted, table.columns, f"skeleton {layout.name}")
-        order = np.arange(len(table))
-        if "frame" in table:
-            order = frames_in_order(item, numbers_of(item, table, ["frame"])[:, 0])
-        frames = int(order[-1]) + 1
-        bodies = np.full((frames, 1, layout.n_joints, layout.ndim), np.nan)
-        bodies[order, 0] = numbers_of(item, table, wanted).reshape(-1, layout.n_joints, layout.ndim)
-        confidence = np.full(bodies.shape[:3], np.nan)
-        for joint, name in enumerate(layout.joints):
-            if f"{name}_likelihood" in table:
-                likelihood = numbers_of(item, table, [f"{name}_likelihood"])[:, 0]
-                confidence[order, 0, joint] = np.where(np.isnan(likelihood), -np.inf, likelihood)
-        # An empty cell beside others that hold a likelihood is the least of them.
-        known = None if np.isnan(confidence).all() else confidence
-        return Sightings(bodies, known, notes={"frames_missing": frames - len(table)})
+        return _sightings(item, table, layout.joints, axes)
+
+    def look(self, item: Path) -> Sightings:
+        """Read the columns of every joint that has some."""
+        table = read_table(item)
+        joints = [name[:-2] for name in table if name.endswith("_x") and f"{name[:-2]}_y" in table]
+        axes = "xyz" if all(f"{joint}_z" in table for joint in joints) else "xy"
+        return _sightings(item, table, joints, axes)
+
+
+def _sightings(item: Path, table: pd.DataFrame, joints: Sequence[str], axes: str) -> Sightings:
+    order = np.arange(len(table))
+    if "frame" in table:
+        order = frames_in_order(item, numbers_of(item, table, ["frame"])[:, 0])
+    frames = int(order[-1]) + 1
+    bodies = np.full((frames, 1, len(joints), len(axes)), np.nan)
+    wanted = [f"{joint}_{axis}" for joint in joints for axis in axes]
+    bodies[order, 0] = numbers_of(item, table, wanted).reshape(-1, len(joints), len(axes))
+    confidence = np.full(bodies.shape[:3], np.nan)
+    for joint, name in enumerate(joints):
+        if f"{name}_likelihood" in table:
+            likelihood = numbers_of(item, table, [f"{name}_likelihood"])[:, 0]
+            confidence[order, 0, joint] = np.where(np.isnan(likelihood), -np.inf, likelihood)
+    # An empty cell beside others that hold a likelihood is the least of them.
+    known = None if np.isnan(confidence).all() else confidence
+    notes = {"frames_missing": frames - len(table)}
+    return Sightings(bodies, known, tuple(joints), notes=notes)

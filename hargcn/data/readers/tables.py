@@ -107,7 +107,7 @@ def outcomes_of(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
     content = pd.DataFrame({key: table[column] for key, column in named.items()})
     if "fps" in named:
         content["fps"] = numbers_of(path, table, [named["fps"]])[:, 0]
-    content.index = [_stem(video) for video in content.pop("video")]
+    content.index = [video_name(video) for video in content.pop("video")]
     twice = sorted(set(content.index[content.index.duplicated()]))[:NAMED]
     if twice:
         raise ValueError(f"{path}: expected one row per video (got more for {', '.join(twice)})")
@@ -157,7 +157,8 @@ def _check_cells(path: Path) -> None:
                 )
 
 
-def _stem(video: object) -> str:
+def video_name(video: object) -> str:
+    """Return the name of a video as its file has it, without the ending of a video."""
     text = str(video).strip()
     known = (".csv", ".mp4", ".avi", ".mov", ".mkv", ".mts", ".wmv")
     return Path(text).stem if text.lower().endswith(known) else text

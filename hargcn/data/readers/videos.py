@@ -147,6 +147,10 @@ class Videos(Reader):
     def sightings(self, item: Path) -> Sightings:
         """Read what the file of a video says."""
 
+    def look(self, item: Path) -> Sightings:
+        """Read what the file of a video says, with every joint it has, whatever the layout."""
+        return self.sightings(item)
+
     def title(self, item: Path) -> str:
         """Return the name of a video."""
         return item.stem
