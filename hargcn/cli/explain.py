@@ -15,6 +15,7 @@ from hargcn.cli.options import (
     Seed,
     Split,
     WindowsFile,
+    next_command,
     table,
 )
 
@@ -109,6 +110,7 @@ def explain(
         seed=seed, device=device, shard=shard, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
+    next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")
 
 
 def combine(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hargcn.cli.options import next_command
+
 Folder = Annotated[Path, typer.Argument(help="Folder with the recordings.")]
 Out = Annotated[
     Path, typer.Option("--out", "-o", dir_okay=False, help="The experiment file to write (.yaml).")
@@ -47,7 +49,9 @@ def init(
         typer.echo(f"{file}: written")
     for line in started.open:
         typer.echo(line)
-    typer.echo(f"next: {'complete these lines, then ' if started.open else ''}{started.next}")
+    if started.open:
+        typer.echo("complete these lines, or name them here with --set")
+    next_command("hargcn", "prepare", folder, "--config", out)
 
 
 COMMANDS = (init,)

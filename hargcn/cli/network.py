@@ -17,6 +17,7 @@ from hargcn.cli.options import (
     Set,
     Split,
     WindowsFile,
+    next_command,
     table,
 )
 
@@ -59,6 +60,12 @@ def train(
     typer.echo(f"{result.path}: epoch {result.epoch}")
     if result.validation is not None:
         figures.summary("validation", result.validation.to_dict())
+    windows, classes = result.windows, result.model.classes
+    next_command("hargcn", "test", result.path, windows)
+    of = ("--class", classes[-1], "--of", classes[-1]) if len(classes) == 2 else ()
+    next_command(
+        "hargcn", "explain", result.path, windows, "--method", "shap", *of, "--out", "shap.h5"
+    )
 
 
 def test(

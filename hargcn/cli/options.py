@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,11 @@ def table(
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)
+
+
+def next_command(*words: object) -> None:
+    """Say what to go on with; on standard error, for what is printed may be read by a program."""
+    typer.echo(f"next: {' '.join(shlex.quote(str(word)) for word in words)}", err=True)
 
 
 def interval(value: float, low: float, high: float, form: str = ".3f") -> str:

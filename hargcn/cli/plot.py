@@ -19,6 +19,10 @@ OfClass = Annotated[
 OtherData = Annotated[
     bool, typer.Option("--other-data", help="Also explanations of different windows or skeletons.")
 ]
+Strip = Annotated[
+    Path | None,
+    typer.Option("--strip", help="Also draw the first window of the first explanation, as show."),
+]
 Top = Annotated[int, typer.Option(min=1, help="Rows of the printed table.")]
 Drawing = Annotated[
     Path,
@@ -50,6 +54,7 @@ def rank(
     class_: OfClass = None,
     other_data: OtherData = False,
     cells: Cells = "all",
+    strip: Strip = None,
     top: Top = 10,
     dpi: Dpi = 200,
 ) -> None:
@@ -57,16 +62,18 @@ def rank(
 
     With --cells observed it says how much of each joint was seen.
 
-    Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png
+    Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png --strip strip.png
     """
     from hargcn.pipeline.pictures import rank
 
-    found = rank(explanations, out, class_=class_, other_data=other_data, cells=cells, dpi=dpi)
+    found = rank(
+        explanations, out, class_=class_, other_data=other_data, cells=cells, strip=strip, dpi=dpi
+    )
     columns = map(_medians, found.values())
     rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]
     of = "" if cells == "all" else ", of observed cells (share seen)"
     table(f"joints by median score{of}", ["rank", *found], rows[:top])
-    typer.echo(str(out))
+    typer.echo("\n".join(str(path) for path in (out, strip) if path is not None))
 
 
 def show(

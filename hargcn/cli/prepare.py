@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hargcn.cli.options import table
+from hargcn.cli.options import next_command, table
 
 if TYPE_CHECKING:
     from hargcn.data.readers import Reader
@@ -91,7 +91,7 @@ def prepare(
         path, out, config, set_ or (), format=format_, sets=_ids(train=train, val=val, test=test),
         plant=plant, shuffle_labels=shuffle, skip_broken=skip_broken, force=force, progress=True,
     )  # fmt: skip
-    _report(made)
+    _report(made, config)
 
 
 def synthesise(out: Out, config: Config = None, set_: Set = None, force: Force = False) -> None:
@@ -102,7 +102,7 @@ def synthesise(out: Out, config: Config = None, set_: Set = None, force: Force =
     """
     from hargcn.pipeline import prepare as pipeline
 
-    _report(pipeline.synthesise(out, config, set_ or (), force=force, progress=True))
+    _report(pipeline.synthesise(out, config, set_ or (), force=force, progress=True), config)
 
 
 def formats(
@@ -167,8 +167,8 @@ def _ids(**given: str | None) -> dict[str, list[str]]:
     }
 
 
-def _report(windows: Windows) -> None:
-    """Print what was done, what is in the sets, and what nobody can know."""
+def _report(windows: Windows, config: Path | None) -> None:
+    """Print what was done, what is in the sets, what nobody can know, and what comes next."""
     from hargcn.data.quality import Quality
     from hargcn.data.recipe import doubts, recipe
 
@@ -176,6 +176,8 @@ def _report(windows: Windows) -> None:
     for line in [*recipe(windows), *quality.lines(), *doubts(windows)]:
         typer.echo(line)
     typer.echo(f"{windows.path}: {len(windows)} windows of {windows.frames} frames")
+    if config is not None:
+        next_command("hargcn", "train", config)
 
 
 def _describe(reader: type[Reader]) -> None:

@@ -19,6 +19,7 @@ _TURNS = {
     "first": "by the directions of trunk and hips in the first frame of the first person",
     "median": "by the median directions of the first person's trunk and hips",
     "frame": "by the directions of trunk and hips, in every frame for every person",
+    "shoulders": "shoulders to x, then the trunk upright, by the first person's first frame",
 }
 
 
@@ -36,6 +37,7 @@ def recipe(windows: Windows) -> list[str]:
         "rate": _rate(chain, quality.rates),
         "gaps": _gaps(chain, quality),
         "filters": _filters(chain, _common(chain, windows, quality.rates)),
+        "repetition": f"movements begin anew until frame {chain.repeat}" if chain.repeat else "",
         "centre": _centre(chain, windows.skeleton),
         "rotation": "none" if chain.rotate == "none" else _TURNS.get(chain.rotate, chain.rotate),
         "scale": _scale(chain, windows.skeleton),

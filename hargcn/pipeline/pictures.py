@@ -26,6 +26,7 @@ def rank(
     class_: str | None = None,
     other_data: bool = False,
     cells: str = "all",
+    strip: str | Path | None = None,
     dpi: int = 200,
 ) -> dict[str, Ranking]:
     """Rank the joints, and draw box plots side by side.
@@ -43,6 +44,8 @@ def rank(
     cells
         "all", or only what was "observed": scores are means over these then, each cell weighed by
         the share of its frames that was.
+    strip
+        Another picture to write: the first of the windows, as `show` draws it, of the first file.
     dpi
         Dots per inch of a PNG.
 
@@ -67,6 +70,10 @@ def rank(
     """
     chosen: Cells = one_of("--cells", cells, get_args(Cells))
     out = writable(out, *explanations)
+    if strip is not None:
+        strip = writable(strip, *explanations)
+        if strip.resolve() == out.resolve():
+            raise ValueError(f"{strip}: expected another file for the strip than for the ranking")
     named = open_explanations(explanations)
     if not other_data:
         _check_same_data(named)
@@ -74,6 +81,9 @@ def rank(
         named = {name: _of_class(each, class_) for name, each in named.items()}
     figure, _ = plot_ranking(named, cells=chosen)
     save_figure(figure, out, dpi)
+    if strip is not None:
+        first = next(iter(named.values())).dataset["sample"].to_numpy()[0]
+        show(explanations[0], strip, sample=str(first), dpi=dpi)
     if chosen == "all":
         for name, each in named.items():
             warn_unseen(name, [each])

@@ -27,17 +27,16 @@ _LOOKED = 3  # videos that are opened; of data sets whose files name everything,
 _LOOKED_WHOLE = 100
 _SHORT = 8.0  # seconds: a video no longer than this is one action, one window
 _WINDOW = 5.0  # seconds of a window of a longer one
-_STEPS = 400  # of training: a minute or two for the small network
+_STEPS = 300  # of training: a minute or two for the small network
 _SHARE = 0.2  # of the subjects, for validation and for testing
 
 
 @dataclass(frozen=True)
 class Started:
-    """What `start` wrote: the files, what is open in them, and a command to go on with."""
+    """What `start` wrote: the files, and the lines in them that are open."""
 
     files: list[Path]
     open: list[str]
-    next: str
 
 
 @dataclass
@@ -112,8 +111,7 @@ def start(
         for line in content.splitlines()
         if "<- complete this" in line and not line.startswith("#")
     ]
-    command = f"hargcn prepare {folder} --config {out}"
-    return Started(list(contents), opened, command)
+    return Started(list(contents), opened)
 
 
 def _given(changes: Sequence[str]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class TrainResult:
         The network with the chosen weights, in evaluation mode.
     path
         Its checkpoint.
+    windows
+        The file it learned from.
     epoch
         The epoch the weights are from, counted from 1.
     history
@@ -55,6 +57,7 @@ class TrainResult:
 
     model: MultiBranchSTGCN
     path: Path
+    windows: Path
     epoch: int
     history: list[Row]
     validation: Evaluation | None
@@ -127,7 +130,7 @@ def fit(
         epoch, validation = run.finish()
         full = {**(card or {}), **_card(run, epoch, validation)}
         path = save_model(run.average, out / "model.safetensors", full)
-    return TrainResult(run.average, path, epoch, run.history, validation)
+    return TrainResult(run.average, path, windows.path, epoch, run.history, validation)
 
 
 def expect_run(out: Path) -> None:

@@ -39,6 +39,16 @@ def test_options_reach_the_picture(shap, tmp_path):
     np.testing.assert_allclose(sizes[1], 2 * sizes[0], atol=1)
 
 
+def test_a_strip_beside_the_ranking(shap, tmp_path):
+    ranking, strip = tmp_path / "r.png", tmp_path / "strip.svg"
+    said = done("rank", shap, "--out", ranking, "--strip", strip)
+    assert said.endswith(f"{ranking}\n{strip}\n")
+    assert str(Explanation.open(shap).dataset["sample"].to_numpy()[0]) in strip.read_text("utf-8")
+    line = refused("rank", shap, "--out", tmp_path / "a.png", "--strip", tmp_path / "a.png")
+    assert "a.png: expected another file for the strip" in line
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_what_cannot_be_drawn_is_refused_in_one_line(shap, earlier):
     line = refused("show", shap, "--out", earlier, "--frames", "3,99")
     assert line == "Expected frames of 0..15 (got '3,99')"

@@ -22,14 +22,13 @@ def prepared(
     path, chain: PreprocessConfig, split: SplitConfig | None = None, labels=(0, 1, 0, 1), **cutting
 ) -> Windows:
     """Four recordings of two people at 25 frames per second, one gap of five frames in each."""
+    layout = "ntu25" if chain.rotate == "shoulders" else "inmotion19"
 
     def load(at: int):
-        found = drifting(fps=25, sample=f"v{at}", group=f"s{at // 2}", label=labels[at])
-        positions = found.positions.copy()
+        positions = drifting(fps=25, layout=layout).positions.copy()
         positions[:, 10:15, 3] = np.nan
-        return drifting(
-            fps=25, sample=f"v{at}", group=f"s{at // 2}", label=labels[at], positions=positions
-        )
+        about = {"sample": f"v{at}", "group": f"s{at // 2}", "label": labels[at]}
+        return drifting(fps=25, layout=layout, positions=positions, **about)
 
     found = Recordings(range(4), load, ("calm", "wild"), remarks=["from nowhere"])
     ready = found.map(lambda recording: preprocess(recording, chain))
@@ -66,11 +65,14 @@ def test_every_preset_is_said_in_words(tmp_path, name) -> None:
     windows = prepared(tmp_path / "w.h5", PRESETS[name], mode="whole")
     said = recipe(windows)
     assert "; not resampled" in said[0] or "; resampled to 30 fps" in said[0]
-    assert "windows: one per recording, stretched, of 40 frames" in said[6]
-    assert said[7] == "sets: none: every window is in no set"
+    steps = dict(line.split(": ", 1) for line in said)
+    assert "one per recording, stretched, of 40 frames" in steps["windows"]
+    assert steps["sets"] == "none: every window is in no set"
+    repeated = "movements begin anew until frame 300" if PRESETS[name].repeat else None
+    assert steps.get("repetition") == repeated
     if PRESETS[name].lowpass:
         assert "low-pass at 7.5 Hz" in said[2]
-    assert (said[5] == "scale: none: the unit of the files") == (PRESETS[name].scale == "none")
+    assert (steps["scale"] == "none: the unit of the files") == (PRESETS[name].scale == "none")
 
 
 def test_sets_that_are_drawn_say_so(tmp_path) -> None:
