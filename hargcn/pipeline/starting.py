@@ -134,7 +134,10 @@ def _fresh(path: Path) -> Path:
 def _look_at_videos(draft: _Draft, kind: type[Videos]) -> None:
     """Look at what a tracker wrote: the layout, the table of outcomes, the rate."""
     reader = build(kind, draft.given, f"reader {kind.name}")
-    items = [f for f in kind.files(draft.folder) if not f.is_file() or kind.recognises(f)]
+    files = kind.files(draft.folder)
+    items = [f for f in files if not f.is_file() or kind.recognises(f)]
+    if not items:  # a format without a look of its own: a table may lie among its files
+        items = [f for f in files if f.suffix.lower() != ".csv"] or files
     titles = [reader.title(item) for item in items]
     looked = {item: reader.look(item) for item in _some(items, _LOOKED)}
     found = next(iter(looked.values()))
@@ -151,7 +154,12 @@ def _look_at_videos(draft: _Draft, kind: type[Videos]) -> None:
         tables = [Path(str(draft.given["outcomes"]))]
     table = outcome_table(tables, titles)
     rate = draft.given.get("fps", found.fps)
-    _fill_outcomes(draft, table, titles, rate if isinstance(rate, int | float) else None)
+    rate = rate if isinstance(rate, int | float) else None
+    if table is None:
+        facts = dict(zip(titles, map(reader.said, items), strict=True))
+        _without_table(draft, facts, rate)
+    else:
+        _fill_outcomes(draft, table, titles, rate)
     if found.confidence is not None:
         low = float(np.mean(found.confidence[np.isfinite(found.bodies[..., 0])] < 0.3))
         draft.reader["likelihood"] = (
@@ -167,6 +175,9 @@ def _look_at_videos(draft: _Draft, kind: type[Videos]) -> None:
 def _choose_layout(draft: _Draft, kind: type[Videos], found: Sightings) -> None:
     """Take the known layout with most of the joints; else begin a `skeleton.yaml`."""
     space, count = _space(found), found.bodies.shape[2]
+    if found.layout is not None:
+        draft.layout, draft.trunk = found.layout, bool(found.layout.trunk[0])
+        return
     own = kind.layouts.get(count)
     if own is not None and f"{own}_3d" in names() and not _is_share(found) and space == 3:
         own = f"{own}_3d"
@@ -188,17 +199,31 @@ def _choose_layout(draft: _Draft, kind: type[Videos], found: Sightings) -> None:
     draft.reader["layout"] = (str(path), "begun from the names of joints: look at it")
 
 
+def _without_table(
+    draft: _Draft, facts: Mapping[str, Mapping[str, str]], rate: float | None
+) -> None:
+    """Take classes and people from the files where these say them; else leave the table open."""
+    if not any("outcome" in said for said in facts.values()):
+        draft.reader["outcomes"] = (
+            OPEN,
+            "a CSV with the columns video, outcome, subject (and fps)",
+        )
+    for title, said in facts.items():
+        draft.people.setdefault(said.get("subject", title), set()).add(said.get("outcome", ""))
+    draft.classes = Counter(said["outcome"] for said in facts.values() if "outcome" in said)
+    _fill_rate(draft, rate)
+
+
+def _fill_rate(draft: _Draft, rate: float | None) -> None:
+    draft.rate = rate
+    known, unknown = (rate, "as the files say"), (OPEN, "frames per second of the videos, a number")
+    draft.reader["fps"] = unknown if rate is None else known
+
+
 def _fill_outcomes(
-    draft: _Draft, table: OutcomeTable | None, titles: Sequence[str], rate: float | None
+    draft: _Draft, table: OutcomeTable, titles: Sequence[str], rate: float | None
 ) -> None:
     options = draft.reader
-    if table is None:
-        options["outcomes"] = (OPEN, "a CSV with the columns video, outcome, subject (and fps)")
-        options["fps"] = (OPEN, "frames per second of the videos, a number") if rate is None else (
-            rate, "as the files say"
-        )  # fmt: skip
-        draft.rate, draft.people = rate, {title: {""} for title in titles}
-        return
     lost = [title for title in titles if title not in table.rows.index]
     options["outcomes"] = (
         str(table.path),
@@ -217,13 +242,9 @@ def _fill_outcomes(
         else f"no column names people: every video counts as another; or {others}",
     )
     rates = {float(cell) for cell in table.values(table.fps, titles) if _is_number(cell)}
+    _fill_rate(draft, min(rates) if rates else rate)
     if table.fps is not None:
         options["fps"] = (table.fps, f"the column with frames per second: {listed(sorted(rates))}")
-    elif rate is not None:
-        options["fps"] = (rate, "as the files say")
-    else:
-        options["fps"] = (OPEN, "frames per second of the videos, a number")
-    draft.rate = min(rates) if rates else rate
     if table.outcome is not None:
         draft.classes = Counter(table.values(table.outcome, titles))
     for title in titles:
