@@ -49,7 +49,7 @@ _LOWER, _UPPER = ("pelvis", "hip", "tailbase"), ("thorax", "neck", "shoulder", "
 
 
 @dataclass(frozen=True)
-class Joint:
+class Named:
     """A joint as its name says: the side ("left", "right" or ""), the rest, and what that is."""
 
     name: str
@@ -68,22 +68,22 @@ class Joint:
         return _KNOWN_AS.get(max(starts, key=len), max(starts, key=len)) if starts else ""
 
 
-def joint(name: str) -> Joint:
+def joint(name: str) -> Named:
     """Return what a name says: `LHip`, `left_hip`, `hip-R` and `leftear` have a side."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     words = [word for word in re.split(r"[\W_]+", apart) if word]
     sides = [word for word in words if word in _SIDES]
     stem = "".join(word for word in words if word not in _SIDES)
     if len(sides) == 1 and stem:
-        return Joint(name, _SIDES[sides[0]], stem)
+        return Named(name, _SIDES[sides[0]], stem)
     whole = "".join(words)
     for side in ("left", "right"):
         for rest in (whole.removeprefix(side), whole.removesuffix(side)):
             if rest and rest != whole:
-                return Joint(name, side, rest)
+                return Named(name, side, rest)
     if whole[:1] in ("l", "r") and whole[1:] in (*_HANGS_ON, *_KNOWN_AS):
-        return Joint(name, _SIDES[whole[0]], whole[1:])
-    return Joint(name, "", whole)
+        return Named(name, _SIDES[whole[0]], whole[1:])
+    return Named(name, "", whole)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Guess:
     names: tuple[str, ...]
 
     @cached_property
-    def joints(self) -> list[Joint]:
+    def joints(self) -> list[Named]:
         """What each name says."""
         return [joint(name) for name in self.names]
 
@@ -167,7 +167,7 @@ class Guess:
         lines.append(f"up: {'-y' if ndim == 2 else 'y'}  # -y where y points down, as in pictures")
         return "\n".join(lines) + "\n"
 
-    def _above(self, each: Joint) -> str | None:
+    def _above(self, each: Named) -> str | None:
         """Return the joint that one hangs on, by the names that are there."""
         there = {(other.side, other.kind): other.name for other in reversed(self.joints)}
         series = [
