@@ -283,16 +283,19 @@ def read(path: str | Path, dataset: h5py.Dataset, rows: Any) -> np.ndarray:
 
 
 def own(path: str | Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """Return a data set of a file that others wrote; one that lies elsewhere is refused.
+    """Return a data set of a file that others wrote, also in a group, and also of records.
 
     Raises
     ------
     ValueError
-        If it is not there, points into another file, or cannot be stored in one of this size.
+        If it is not there, lies elsewhere, or cannot be stored in a file of this size.
     """
-    if name not in file and file.get(name, getlink=True) is None:
+    groups = [name[: each.start()] for each in re.finditer("/", name)]
+    if not all(isinstance(file.get(group, getlink=True), h5py.HardLink) for group in groups) or (
+        name not in file and file.get(name, getlink=True) is None
+    ):
         raise ValueError(f"{path}: expected a data set {name!r} (got {', '.join(file)[:80]})")
-    _refuse_foreign(path, file, [name])
+    _refuse_foreign(path, file, [name], records=True)
     return file[name]
 
 
@@ -361,15 +364,17 @@ def _compare(path: str | Path, progress: bool = False) -> None:
         )
 
 
-def _refuse_foreign(path: str | Path, file: h5py.File, names: Iterable[str] | None = None) -> None:
+def _refuse_foreign(
+    path: str | Path, file: h5py.File, names: Iterable[str] | None = None, records: bool = False
+) -> None:
     size = Path(path).stat().st_size
     for name in file if names is None else names:
-        defect = _foreign(file, name) or _oversized(file[name], size)
+        defect = _foreign(file, name, records) or _oversized(file[name], size)
         if defect:
             raise ValueError(f"{path}: expected data of its own, as hargcn writes (got {defect})")
 
 
-def _foreign(file: h5py.File, name: str) -> str:
+def _foreign(file: h5py.File, name: str, records: bool) -> str:
     """Say what lies elsewhere, or is nothing that hargcn writes."""
     link = file.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
@@ -383,11 +388,18 @@ def _foreign(file: h5py.File, name: str) -> str:
         return f"{name!r}, a virtual data set"
     if node.external:
         return f"{name!r}, stored in the file {node.external[0][0]!r}"
-    if node.dtype.kind not in "iufb" and not h5py.check_string_dtype(node.dtype):
+    if not _is_plain(node.dtype, records):
         return f"{name!r} of type {node.dtype}"
     plan = node.id.get_create_plist()
     unknown = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - _KNOWN
     return f"{name!r} behind a filter {min(unknown)} of HDF5" if unknown else ""
+
+
+def _is_plain(kind: np.dtype, records: bool) -> bool:
+    """Whether a type is one of numbers or text, or of records of these."""
+    if records and kind.names is not None:
+        return all(_is_plain(kind[name].base, records) for name in kind.names)
+    return kind.kind in "iufb" or h5py.check_string_dtype(kind) is not None
 
 
 def _oversized(dataset: h5py.Dataset, size: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,9 +38,10 @@ centre: [pelvis]
 trunk: [[pelvis], [thorax]]
 up: -y
 """
+SAMPLES = Path(__file__).parents[1] / "fixtures" / "samples"
 KINDS = [
     "video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd", "openpose", "coco",
-    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "sleap", *ATTACKED,
+    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "deeplabcut-h5", "sleap", *ATTACKED,
 ]  # fmt: skip
 BINARY = (".mat", ".npy", ".h5", ".npz", ".c3d")
 EXPERIMENT = """\
@@ -84,6 +86,8 @@ def attack(tmp_path):
     array = tmp_path / "mediapipe.npy"
     np.save(array, np.random.default_rng(0).uniform(size=(12, 33, 4)))
     predicted = deeplabcut(tmp_path / "dlc.csv", walking(12, 5), list(joints))
+    frame_table = tmp_path / "dlc.h5"
+    frame_table.write_bytes((SAMPLES / "deeplabcut_table_two.h5").read_bytes())
     tracks = sleap(tmp_path / "sleap.h5", walking(12, 5), list(joints))
     names = hargcn.skeleton("minirgbd14").joints
     rows = [f"{i:05d}_rgb;" + ";".join(f"{i + j},{3 * j}" for j in range(14)) for i in range(30)]
@@ -93,6 +97,7 @@ def attack(tmp_path):
     seen = (*short, "--set", "reader.fps=30", "--set", "preprocess=none")
     own = ("--set", f"reader.layout={layout}")
     more = attacked(tmp_path, layout, list(joints)).items()
+    four = ("--set", "windows.length=4", "--set", "windows.overlap=2")
     return {
         **{kind: (file, (*arguments, *seen)) for kind, (file, arguments) in more},
         "openpose": (frame, (trackers, *seen)),
@@ -101,6 +106,7 @@ def attack(tmp_path):
         "mediapipe": (landmarks, (landmarks, "--format", "mediapipe", *seen)),
         "mediapipe-array": (array, (array, *seen)),
         "deeplabcut": (predicted, (predicted, "--format", "deeplabcut", *own, *seen)),
+        "deeplabcut-h5": (frame_table, (frame_table, *own, *four, *seen[4:])),
         "sleap": (tracks, (tracks, *own, *seen)),
         "video": (tmp_path / "videos" / "v1.csv", keypoints),
         "outcomes": (table, keypoints),
