@@ -404,7 +404,7 @@ def _is_plain(kind: np.dtype, records: bool) -> bool:
 
 def _oversized(dataset: h5py.Dataset, size: int) -> str:
     """Say where a declared shape cannot have been stored in a file of this size."""
-    if nothing_stored(dataset):
+    if nothing_stored(dataset) or 0 in dataset.shape:
         return ""
     shape, chunk = dataset.shape, dataset.chunks or dataset.shape
     pieces = math.prod(-(-length // part) for length, part in zip(shape, chunk, strict=True))

@@ -36,7 +36,7 @@ class SplitConfig(BaseModel):
         them (`Reader.split`).
     partial
         Whether ids may be absent from the recordings, as those of a published split are from a part
-        of its data set.
+        of its data set; samples of one group may be on both sides then, as its authors had them.
     val_share, test_share
         Share of the groups to draw for validation and for testing: whole groups, every class in
         proportion. Validation is drawn from what would train.
@@ -109,7 +109,7 @@ def assign(columns: Mapping[str, Sequence[Any]], config: SplitConfig) -> np.ndar
             label = np.array(columns.get("label", [None] * len(group)), dtype=object)
             drawn = _draw(dict(zip(group[train], label[train], strict=True)), share, rng)
             split[train & np.isin(group, drawn)] = name
-    if config.by in ("group", "sample"):
+    if config.by in ("group", "sample") and not config.partial:
         _check_apart(group, split)
     return split
 
@@ -127,7 +127,8 @@ def _listed(ids: np.ndarray, config: SplitConfig) -> np.ndarray:
         for i in listed or ():
             if named.setdefault(i, name) != name:
                 raise ValueError(f"Expected {config.by} {i} in one set (got {named[i]} and {name})")
-        split[np.isin(ids, list(listed or ()))] = name
+        chosen = set(listed or ())
+        split[np.array([i in chosen for i in ids], dtype=bool)] = name
     rest = "test" if config.train is not None and config.test is None else "train"
     if config.train is None or config.test is None:
         split[split == ""] = rest

@@ -91,10 +91,12 @@ def prepare(
     recipe = kind.recipes.get(chain, {}) if isinstance(chain, str) else {}
     settings = _settings(config, changes, {**kind.defaults, **recipe})
     reader = build(kind, settings.reader, f"reader {kind.name}")
-    split = None if settings.split is None else kind.split(settings.split)
+    split = None
+    if settings.split is not None:
+        split = kind.split(settings.split, reader.published(path))
     published = None if settings.split is None else settings.split.published
     found = reader.recordings(path, published, "skip" if skip_broken else "raise", progress)
-    inputs = [path, *found.items, *_files_of(reader), *_file(config)]
+    inputs = [path, *{Path(item) for item in found.items}, *_files_of(reader), *_file(config)]
     about, classes = [kind.label, *([published] if published else [])], found.classes
     ready = found.map(partial(preprocess, config=settings.preprocess))
     if plant:

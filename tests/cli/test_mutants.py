@@ -17,6 +17,7 @@ from fixtures.tracker_files import (
     deeplabcut,
     mmpose,
     openpose,
+    project,
     sleap,
     walking,
     written,
@@ -41,9 +42,9 @@ up: -y
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "samples"
 KINDS = [
     "video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd", "openpose", "coco",
-    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "deeplabcut-h5", "sleap", *ATTACKED,
+    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "deeplabcut-h5", "sleap", "slp", *ATTACKED,
 ]  # fmt: skip
-BINARY = (".mat", ".npy", ".h5", ".npz", ".c3d")
+BINARY = (".mat", ".npy", ".h5", ".npz", ".c3d", ".slp", ".pkl")
 EXPERIMENT = """\
 prepare:
   format: keypoints
@@ -88,6 +89,7 @@ def attack(tmp_path):
     predicted = deeplabcut(tmp_path / "dlc.csv", walking(12, 5), list(joints))
     frame_table = tmp_path / "dlc.h5"
     frame_table.write_bytes((SAMPLES / "deeplabcut_table_two.h5").read_bytes())
+    labels = project(tmp_path / "v.slp", {"v.mp4": walking(12, 5, 2)}, list(joints))
     tracks = sleap(tmp_path / "sleap.h5", walking(12, 5), list(joints))
     names = hargcn.skeleton("minirgbd14").joints
     rows = [f"{i:05d}_rgb;" + ";".join(f"{i + j},{3 * j}" for j in range(14)) for i in range(30)]
@@ -107,6 +109,7 @@ def attack(tmp_path):
         "mediapipe-array": (array, (array, *seen)),
         "deeplabcut": (predicted, (predicted, "--format", "deeplabcut", *own, *seen)),
         "deeplabcut-h5": (frame_table, (frame_table, *own, *four, *seen[4:])),
+        "slp": (labels, (labels, *own, *seen)),
         "sleap": (tracks, (tracks, *own, *seen)),
         "video": (tmp_path / "videos" / "v1.csv", keypoints),
         "outcomes": (table, keypoints),

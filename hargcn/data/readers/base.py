@@ -85,25 +85,39 @@ class Reader(ABC):
         """Say whether a file is of this format: by its name, or better by a look at its start."""
         return cls._named_so(file)
 
+    def published(self, path: str | Path) -> Mapping[str, SplitConfig]:  # noqa: ARG002
+        """Return the published splits by name; overridden where the files hold them."""
+        return self.splits
+
     @classmethod
-    def split(cls, wanted: SplitConfig | str) -> SplitConfig:
+    def split(
+        cls, wanted: SplitConfig | str, known: Mapping[str, SplitConfig] | None = None
+    ) -> SplitConfig:
         """Return a split with its ids, where it is the name of a published one or holds it.
+
+        Parameters
+        ----------
+        wanted
+            A split, or a name.
+        known
+            The published ones where the files hold them, see `published`; by default `splits`.
 
         Raises
         ------
         ValueError
-            For a name that is not one of `splits`.
+            For a name that is not known.
         """
         if isinstance(wanted, str):
             wanted = SplitConfig(published=wanted)
         if wanted.published is None:
             return wanted
-        if not cls.splits:
+        known = cls.splits if known is None else known
+        if not known:
             raise ValueError(
                 f"{cls.label} has no published split (got {wanted.published!r}); give ids or a "
                 "share"
             )
-        ids = cls.splits[one_of(f"{cls.name} split", wanted.published, cls.splits)]
+        ids = known[one_of(f"{cls.name} split", wanted.published, known)]
         own = {"partial": True, "val_share": wanted.val_share, "seed": wanted.seed}
         return ids.model_copy(update=own)
 
@@ -154,7 +168,7 @@ class Reader(ABC):
         """
         path = Path(path)
         if published is not None:
-            self.split(published)
+            self.split(published, self.published(path))
         found = self.catalogue(path)
         if not found.items:
             raise ValueError(f"{path}: expected recordings of {self.label} (got none)")
@@ -196,6 +210,20 @@ class Reader(ABC):
         if (folder / "raw").is_dir():
             folder = folder / "raw"
         return sorted(filter(cls._named_so, folder.glob("*")), key=_natural)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several recordings in a file; a path of that file for who wants one."""
+
+    file: Path
+    number: int
+
+    def __fspath__(self) -> str:
+        return str(self.file)
+
+    def __str__(self) -> str:
+        return f"{self.file}: recording {self.number}"
 
 
 READERS: Registry[Reader] = Registry("format", "hargcn.data.readers", "hargcn.readers")

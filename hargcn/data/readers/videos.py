@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -144,16 +144,20 @@ class Videos(Reader):
     persons: Annotated[int, Field(ge=1)] = 1
 
     @abstractmethod
-    def sightings(self, item: Path) -> Sightings:
+    def sightings(self, item: Any) -> Sightings:
         """Read what the file of a video says."""
 
-    def look(self, item: Path) -> Sightings:
+    def look(self, item: Any) -> Sightings:
         """Read what the file of a video says, with every joint it has, whatever the layout."""
         return self.sightings(item)
 
-    def title(self, item: Path) -> str:
+    def videos(self, path: Path) -> Sequence[Any]:
+        """Return what `sightings` takes, usually a file for each video."""
+        return self.files(path)
+
+    def title(self, item: Any) -> str:
         """Return the name of a video."""
-        return item.stem
+        return Path(item).stem
 
     def said(self, item: Path) -> Mapping[str, str]:
         """Return `outcome` and `subject` of a video, where the format itself says them."""
@@ -166,15 +170,18 @@ class Videos(Reader):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file")
         found = self.catalogue(path)
+        if len(found) != 1:
+            raise ValueError(f"{path}: expected one video (got {len(found)})")
         return found.load(found.items[0])
 
     def catalogue(self, path: Path) -> Recordings:
         """Match the videos with the table of outcomes; a video without a row is refused."""
-        items, rate = self.files(path), _number(self.fps)
+        items, rate = self.videos(path), _number(self.fps)
         if self.layout is not None:
             skeleton(self.layout)  # refused before any file is read
         if self.outcomes is not None:
-            items = [item for item in items if item.resolve() != self.outcomes.resolve()]
+            own = self.outcomes.resolve()
+            items = [item for item in items if Path(item).resolve() != own]
         titles = [self.title(item) for item in items]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):
             raise ValueError(f"{path}: expected one file per video (got more for {twice[0]})")
@@ -212,7 +219,7 @@ class Videos(Reader):
             named["fps"] = str(self.fps)
         return named
 
-    def _recording(self, item: Path, rows: pd.DataFrame) -> Recording:
+    def _recording(self, item: Any, rows: pd.DataFrame) -> Recording:
         found, title = self.sightings(item), self.title(item)
         layout, row = self._layout(item, found), rows.loc[title]
         found = found.in_order(layout.joints, str(item))
@@ -234,7 +241,7 @@ class Videos(Reader):
             state[found.guessed.transpose(0, 2, 1)] = INTERPOLATED
         recording = Recording(
             positions=bodies,
-            valid=_there(np.isfinite(bodies).all(axis=0).any(axis=1)),
+            valid=present(np.isfinite(bodies).all(axis=0).any(axis=1)),
             fps=self._rate(item, found, row),
             skeleton=layout,
             sample=title,
@@ -247,7 +254,7 @@ class Videos(Reader):
         )
         return marked_zeros(recording, self.zeros)
 
-    def _rate(self, item: Path, found: Sightings, row: pd.Series) -> float:
+    def _rate(self, item: Any, found: Sightings, row: pd.Series) -> float:
         """Return the frames per second that were given, or those of the file."""
         rate = float(row["fps"]) if "fps" in row else found.fps
         if rate is None or not 0 < rate <= MOST_FPS:
@@ -257,7 +264,7 @@ class Videos(Reader):
             )
         return rate
 
-    def _layout(self, item: Path, found: Sightings) -> Skeleton:
+    def _layout(self, item: Any, found: Sightings) -> Skeleton:
         """Return the layout asked for, or the file's or the tracker's own."""
         if self.layout is None and found.layout is not None:
             return found.layout
@@ -271,7 +278,7 @@ class Videos(Reader):
 
 
 def listed_people(
-    source: Path,
+    source: str | Path,
     frames: Mapping[int, Sequence[np.ndarray]],
     identities: Mapping[int, Sequence[int | None]],
     persons: int,
@@ -314,8 +321,14 @@ def listed_people(
     return Sightings(bodies[..., :-1], bodies[..., -1], notes=notes)
 
 
-def _there(seen: np.ndarray) -> np.ndarray:
-    """Return (T, M): people are there from first to last sighting, a single one always."""
+def present(seen: np.ndarray) -> np.ndarray:
+    """Return (T, M) whether people are there: from first to last sighting, a single one always.
+
+    Parameters
+    ----------
+    seen
+        (T, M) whether anything of them was seen.
+    """
     if seen.shape[1] == 1:
         return np.ones_like(seen)
     before, after = np.cumsum(seen, axis=0) > 0, np.cumsum(seen[::-1], axis=0)[::-1] > 0
