@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fixtures import ntu_files
 from fixtures.command_line import done, refused, run
+from fixtures.dataset_files import ctrgcn, kinetics, pyskl, stgcn
 from fixtures.key_points import videos
 from fixtures.motion_files import ATTACKED, attacked
 from fixtures.mutants import mutants, text_mutants
@@ -42,7 +43,8 @@ up: -y
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "samples"
 KINDS = [
     "video", "outcomes", "layout", "experiment", "ntu", "mat", "mini-rgbd", "openpose", "coco",
-    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "deeplabcut-h5", "sleap", "slp", *ATTACKED,
+    "mmpose", "mediapipe", "mediapipe-array", "deeplabcut", "deeplabcut-h5", "sleap", "slp",
+    "pyskl", "ctrgcn", "stgcn", "stgcn-labels", "kinetics", *ATTACKED,
 ]  # fmt: skip
 BINARY = (".mat", ".npy", ".h5", ".npz", ".c3d", ".slp", ".pkl")
 EXPERIMENT = """\
@@ -89,6 +91,12 @@ def attack(tmp_path):
     predicted = deeplabcut(tmp_path / "dlc.csv", walking(12, 5), list(joints))
     frame_table = tmp_path / "dlc.h5"
     frame_table.write_bytes((SAMPLES / "deeplabcut_table_two.h5").read_bytes())
+    sets = tmp_path / "sets"
+    named = {"v1": (walking(12, 25, 2), 0), "v2": (walking(12, 25, 2), 1)}
+    stacked = stgcn(sets, "train", named, 12)
+    annotated = pyskl(tmp_path / "pyskl.pkl", named, {"train": ["v1"], "test": ["v2"]})
+    sequences = ctrgcn(tmp_path / "ctrgcn.npz", [walking(12, 25, 2)], [walking(12, 25)], [0, 1])
+    clip = kinetics(tmp_path / "clips" / "v1.json", walking(12, 18, 2), 0, "waving")
     labels = project(tmp_path / "v.slp", {"v.mp4": walking(12, 5, 2)}, list(joints))
     tracks = sleap(tmp_path / "sleap.h5", walking(12, 5), list(joints))
     names = hargcn.skeleton("minirgbd14").joints
@@ -109,6 +117,11 @@ def attack(tmp_path):
         "mediapipe-array": (array, (array, *seen)),
         "deeplabcut": (predicted, (predicted, "--format", "deeplabcut", *own, *seen)),
         "deeplabcut-h5": (frame_table, (frame_table, *own, *four, *seen[4:])),
+        "pyskl": (annotated, (annotated, *short, "--set", "split=published")),
+        "ctrgcn": (sequences, (sequences, *short)),
+        "stgcn": (stacked, (sets, "--format", "stgcn", *short)),
+        "stgcn-labels": (sets / "train_label.pkl", (sets, "--format", "stgcn", *short)),
+        "kinetics": (clip, (clip, "--format", "kinetics", *short)),
         "slp": (labels, (labels, *own, *seen)),
         "sleap": (tracks, (tracks, *own, *seen)),
         "video": (tmp_path / "videos" / "v1.csv", keypoints),

@@ -1,0 +1,1 @@
+"""Files in which others published whole data sets, labels and splits included."""
