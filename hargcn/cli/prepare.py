@@ -184,6 +184,7 @@ def _describe(reader: type[Reader]) -> None:
     """Print what a reader declares."""
     import yaml
 
+    from hargcn.data.readers import Reader as Base
     from hargcn.registry import fields_of, meanings
 
     typer.echo(f"{reader.name}: {reader.label} ({', '.join(reader.suffixes)})")
@@ -198,6 +199,8 @@ def _describe(reader: type[Reader]) -> None:
         ids = split.model_dump(include={"by", "train", "val", "test"}, exclude_defaults=True)
         listed = "; ".join(f"{k} {v if k == 'by' else ', '.join(v)}" for k, v in ids.items())
         typer.echo(f"split: {key} ({listed})")
+    if reader.published is not Base.published:
+        typer.echo("split: those that the files hold, by name; an unknown name lists them")
     said = meanings(reader)
     rows = [
         [

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures import ntu_files
+from fixtures.dataset_files import ctrgcn, deeplabcut_hdf, kinetics, pyskl, stgcn
 from fixtures.tracker_files import (
     alphapose,
     coco_annotations,
     deeplabcut,
     mmpose,
     openpose,
+    project,
     sleap,
     walking,
     written,
@@ -111,6 +113,42 @@ SAMPLES = {
         "deeplabcut",
         lambda folder: deeplabcut(folder / "v.csv", lost(17, NAN), list(COCO)),
         {"layout": "coco17"},
+        0.5,
+    ),
+    "deeplabcut: no number in HDF5": (
+        "deeplabcut",
+        lambda folder: deeplabcut_hdf(folder / "v.h5", lost(17, NAN), list(COCO)),
+        {"layout": "coco17"},
+        0.5,
+    ),
+    "slp: no point": (
+        "slp",
+        lambda folder: project(folder / "v.slp", {"v.mp4": lost(17, NAN)}, list(COCO)),
+        {"layout": "coco17"},
+        0.5,
+    ),
+    "pyskl: zeros": (
+        "pyskl",
+        lambda folder: pyskl(folder / "v.pkl", {"v": (lost(17, ZERO)[..., :2], 0)}, {}),
+        {},
+        0.5,
+    ),
+    "ctrgcn: zeros": (
+        "ctrgcn",
+        lambda folder: ctrgcn(folder / "v.npz", [lost(25, ZERO)], [], [0]),
+        {},
+        None,
+    ),
+    "stgcn: zeros": (
+        "stgcn",
+        lambda folder: stgcn(folder, "train", {"v": (lost(18, ZERO), 0)}),
+        {},
+        0.5,
+    ),
+    "kinetics: zeros": (
+        "kinetics",
+        lambda folder: kinetics(folder / "v.json", lost(18, ZERO), 0, "x"),
+        {},
         0.5,
     ),
     "sleap: no point": (

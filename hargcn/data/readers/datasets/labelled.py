@@ -20,10 +20,13 @@ from hargcn.skeleton import Skeleton, skeleton
 
 LAYOUTS = {
     (17, 2): "coco17", (18, 2): "openpose18", (25, 2): "openpose25", (26, 2): "halpe26",
-    (33, 2): "mediapipe33", (18, 3): "openpose18", (20, 3): "kinect20", (24, 3): "smpl24",
+    (33, 2): "mediapipe33", (18, 3): "openpose18", (24, 3): "smpl24",
     (25, 3): "ntu25", (33, 3): "mediapipe33_3d",
 }  # fmt: skip
-"""Layouts by the numbers of joints and coordinates; OpenPose's third is the score."""
+"""Layouts by the numbers of joints and coordinates; OpenPose's third is the score.
+
+None is assumed where several are about: for 20 joints in 3D, or 17.
+"""
 
 MOST_CLASSES = 10_000
 

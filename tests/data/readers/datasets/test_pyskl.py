@@ -56,6 +56,8 @@ def test_the_files_splits_go_by_name(tmp_path) -> None:
     said = done("prepare", path, "--set", "split=xsub", "--out", out)
     assert "train: 2 recordings of 1 groups" in said
     assert "test: 2 recordings of 1 groups" in said
+    assert "split: those that the files hold" in done("formats", "pyskl")
+    assert "split: those" not in done("formats", "ntu")
     said = done("prepare", path, "--set", "split=xview", "--force", "--out", out)
     assert "train: 2 recordings of 2 groups" in said
     assert "pyskl split of xsub, xview (got 'xset')" in refused(
