@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,18 @@ import numpy as np
 
 from hargcn import hdf5
 from hargcn.checks import shortened
-from hargcn.data.readers.base import Part, existing
+from hargcn.data.readers.base import Part
 from hargcn.data.readers.videos import Sightings, Videos, listed_people
 from hargcn.registry import settings
 
 _SETS = ("frames", "instances", "points", "pred_points", "tracks_json", "videos_json")
+
+
+@dataclass(frozen=True)
+class _Video(Part):
+    """A video of a project."""
+
+    title: str
 
 
 @settings
@@ -45,24 +52,19 @@ class SleapProject(Videos):
         except ValueError:
             return False
 
-    def videos(self, path: Path) -> Sequence[Part]:
+    def videos(self, path: Path) -> Sequence[_Video]:
         """Return the videos of every file."""
         return [
-            Part(file, number)
+            _Video(file, number, title)
             for file in self.files(path)
-            for number in range(len(_whole(file).videos))
+            for number, title in enumerate(_titles(file))
         ]
 
-    def title(self, item: Part) -> str:
+    def title(self, item: _Video) -> str:
         """Return the name of a video."""
-        names = [_name(video) for video in _whole(item.file).videos]
-        if len(names) == 1:
-            return item.file.stem
-        own = names[item.number]
-        # Videos of one name lie in different folders.
-        return f"{item.file.stem}-{own if names.count(own) == 1 else f'{own}-{item.number}'}"
+        return item.title
 
-    def sightings(self, item: Part) -> Sightings:
+    def sightings(self, item: _Video) -> Sightings:
         """Read the instances of a video."""
         labels = _whole(item.file)
         nodes = tuple(node.name for node in labels.skeletons[0].nodes)
@@ -85,38 +87,50 @@ class SleapProject(Videos):
         return replace(found, joints=nodes, confidence=found.confidence if scored else None)
 
 
+def _titles(file: Path) -> list[str]:
+    """Return the names of a file's videos; those of one name lie in different folders."""
+    videos = _read(file, "read_videos", open_backend=False)
+    if not videos:
+        raise ValueError(f"{file}: expected videos in the SLEAP project (got none)")
+    names = [_name(video) for video in videos]
+    own = [
+        name if names.count(name) == 1 else f"{name}-{number}" for number, name in enumerate(names)
+    ]
+    return [file.stem] if len(own) == 1 else [f"{file.stem}-{name}" for name in own]
+
+
 def _whole(file: Path) -> Any:
     """Return what a file holds, as long as it stays as it is."""
-    about = existing(file).stat()
+    about = file.stat()
     return _loaded(file, about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=1)
 def _loaded(file: Path, *_: int) -> Any:
-    load = _loader(file)
+    labels = _read(file, "read_labels", open_videos=False)
+    if not labels.skeletons:
+        raise ValueError(f"{file}: expected a skeleton in the SLEAP project (got none)")
+    return labels
+
+
+def _read(file: Path, what: str, **options: bool) -> Any:
+    """Return what a function of sleap-io says of a file that was looked at first."""
+    try:
+        from sleap_io.io import slp
+    except ImportError as error:
+        raise ValueError(
+            f"{file}: expected the package sleap-io to read it: pip install 'hargcn[formats]'"
+        ) from error
     with hdf5.opened(file, "SLEAP project") as content:
         for name in _SETS:
             hdf5.own(file, content, name)  # no links, and no sizes beyond the file
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            labels = load(str(file), open_videos=False)
-        if not labels.skeletons or not labels.videos:
-            raise ValueError("no skeleton or no video")  # noqa: TRY301
+            return getattr(slp, what)(str(file), **options)
     except Exception as error:  # sleap-io raises whatever h5py, JSON and its classes do
         said = shortened(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise ValueError(f"{file}: expected a whole SLEAP project ({said})") from error
-    return labels
-
-
-def _loader(file: Path) -> Callable[..., Any]:
-    try:
-        from sleap_io import load_slp
-    except ImportError as error:
-        raise ValueError(
-            f"{file}: expected the package sleap-io to read it: pip install 'hargcn[formats]'"
-        ) from error
-    return load_slp
 
 
 def _name(video: Any) -> str:
