@@ -51,7 +51,9 @@ class Stored:
         """
         size = math.prod(self.shape) * self.dtype.itemsize
         if self.dtype.kind not in "biufcSU" or not self.dtype.itemsize:
-            raise ValueError(f"expected numbers or text (got the type {self.dtype.str})")
+            raise ValueError(
+                f"expected a NumPy array of numbers or text (got the type {self.dtype.str})"
+            )
         if min(self.shape, default=0) < 0 or len(self.data) != size:
             raise ValueError(f"expected {size} bytes of numbers (got {len(self.data)})")
         flat = np.frombuffer(self.data, self.dtype)

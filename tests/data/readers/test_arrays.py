@@ -33,7 +33,9 @@ def test_arrays_come_back_from_their_place(order, kind, tmp_path) -> None:
 def test_objects_stay_bytes(tmp_path) -> None:
     np.save(tmp_path / "x.npy", np.array([None]), allow_pickle=True)
     assert stored(tmp_path / "x.npy").dtype.kind == "O"
-    with pytest.raises(ValueError, match=r"x\.npy: expected numbers or text .got the type \|O"):
+    with pytest.raises(
+        ValueError, match=r"x\.npy: expected a NumPy array of numbers or text .got the type \|O"
+    ):
         mapped(tmp_path / "x.npy")
 
 

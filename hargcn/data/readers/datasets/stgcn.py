@@ -28,7 +28,8 @@ class STGCN(Labelled):
     `train_data.npy` or `train_data_joint.npy` go with `train_label.pkl`, `val_data.npy` with
     `val_label.pkl`; both in a folder are `split=published`. Names of recordings are in the file of
     labels; one of NTU RGB+D says who moved, else every recording is a group of its own. Frames of
-    zeros at the end are padding. A third number of a 2D layout is the confidence.
+    zeros at the end are padding; where a tool repeats a sequence to the full length it stays
+    repeated. A third number of a 2D layout is the confidence.
     """
 
     name = "stgcn"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hargcn.checks import shortened
+from hargcn.data.readers.arrays import mapped
 from hargcn.data.readers.base import first_line
 from hargcn.data.readers.tables import numbers_of, read_table
 from hargcn.data.readers.trackers.json_files import read_json, start_of
@@ -62,7 +63,7 @@ class MediaPipe(Videos):
         if kind == ".csv":
             return len({joint for joint, _ in _columns(first_line(file)).values()}) == LANDMARKS
         try:
-            return _mapped(file).shape[1:2] == (LANDMARKS,)
+            return mapped(file).shape[1:2] == (LANDMARKS,)
         except ValueError:
             return False
 
@@ -154,16 +155,7 @@ def _pose(file: Path, place: int, landmarks: Any) -> np.ndarray:
 
 
 def _array(file: Path) -> np.ndarray:
-    return np.asarray(_mapped(file), dtype=float)
-
-
-def _mapped(file: Path) -> np.ndarray:
-    """Return an array in its file: one that says to be larger than the file is refused."""
-    try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy reads the header as Python and raises what that does
-        said = shortened(str(error).splitlines()[0]) if str(error) else type(error).__name__
-        raise ValueError(f"{file}: expected a NumPy array of numbers ({said})") from error
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
-        raise ValueError(f"{file}: expected a NumPy array of numbers (got another)")
-    return found
+    found = mapped(file)
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{file}: expected a NumPy array of numbers (got {found.dtype})")
+    return np.asarray(found, dtype=float)

@@ -63,7 +63,7 @@ def test_other_layouts_and_numbers_as_labels(tmp_path) -> None:
         ({"y_train": np.zeros((2, 3))}, r"a label for each \(got \(1, 300, 150\) and \(2, 3\)"),
         ({"x_train": np.zeros((1, 300, 2, 75))}, r"expected x_train \(recording, frame, number"),
         ({"x_train": np.zeros((1, 300, 150))}, "recording 0: expected somebody in its frames"),
-        ({"x_train": np.array([None])}, "x_train: expected numbers or text"),
+        ({"x_train": np.array([None])}, "x_train: expected a NumPy array of numbers or text"),
         ({"y_test": None}, r"without y_test"),
     ],
 )

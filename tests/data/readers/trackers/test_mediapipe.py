@@ -69,7 +69,7 @@ def test_an_array_that_says_to_be_larger_than_its_file_is_refused(tmp_path) -> N
     path = tmp_path / "walk.npy"
     np.save(path, landmarks())
     path.write_bytes(path.read_bytes().replace(b"(4, 33, 4)", b"(9**9,3,4)"))
-    with pytest.raises(ValueError, match=r"walk\.npy: expected a NumPy array of numbers"):
+    with pytest.raises(ValueError, match=r"walk\.npy: expected a NumPy array"):
         MediaPipe(fps=30).read(path)
     with pytest.raises(ValueError, match="looks like none of them"):
         find_reader(path)
