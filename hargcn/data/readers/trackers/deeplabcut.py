@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ class DeepLabCut(Videos):
 
     name = "deeplabcut"
     label = "DeepLabCut predictions"
-    suffixes = (".csv", ".h5", ".hdf5")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".h5", ".hdf5")
     source = (
         "DeepLabCut, docs/standardDeepLabCut_UserGuide.md: analyze_videos(save_as_csv=True); "
         "pandas, io.pytables: fixed and table"
