@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hargcn.explainers.finite import finite_input, finite_result
+from hargcn.explainers.hooks import expect_fixed
 from hargcn.explanation import Explanation
 from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
 
@@ -78,13 +79,14 @@ class Explainer(ABC):
         Raises
         ------
         ValueError
-            For a network that the method does not support, targets that are no classes, and what is
-            not finite: input, scores, attributions.
+            For a network that the method does not support, targets that are no classes, what is not
+            finite (input, scores, attributions), and an argument with a row for each sample.
         """
         reason = self.supports(model, x)
         if reason:
             raise ValueError(f"{self.name}: {reason}")
         finite_input(x)
+        expect_fixed(model, x)
         return finite_result(self.explain(model, x, target))
 
     @cached_property

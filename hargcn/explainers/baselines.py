@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import axis_labels
+from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer
 from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -20,16 +21,37 @@ from hargcn.registry import settings
 
 
 class Asked(NamedTuple):
-    """What was asked: the windows (N, ..., T, V, M), the classes (N,) and their scores (N,)."""
+    """What was asked: the windows, the classes (N,), their scores (N,), frames and joints."""
 
     x: Tensor
     target: np.ndarray
     score: np.ndarray
+    frames: int
+    joints: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(N, T, V), the shape of the maps."""
-        return len(self.x), self.x.shape[-3], self.x.shape[-2]
+        return len(self.x), self.frames, self.joints
+
+
+def frames_and_joints(model: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Return the sizes T and V of an input by its axes' names, else of (N, ..., T, V, M).
+
+    Raises
+    ------
+    ValueError
+        For an input that names no joint, or of fewer axes.
+    """
+    dims = input_axes(model, x)
+    if "time" in dims and "joint" in dims:
+        return x.shape[dims.index("time")], x.shape[dims.index("joint")]
+    if x.ndim < 4 or "time" in dims:
+        raise ValueError(
+            "expected an input with axes 'time' and 'joint', or (N, ..., T, V, M) (got "
+            f"({', '.join(dims)}) of {tuple(x.shape)})"
+        )
+    return x.shape[-3], x.shape[-2]
 
 
 @settings
@@ -44,19 +66,24 @@ class Baseline(Explainer):
         """Return the maps (N, T, V)."""
 
     def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: an input without the axes time, joint and person at its end."""
-        return "" if x.ndim >= 4 else f"expected an input (N, ..., T, V, M) (got {tuple(x.shape)})"
+        """Return why not: an input without time or joints."""
+        try:
+            frames_and_joints(model, x)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain the logits of one class, or of one class per sample."""
         with undisturbed(model), torch.no_grad():
-            logits = model(x)
+            logits = logits_of(model(x))
+        frames, joints = frames_and_joints(model, x)
         classes = class_numbers(target, logits)
         score = scores_of(logits.double(), classes, "logit").cpu().numpy()
         wanted = classes.cpu().numpy()
-        known = axis_labels(model, {"joint": x.shape[-2]})
+        known = axis_labels(model, {"joint": joints})
         return Explanation.build(
-            self.maps(Asked(x, wanted, score)),
+            self.maps(Asked(x, wanted, score, frames, joints)),
             ("sample", "time", "joint"),
             method=self.name,
             label=self.label,
@@ -64,9 +91,9 @@ class Baseline(Explainer):
             score=score,
             predicted=logits.argmax(dim=1),
             settings=self.settings,
-            coords={"time": np.arange(x.shape[-3]), **known["coords"]},
+            coords={"time": np.arange(frames), **known["coords"]},
             skeleton=known["skeleton"],
-            frames=x.shape[-3],
+            frames=frames,
         )
 
 
@@ -91,7 +118,7 @@ class Random(Baseline):
     def maps(self, asked: Asked) -> np.ndarray:
         """Draw the maps (N, T, V)."""
         drawn = []
-        for window, c, s in zip(*asked, strict=True):
+        for window, c, s in zip(*asked[:3], strict=True):
             # Scores of another batch differ by rounding; the third digit does not.
             key = [
                 self.seed,

@@ -1,4 +1,4 @@
-"""Where in the input a layer's time cells lie: measured, not assumed."""
+"""Where in the input a layer's cells lie: in time measured, not assumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hargcn.explainers.adapter import Adapter, ExplainableModel
-from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.axes import Axes
+from hargcn.explainers.hooks import plain, record, undisturbed
+from hargcn.explainers.outputs import activation_of
 
 Grid = tuple[float, float]
 _GRIDS: WeakKeyDictionary[nn.Module, dict[Any, Grid | None]] = WeakKeyDictionary()
@@ -33,8 +35,15 @@ def cell_frames(at: ExplainableModel, layer: str, cells: int, x: Tensor) -> np.n
         The network's input.
     """
     frames = x.shape[at.input_dims.index("time")] if "time" in at.input_dims else cells
-    if not isinstance(at, Adapter) or at.tells_frames or "time" not in at.input_dims or cells < 2:
-        return np.asarray(at.cell_frames(layer, cells, frames), float)
+    measured = isinstance(at, Adapter) and not at.tells_frames(layer) and cells > 1
+    if not isinstance(at, Adapter) or not measured or "time" not in at.input_dims:
+        found = np.asarray(at.cell_frames(layer, cells, frames), float)
+        if len(found) != cells or not found[-1] < frames:
+            raise ValueError(
+                f"layer {layer!r}: expected the centres of {cells} time cells within {frames} "
+                f"frames, by cell_frames or strides (got {len(found)}, the last {found[-1:]})"
+            )
+        return found
     known = _GRIDS.setdefault(at.get_layer(layer), {})
     key = (layer, tuple(x.shape[1:]))
     if key not in known:
@@ -44,6 +53,31 @@ def cell_frames(at: ExplainableModel, layer: str, cells: int, x: Tensor) -> np.n
     if grid is None:
         return at.cell_frames(layer, cells, frames)
     return grid[0] + grid[1] * np.arange(cells)
+
+
+def plane_of(at: ExplainableModel, layer: str, x: Tensor) -> dict[str, int]:
+    """Return how many cells a layer has along "y" and "x", nothing where its cells are joints.
+
+    Parameters
+    ----------
+    at, layer
+        A network's answers, and the name of one of its layers.
+    x
+        The network's input.
+    """
+    if not isinstance(at, Adapter):
+        return {}
+    axes = at.told_axes(layer)
+    if not (isinstance(axes, Axes) and axes.plane):
+        return {}
+    with record(at, at, [layer], grad=False) as seen:
+        at(plain(x[:1]))
+    return {name: seen[layer].shape[axes.names.index(name)] for name in ("y", "x")}
+
+
+def stretches(cells: int, size: int) -> np.ndarray:
+    """Return the centres of equal stretches of an axis."""
+    return (np.arange(cells) + 0.5) * size / cells - 0.5
 
 
 def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
@@ -59,7 +93,7 @@ def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
     def positive(like: Tensor) -> Tensor:
         return (torch.rand(like.shape, generator=generator) + 0.5).to(like)
 
-    def plain(name: str, value: Tensor) -> Tensor:
+    def simple(name: str, value: Tensor) -> Tensor:
         if name.endswith(("bias", "running_mean")):
             return torch.zeros_like(value)
         if name.endswith("running_var"):
@@ -67,9 +101,11 @@ def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
         return positive(value) / (value[0].numel() if value.ndim > 1 else 1)
 
     statistics = [b for b in at.named_buffers() if b[0].endswith(("running_mean", "running_var"))]
-    weights = {name: plain(name, value) for name, value in [*at.named_parameters(), *statistics]}
+    weights = {name: simple(name, value) for name, value in [*at.named_parameters(), *statistics]}
     seen: list[Tensor] = []
-    handle = at.get_layer(layer).register_forward_hook(lambda *call: seen.append(call[2]))
+    handle = at.get_layer(layer).register_forward_hook(
+        lambda *call: seen.append(activation_of(layer, call[2]))
+    )
     with torch.enable_grad():
         leaf = positive(x[:1]).requires_grad_()
         try:

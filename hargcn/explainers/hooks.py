@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel
+from hargcn.explainers.adapter import Adapter, ExplainableModel
+from hargcn.explainers.outputs import activation_of, exchanged, rows_in
 
 TWICE = "Expected a layer that runs once (got {layer!r}, which the network calls again)"
 
@@ -69,6 +70,30 @@ def plain(x: Tensor) -> Tensor:
     return x.clone() if x.is_inference() else x.detach()
 
 
+def expect_fixed(model: nn.Module, x: Tensor) -> None:
+    """Refuse a fixed argument of an `Adapter` that holds a row for each of these samples.
+
+    Explainers run batches of other sizes and samples: they would meet the rows of others. Where an
+    argument has as many rows as there are samples, a run on one sample tells.
+    """
+    names = rows_in(model.arguments, len(x)) if isinstance(model, Adapter) else []
+    if not names:
+        return
+    with undisturbed(model), torch.no_grad():
+        together = model(x)
+        try:
+            alone = torch.cat([model(x[:1]), model(x[-1:])])
+        except (RuntimeError, ValueError, IndexError):
+            alone = torch.full_like(together[:2], torch.nan)
+        bound = 1e-3 * float(together.abs().max())
+    if not float((alone - together[[0, -1]]).abs().max()) <= bound:
+        raise ValueError(
+            f"Expected arguments that are the same for every sample (got {len(x)} rows, one per "
+            f"sample, in {', '.join(names)}); give the Adapter a function of the batch instead, "
+            "such as lambda x: row.expand(len(x), -1)"
+        )
+
+
 @contextmanager
 def record(
     model: nn.Module, at: ExplainableModel, layers: Sequence[str], grad: bool = True
@@ -84,7 +109,7 @@ def record(
     model, at
         The network and its `ExplainableModel`.
     layers
-        Layer names.
+        Layer names; of a module that returns several tensors "block[0]".
     grad
         Whether gradients will be asked for.
 
@@ -97,23 +122,22 @@ def record(
     ------
     ValueError
         If a layer runs more than once in a forward pass, so that its activation is ambiguous.
+    TypeError
+        If its name does not tell which of several tensors is meant.
     """
     seen: dict[str, Tensor] = {}
 
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], Tensor]:
-        def keep(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
-            if not isinstance(output, Tensor):
-                raise TypeError(
-                    f"layer {name!r}: expected one tensor (got {type(output).__name__})"
-                )
+    def hook(name: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def keep(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            value = activation_of(name, output)
             if name in seen:
                 raise ValueError(TWICE.format(layer=name))
             if grad:
-                seen[name] = output if output.requires_grad else output.detach().requires_grad_()
+                seen[name] = value if value.requires_grad else value.detach().requires_grad_()
             else:
-                seen[name] = output.detach()
+                seen[name] = value.detach()
             # A copy goes on: an operation in place must not reach what was recorded.
-            return seen[name].clone()
+            return exchanged(name, output, seen[name].clone())
 
         return keep
 

@@ -57,7 +57,10 @@ class Score(nn.Module):
         out = self.model(x)
         if not isinstance(out, Tensor) or out.ndim not in (1, 2):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise ValueError(f"Expected the model to return (n, classes) (got {found})")
+            raise ValueError(
+                f"Expected the model to return (n, classes) (got {found}); an Adapter's `output` "
+                "says where they are"
+            )
         return class_scores(out.unsqueeze(1) if out.ndim == 1 else out, self.utility)
 
 

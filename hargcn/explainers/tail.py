@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from hargcn.explainers.adapter import ExplainableModel
 from hargcn.explainers.hooks import TWICE, undisturbed
+from hargcn.explainers.outputs import activation_of, exchanged
 
 Outputs = dict[nn.Module, list[Tensor]]
 Tail = Callable[[Tensor, Tensor], Tensor]
@@ -26,8 +29,8 @@ def tail(
     """Cut a network behind a layer.
 
     Modules that have finished when the layer has are not run again: they return what they returned
-    for `x`. A linear head behind a global average is computed as such. Rows of samples must be
-    contiguous in every activation (sample-major folding).
+    for `x`, where that holds the samples in contiguous rows (sample-major folding). A linear head
+    behind a global average is computed as such.
 
     Parameters
     ----------
@@ -52,8 +55,20 @@ def tail(
     """
     module, head, samples = at.get_layer(layer), at.linear_head(layer), len(x)
     with undisturbed(model), torch.no_grad():
-        activation, finished = run_and_keep(model, layer, module, x)
-        idle = set() if head else unread(model, module, activation, finished, x.detach())
+        output, finished = run_and_keep(model, layer, module, x)
+        # Which outputs hold the samples in their rows, a run on another number of them tells.
+        some = x[:1] if samples > 1 else x[[0, 0]]
+        other, again = run_and_keep(model, layer, module, some)
+        cut = _Cut(at, layer, output, other, samples, len(some))
+        finished = {
+            m: outputs
+            for m, outputs in finished.items()
+            if len(outputs) == len(again.get(m, []))
+            and all(map(cut.holds_rows, outputs, again.get(m, [])))
+        }
+        first = torch.zeros(1, dtype=torch.long, device=x.device)
+        own = cut.returned(cut.rows(first), first)
+        idle = set() if head else unread(model, {module: [own]}, finished, x.detach())
 
         def average(changed: Tensor, rows: Tensor) -> Tensor:
             assert head is not None
@@ -66,24 +81,72 @@ def tail(
                 for m, outputs in finished.items()
             }
             # A copy, because what lies behind may work in place.
-            own = changed.clone().reshape(-1, *activation.shape[1:])
-            return replay(model, {**given, module: [own]}, x[rows])
+            return replay(model, {**given, module: [cut.returned(changed.clone(), rows)]}, x[rows])
 
-        if head is None:
-            first = torch.zeros(1, dtype=torch.long, device=x.device)
-            alone, whole = run(rows_of(activation, first, samples), first), model(x[:1])
-            if float((alone - whole).abs().max()) > 1e-3 * float(whole.abs().max()):
-                raise ValueError(
-                    f"layer {layer!r}: expected a rest of the network that runs alone (a module "
-                    "before it changes its input in place, or has a hook that changes its output)"
-                )
-        yield activation, average if head else run
+        behind = average if head else run
+        _expect_same(layer, behind(cut.rows(first), first), model(x[:1]), head is not None)
+        yield cut.activation, behind
 
 
-def run_and_keep(
-    model: nn.Module, name: str, layer: nn.Module, x: Tensor
-) -> tuple[Tensor, Outputs]:
-    """Run once; return the layer's output and those of the modules that finished before it.
+@dataclass(frozen=True)
+class _Cut:
+    """A layer's output for all samples and, to tell what grows with them, for another number."""
+
+    at: ExplainableModel
+    layer: str
+    output: Any
+    other: Any
+    samples: int
+    others: int
+
+    @property
+    def activation(self) -> Tensor:
+        """The tensor that the layer's name means."""
+        return activation_of(self.layer, self.output)
+
+    def holds_rows(self, one: Any, two: Any) -> bool:
+        """Whether a tensor of all samples and one of the others hold them in their rows."""
+        if not (isinstance(one, Tensor) and isinstance(two, Tensor) and one.ndim and two.ndim):
+            return False
+        return one.shape[1:] == two.shape[1:] and len(one) * self.others == len(two) * self.samples
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """Return the activation of some samples."""
+        if self.holds_rows(self.activation, activation_of(self.layer, self.other)):
+            return rows_of(self.activation, rows, self.samples)
+        maps = self.at.unfold(self.layer, self.activation, self.samples)
+        return self.at.fold(self.layer, maps[rows])
+
+    def returned(self, changed: Tensor, rows: Tensor) -> Any:
+        """Return what the layer would for these samples, its activation changed."""
+        if changed.ndim != self.activation.ndim:
+            changed = changed.reshape(-1, *self.activation.shape[1:])
+        if isinstance(self.output, Tensor):
+            return changed
+
+        def beside(one: Any, two: Any) -> Any:
+            return rows_of(one, rows, self.samples) if self.holds_rows(one, two) else one
+
+        return exchanged(self.layer, tree_map(beside, self.output, self.other), changed)
+
+
+def _expect_same(layer: str, alone: Tensor, whole: Tensor, linear: bool) -> None:
+    """Refuse a tail that gives other logits than the network."""
+    if float((alone - whole).abs().max()) <= 1e-3 * float(whole.abs().max()):
+        return
+    if linear:
+        raise ValueError(
+            f"layer {layer!r}: expected logits = weight @ mean(activation) + bias with its "
+            "linear_head (got others)"
+        )
+    raise ValueError(
+        f"layer {layer!r}: expected a rest of the network that runs alone (a module "
+        "before it changes its input in place, or has a hook that changes its output)"
+    )
+
+
+def run_and_keep(model: nn.Module, name: str, layer: nn.Module, x: Tensor) -> tuple[Any, Outputs]:
+    """Run once; return the layer's output and the tensors of modules that finished before it.
 
     Raises
     ------
@@ -92,7 +155,7 @@ def run_and_keep(
     """
     log: list[tuple[nn.Module, Tensor]] = []
     starts: list[int] = []
-    reached: list[Tensor] = []
+    reached: list[Any] = []
 
     def begin(_module: nn.Module, _inputs: Any) -> None:
         starts.append(len(log))
@@ -101,14 +164,15 @@ def run_and_keep(
         start = starts.pop()
         if module is layer and reached:
             raise ValueError(TWICE.format(layer=name))
-        if reached or not isinstance(output, Tensor):
+        if reached or not (module is layer or isinstance(output, Tensor)):
             return
         del log[start:]  # a module that returns what it returned does not call its children
         # Copies, because what follows may work in place.
+        copy = tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, output)
         if module is layer:
-            reached.append(output.clone())
+            reached.append(copy)
         else:
-            log.append((module, output.clone()))
+            log.append((module, copy))
 
     with _hooks([m for m in model.modules() if m is not model], begin, keep):
         model(x)
@@ -138,7 +202,7 @@ def _hooks(
 
 
 def unread(
-    model: nn.Module, layer: nn.Module, activation: Tensor, finished: Outputs, x: Tensor
+    model: nn.Module, own: Mapping[nn.Module, list[Any]], finished: Outputs, x: Tensor
 ) -> set[nn.Module]:
     """Return the finished modules whose outputs do not reach the logits past the layer.
 
@@ -146,7 +210,6 @@ def unread(
     steers (a comparison, an index) has no gradient.
     """
     first = torch.zeros(1, dtype=torch.long, device=x.device)
-    own = {layer: [rows_of(activation, first, len(x))]}
     with torch.enable_grad():
         leaves = {
             m: [rows_of(o, first, len(x)).requires_grad_(o.is_floating_point()) for o in outputs]
@@ -167,16 +230,16 @@ def unread(
         for m, outputs in finished.items()
     }
     try:
-        again = replay(model, {**given, layer: [rows_of(activation, first, len(x))]}, x[:1])
+        again = replay(model, {**given, **own}, x[:1])
     except RuntimeError:  # an operation in place on what takes no memory
         return set()
     return idle if torch.equal(again, logits.detach()) else set()
 
 
-def replay(model: nn.Module, outputs: Mapping[nn.Module, list[Tensor]], x: Tensor) -> Tensor:
+def replay(model: nn.Module, outputs: Mapping[nn.Module, list[Any]], x: Tensor) -> Tensor:
     """Run the network while some modules return given outputs at their first calls."""
 
-    def patched(module: nn.Module, given: list[Tensor]) -> Callable[..., Any]:
+    def patched(module: nn.Module, given: list[Any]) -> Callable[..., Any]:
         original, left = module.forward, list(given)
 
         def forward(*args: Any, **kwargs: Any) -> Any:

@@ -102,5 +102,6 @@ def test_a_layer_must_return_one_tensor():
         with record(model, adapted(model, image()), ["0"]):
             model(image())
 
-    with pytest.raises(TypeError, match="layer '0': expected one tensor \\(got tuple\\)"):
+    wanted = r"layer '0': expected one tensor \(got \[0\] .*; name one, as '0\[0\]'\)"
+    with pytest.raises(TypeError, match=wanted):
         look()

@@ -147,7 +147,7 @@ def test_only_what_leads_past_the_layer_is_read():
     model, x = Reuse().eval(), image()
     with torch.no_grad():
         activation, finished = run_and_keep(model, "second", model.second, x)
-        idle = unread(model, model.second, activation, finished, x)
+        idle = unread(model, {model.second: [activation[:1]]}, finished, x)
     assert model.side not in idle  # a comparison, and a sum
     assert model.first in idle
 

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels, expect_axes
 from hargcn.explainers.base import Explainer, Need
-from hargcn.explainers.cells import cell_frames
+from hargcn.explainers.cells import cell_frames, plane_of, stretches
 from hargcn.explainers.finite import finite_input, finite_result
-from hargcn.explainers.hooks import plain, record
+from hargcn.explainers.hooks import expect_fixed, plain, record
+from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import Utility, scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -84,8 +85,9 @@ class Maps:
 class ActivationMap(Explainer):
     """What all class activation maps share.
 
-    The explanation has the axes (sample, time, joint, person); `time` holds the centre input frame
-    of each cell.
+    The explanation has the axes (sample, time, joint, person), of a layer in a plane (sample, time,
+    y, x, person); `time` holds the centre input frame of each cell, `y` and `x` its centre in the
+    input's plane.
 
     Parameters
     ----------
@@ -154,12 +156,13 @@ def explain_all(
         One per explainer, in their order.
     """
     finite_input(x)
+    expect_fixed(model, x)
     at = adapted(model, x)
     layers = list(dict.fromkeys(each.layer for each in explainers))
     found: dict[GradientCAM, tuple[Tensor, Tensor]] = {}
     with record(model, at, layers) as seen:
         x = plain(x)
-        logits = model(x)
+        logits = logits_of(model(x))
         _check_ran(layers, seen)
         wanted = class_numbers(target, logits)
         utilities = list(dict.fromkeys(each.utility for each in explainers))
@@ -208,13 +211,17 @@ def cam_explanation(
     dims = at.input_dims
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
     sizes = {"joint": values.shape[2], "person": values.shape[3]}
-    expect_axes(at, explainer.layer, sizes, x)
-    whole = "joint" in dims and sizes["joint"] == x.shape[dims.index("joint")]
+    plane = plane_of(at, explainer.layer, x)
+    expect_axes(at, explainer.layer, {"person": sizes["person"]} if plane else sizes, x)
+    whole = "joint" in dims and sizes["joint"] == x.shape[dims.index("joint")] and not plane
     known = axis_labels(at, {"joint": sizes["joint"]} if whole else {})
     cells = cell_frames(at, explainer.layer, values.shape[1], x)
+    names, values = _in_plane(CAM_DIMS, values, plane)
+    for name, size in plane.items():
+        known["coords"][name] = stretches(size, x.shape[dims.index(name)] if name in dims else size)
     return Explanation.build(
         values.clamp(min=0) if explainer.relu else values,
-        CAM_DIMS,
+        names,
         method=explainer.name,
         label=explainer.label,
         layer=explainer.layer,
@@ -226,5 +233,20 @@ def cam_explanation(
         coords={"time": cells, **known["coords"]},
         frames=frames,
         skeleton=known["skeleton"],
-        variables=variables,
+        variables={
+            name: _in_plane(value[0], value[1], plane) if isinstance(value, tuple) else value
+            for name, value in (variables or {}).items()
+        },
     )
+
+
+def _in_plane(
+    dims: Sequence[str], values: Tensor, plane: Mapping[str, int]
+) -> tuple[tuple[str, ...], Tensor]:
+    """Split the cells of a plane, which stand where joints do, into its two axes."""
+    dims = tuple(dims)
+    if not plane or "joint" not in dims:
+        return dims, values
+    place = dims.index("joint")
+    dims = (*dims[:place], *plane, *dims[place + 1 :])
+    return dims, values.unflatten(place, tuple(plane.values()))

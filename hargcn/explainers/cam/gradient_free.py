@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hargcn.explainers.adapter import ExplainableModel, adapted
 from hargcn.explainers.cam.base import ActivationMap, cam_explanation
 from hargcn.explainers.hooks import plain, undisturbed
+from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -33,7 +34,7 @@ class GradientFreeCAM(ActivationMap):
         at = adapted(model, x)
         with undisturbed(model), torch.no_grad():
             x = plain(x)
-            logits = model(x)
+            logits = logits_of(model(x))
             wanted = class_numbers(target, logits)
             score = scores_of(logits, wanted, self.utility)
             values, kept = self.maps(model, at, self.layer, x, wanted)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted, map_axes
 from hargcn.explainers.cam.gradient_free import WeightedCAM
-from hargcn.explainers.cells import cell_frames
+from hargcn.explainers.cells import cell_frames, plane_of, stretches
 from hargcn.explainers.hooks import record
 from hargcn.explainers.scores import scores_of
 from hargcn.registry import settings
@@ -104,14 +106,23 @@ class _Masks:
         self.maps = ((maps - low) / span.masked_fill(span == 0, 1)).flatten(1, 2)
         self.features = maps.shape[2]
         cells = cell_frames(at, layer, maps.shape[3], x)
-        cells = cells if "time" in at.input_dims else _stretches(maps.shape[3], x.shape[time])
+        cells = cells if "time" in at.input_dims else stretches(maps.shape[3], x.shape[time])
         self.over_time = _interpolation(cells, x.shape[time]).to(x)
-        self.over_joints: Tensor | None = None
-        if joint is not None:
-            self.sizes[joint] = x.shape[joint]
-            cells = _stretches(maps.shape[4], x.shape[joint])
-            self.over_joints = _interpolation(cells, x.shape[joint]).to(x)
-        self.joint_first = joint is not None and joint < time
+        plane = plane_of(at, layer, x)
+        if plane and ("y", "x") not in pairwise(at.input_dims):
+            raise ValueError(
+                f"layer {layer!r}: expected an input with the plane's axes 'y' and, right behind "
+                f"it, 'x' (got {', '.join(at.input_dims)})"
+            )
+        places = [(at.input_dims.index(name), size) for name, size in plane.items()]
+        if not plane and joint is not None:
+            places = [(joint, maps.shape[4])]
+        over = []
+        for axis, size in places:
+            self.sizes[axis] = x.shape[axis]
+            over.append(_interpolation(stretches(size, x.shape[axis]), x.shape[axis]).to(x))
+        self.over_joints = reduce(torch.kron, over) if over else None
+        self.joint_first = bool(places) and places[0][0] < time
 
     def __call__(self, rows: Tensor, numbers: Tensor) -> Tensor:
         """Return masks (B, ...) that broadcast against B inputs."""
@@ -127,11 +138,6 @@ class _Masks:
         shape = [1] * masks.ndim
         shape[0], shape[self.person] = len(rows), self.persons
         return torch.where(other.view(shape), 1.0, masks)
-
-
-def _stretches(cells: int, size: int) -> np.ndarray:
-    """Return the centres of equal stretches."""
-    return (np.arange(cells) + 0.5) * size / cells - 0.5
 
 
 def _interpolation(centres: np.ndarray, size: int) -> Tensor:

@@ -117,13 +117,17 @@ class DeepSHAP(Explainer):
         object.__setattr__(self, "weights", weights / weights.sum())
 
     def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: samples of another shape than the background's."""
-        if x.ndim and len(x) and x.shape[1:] == self.background.shape[1:]:
-            return ""
-        return (
-            f"expected samples shaped like the background {tuple(self.background.shape[1:])} "
-            f"(got {tuple(x.shape)})"
-        )
+        """Return why not: samples of another shape than the background's, or than axes name."""
+        if not (x.ndim and len(x) and x.shape[1:] == self.background.shape[1:]):
+            return (
+                f"expected samples shaped like the background {tuple(self.background.shape[1:])} "
+                f"(got {tuple(x.shape)})"
+            )
+        try:
+            input_axes(model, x, self.dims)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample.

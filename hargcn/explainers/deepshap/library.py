@@ -70,6 +70,26 @@ def _handlers() -> Iterator[None]:
                 del known[name]
 
 
+@contextmanager
+def _as_it_was(network: nn.Module) -> Iterator[None]:
+    """Take back what the library leaves on modules when it fails: hooks and attributes."""
+    before = [
+        (m, {k: (v, dict(v) if isinstance(v, dict) else None) for k, v in vars(m).items()})
+        for m in network.modules()
+    ]
+    try:
+        yield
+    finally:
+        for module, kept in before:
+            for name in vars(module).keys() - kept.keys():
+                del vars(module)[name]
+            for name, (value, content) in kept.items():
+                vars(module)[name] = value
+                if content is not None:  # in place: whoever added a hook holds its dict
+                    value.clear()
+                    value.update(content)
+
+
 def library_attributions(network: nn.Module, rows: Tensor, sample: Tensor, column: int) -> Tensor:
     """Give attributions of one sample by shap.DeepExplainer, as a mean over background rows.
 
@@ -91,7 +111,7 @@ def library_attributions(network: nn.Module, rows: Tensor, sample: Tensor, colum
     """
     import shap
 
-    with _handlers(), warnings.catch_warnings(), torch.enable_grad():
+    with _as_it_was(network), _handlers(), warnings.catch_warnings(), torch.enable_grad():
         # The library announces modules without a rule here; the additivity gap measures the harm.
         warnings.filterwarnings("ignore", message="unrecognized nn.Module")
         warnings.filterwarnings("ignore", message="Full backward hook is firing")

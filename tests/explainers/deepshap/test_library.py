@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fixtures.foreign_cnn import adapted_cnn, image
 from fixtures.foreign_networks import Expression, foreign
+from fixtures.small_model import traces
 from torch import Tensor, nn
 
 from hargcn.explainers.deepshap.explainer import DeepSHAP
@@ -58,3 +60,16 @@ def test_leaves_no_trace():
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
     assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())
     assert not any(hasattr(m, "x") or hasattr(m, "y") for m in model.modules())
+
+
+def test_what_the_library_cannot_run_is_left_as_it_was():
+    """A ReLU in place fails behind the library's hooks, which would fail everything after."""
+    model, x = adapted_cnn(), image()
+    before, seen = traces(model), []
+    handle = model.model.fc.register_forward_hook(lambda *call: seen.append(call[2]))
+    with pytest.raises(RuntimeError, match="modified inplace"):
+        LibrarySHAP(image(3, seed=2))(model, x, 1)
+    assert model(x).equal(seen[-1])
+    handle.remove()
+    assert traces(model) == before
+    assert not [m for m in model.modules() if {"x", "y"} & {*vars(m)}]
