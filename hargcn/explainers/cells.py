@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from hargcn.explainers.adapter import Adapter, ExplainableModel
 from hargcn.explainers.axes import Axes
@@ -83,10 +86,11 @@ def stretches(cells: int, size: int) -> np.ndarray:
 def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
     """Measure the frame of a layer's first cell, and the step from one cell to the next.
 
-    From where in time the gradients of the two middle cells lie, while the weights are positive and
-    random: padding at the borders does not reach these, and no trained kernel leans to one side.
-    Kernels have their centres at frames or half way between: found to half a frame. None where the
-    two cells do not lie apart by whole frames.
+    From where in time the gradients of the two middle cells lie, on an input that hardly changes
+    over time and with weights that are positive and equal along kernels: padding at the borders
+    does not reach these cells, and nothing leans to one side. What both see alike, such as a global
+    average, cancels between them. Kernels have their centres at frames or half way between: found
+    to half a frame. None where the two cells do not lie apart by whole frames.
     """
     generator = torch.Generator().manual_seed(1234)
 
@@ -98,18 +102,25 @@ def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
             return torch.zeros_like(value)
         if name.endswith("running_var"):
             return torch.ones_like(value)
-        return positive(value) / (value[0].numel() if value.ndim > 1 else 1)
+        if value.ndim < 2:
+            return positive(value)
+        one = value.flatten(2)[..., 0] if value.ndim > 2 else value
+        drawn = positive(one).reshape(*one.shape, *(1,) * (value.ndim - 2))
+        return drawn.expand_as(value) / value[0].numel()
 
     statistics = [b for b in at.named_buffers() if b[0].endswith(("running_mean", "running_var"))]
     weights = {name: simple(name, value) for name, value in [*at.named_parameters(), *statistics]}
+    time = at.input_dims.index("time")
     seen: list[Tensor] = []
     handle = at.get_layer(layer).register_forward_hook(
         lambda *call: seen.append(activation_of(layer, call[2]))
     )
     with torch.enable_grad():
-        leaf = positive(x[:1]).requires_grad_()
+        leaf = positive(x[:1].narrow(time, 0, 1)) + 0.05 * positive(x[:1])
+        leaf.requires_grad_()
         try:
-            functional_call(at, weights, (leaf,))
+            with _MeanPools():
+                functional_call(at, weights, (leaf,))
         finally:
             handle.remove()
         maps = at.unfold(layer, seen[0], 1)
@@ -122,20 +133,52 @@ def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:
             torch.autograd.grad(one, leaf, retain_graph=True, materialize_grads=True)[0]
             for one in pair
         ]
-    time = at.input_dims.index("time")
     others = [d for d in range(x.ndim) if d != time]
-    centres = [_centre(each.abs().sum(others).double()) for each in gradients]
-    step = round(centres[1] - centres[0])
-    if step < 1 or abs(centres[1] - centres[0] - step) > 0.25:
+    found = _between(*[each.abs().sum(others).double().cpu() for each in gradients])
+    if found is None:
         return None
-    first = sum(centres) / 2 - (middle + 0.5) * step
-    return round(2 * first) / 2, float(step)
+    centre, step = found
+    return round(2 * (centre - (middle + 0.5) * step)) / 2, float(step)
 
 
-def _centre(profile: Tensor) -> float:
-    """Centroid of what stands out of what every frame has alike, such as a global average."""
-    above = profile - profile.min()
-    frames = torch.arange(len(profile), dtype=profile.dtype, device=profile.device)
-    if not above.sum() > 1e-6 * profile.sum():  # nothing does
-        above = torch.ones_like(profile)
-    return float(above @ frames / above.sum())
+def _between(one: Tensor, other: Tensor) -> tuple[float, int] | None:
+    """Return the frame half way between two cells, and how far apart they are.
+
+    Of the difference of their profiles (frames,) the part above 0 is the one cell's, that below the
+    other's: however they overlap, both lie as far from the middle. Moved by the distance, the one
+    profile is the other.
+    """
+    change = one - other
+    if not float(change.abs().max()) > 1e-6 * float(one.max()):  # the two see everything alike
+        return None
+    noise = 0.1 * change.abs().max()
+    frames = torch.arange(len(one), dtype=one.dtype)
+    parts = [torch.where(each > noise, each, 0) for each in (change, -change)]
+    size = len(one)
+    misfits = [
+        float((one[: size - move] - other[move:]).square().mean()) for move in range(size // 2 + 2)
+    ]
+    step = min(range(len(misfits) - 1), key=misfits.__getitem__)
+    if step < 1 or not all(float(part.sum()) > 0 for part in parts):
+        return None
+    before, here, after = misfits[step - 1 : step + 2]
+    if abs(before - after) > 0.5 * (before - 2 * here + after):  # a fraction of a frame is left
+        return None
+    return sum(float(part @ frames / part.sum()) for part in parts) / 2, step
+
+
+class _MeanPools(TorchFunctionMode):
+    """Let maxima over windows be means: which frame wins is chance."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Carry out one call; named and called by torch."""
+        kwargs = kwargs or {}
+        pool = re.fullmatch(r"max_pool([123])d", getattr(func, "__name__", ""))
+        if pool and kwargs.get("dilation", 1) in (1, (1,) * int(pool[1])):
+            mean = getattr(torch.nn.functional, f"avg_pool{pool[1]}d")
+            given = dict(zip(("input", "kernel_size", "stride", "padding"), args, strict=False))
+            own = {k: v for k, v in kwargs.items() if k in ("kernel_size", "stride", "padding")}
+            return mean(**given, **own)
+        return func(*args, **kwargs)

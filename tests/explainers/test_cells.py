@@ -55,6 +55,41 @@ def test_a_cell_lies_at_its_kernels_centre(layers, first, step):
     np.testing.assert_array_equal(made.values["time"], first + step * np.arange(cells))
 
 
+class Gated(nn.Module):
+    """Temporal convolutions under a gate of everything, as squeeze and excitation has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.LazyConv2d(6, (5, 1), (2, 1), (2, 0)), nn.LazyLinear(6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).relu()
+        return x * (0.1 * self.gate(x.mean((2, 3)))).sigmoid()[:, :, None, None]
+
+
+@pytest.mark.parametrize(
+    ("layer", "first", "step"),
+    [
+        (nn.MaxPool2d((3, 1), (2, 1), (1, 0)), 0, 2),
+        (nn.Sequential(conv(3, 1, 1), nn.MaxPool2d((5, 1), (3, 1), (2, 0))), 0, 3),
+        (nn.Sequential(nn.MaxPool2d((3, 1), (1, 1), (1, 0)), conv(3, 2, 1)), 0, 2),
+        (Gated(), 0, 2),
+        (nn.AdaptiveAvgPool2d((7, 5)), None, None),
+    ],
+)  # fmt: skip
+def test_neither_the_chance_of_a_maximum_nor_a_gate_moves_a_cell(layer, first, step):
+    """Which frame wins is chance, and what all cells see alike has no place."""
+    model = Head(layer)
+    x = torch.randn(2, 3, 24, 5, generator=torch.Generator().manual_seed(0))
+    model(x)
+    made = GradCAM("layer")(Adapter(model, DIMS), x, 1)
+    cells = made.values.sizes["time"]
+    if step is None:
+        first, step = (24 / 7 - 1) / 2, 24 / 7  # a pool of unequal windows: equal stretches
+    expected = first + step * np.arange(cells)
+    np.testing.assert_allclose(made.values["time"], expected, rtol=1e-12)
+
+
 def test_whoever_knows_says_it():
     model = Head(conv(9, 4, 4))
     x = torch.randn(2, 3, 48, 5)
