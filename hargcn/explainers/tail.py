@@ -72,7 +72,7 @@ def tail(
 
         def average(changed: Tensor, rows: Tensor) -> Tensor:
             assert head is not None
-            maps = at.unfold(layer, changed, len(rows))
+            maps = at.unfold(layer, cut.shaped(changed), len(rows))
             return maps.mean(dim=(1, 3, 4)) @ head[0].T + head[1]
 
         def run(changed: Tensor, rows: Tensor) -> Tensor:
@@ -117,10 +117,15 @@ class _Cut:
         maps = self.at.unfold(self.layer, self.activation, self.samples)
         return self.at.fold(self.layer, maps[rows])
 
+    def shaped(self, changed: Tensor) -> Tensor:
+        """Return a folded activation with all axes of the layer's."""
+        if changed.ndim == self.activation.ndim:
+            return changed
+        return changed.reshape(-1, *self.activation.shape[1:])
+
     def returned(self, changed: Tensor, rows: Tensor) -> Any:
         """Return what the layer would for these samples, its activation changed."""
-        if changed.ndim != self.activation.ndim:
-            changed = changed.reshape(-1, *self.activation.shape[1:])
+        changed = self.shaped(changed)
         if isinstance(self.output, Tensor):
             return changed
 
