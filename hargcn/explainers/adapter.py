@@ -313,6 +313,7 @@ def expect_axes(at: ExplainableModel, layer: str, maps: Mapping[str, int], x: Te
     """Refuse maps whose joints and persons are not those of the input.
 
     Only whoever says by an `unfold` what an activation's axes are may have pooled an axis to one.
+    Cells of a plane are no joints.
 
     Parameters
     ----------
@@ -323,8 +324,12 @@ def expect_axes(at: ExplainableModel, layer: str, maps: Mapping[str, int], x: Te
     x
         The network's input.
     """
-    named = {d: x.shape[at.input_dims.index(d)] for d in maps if d in at.input_dims}
-    said = not isinstance(at, Adapter) or at.told_axes(layer) is not None
+    told = at.told_axes(layer) if isinstance(at, Adapter) else at
+    apart = ("joint",) if isinstance(told, Axes) and told.plane else ()
+    named = {
+        d: x.shape[at.input_dims.index(d)] for d in maps if d in at.input_dims and d not in apart
+    }
+    said = told is not None
     if any(maps[d] != size and not (said and maps[d] == 1) for d, size in named.items()):
         wanted = " and ".join(f"{size} {d}s" for d, size in named.items())
         found = " and ".join(f"{maps[d]} {d}s" for d in named)
@@ -341,8 +346,9 @@ def input_axes(model: nn.Module, x: Tensor, dims: Sequence[str] | None = None) -
             raise ValueError(f"Expected {x.ndim} dims, the first 'sample' (got {tuple(dims)})")
         return tuple(dims)
     own = tuple(getattr(model, "input_dims", ()))
-    if isinstance(model, Adapter) and own:
-        expect_input(model, x)
+    at = held(model)
+    if isinstance(at, Adapter) and at.input_dims:
+        expect_input(at, x)
     if len(own) == x.ndim:
         return own
     return DIMS if x.ndim == len(DIMS) else ("sample", *(f"axis{i}" for i in range(1, x.ndim)))

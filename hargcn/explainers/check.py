@@ -200,8 +200,7 @@ def _understood(at: Adapter, layer: str, maps: Tensor, x: Tensor) -> str:
     """Say what a layer's axes are taken for; refuse those that the input does not have."""
     sizes = dict(zip(MAP_DIMS, maps.shape, strict=True))
     plane = plane_of(at, layer, x)
-    own = {d: sizes[d] for d in ("person",) if plane} or {d: sizes[d] for d in ("joint", "person")}
-    expect_axes(at, layer, own, x)
+    expect_axes(at, layer, {d: sizes[d] for d in ("joint", "person")}, x)
     if plane:
         sizes = {d: n for d, n in sizes.items() if d != "joint"} | plane
     frames = cell_frames(at, layer, sizes["time"], x)

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import Adapter, ExplainableModel
+from hargcn.explainers.adapter import Adapter, ExplainableModel, held
 from hargcn.explainers.outputs import activation_of, exchanged, rows_in
 
 TWICE = "Expected a layer that runs once (got {layer!r}, which the network calls again)"
@@ -76,7 +76,8 @@ def expect_fixed(model: nn.Module, x: Tensor) -> None:
     Explainers run batches of other sizes and samples: they would meet the rows of others. Where an
     argument has as many rows as there are samples, a run on one sample tells.
     """
-    names = rows_in(model.arguments, len(x)) if isinstance(model, Adapter) else []
+    at = held(model)
+    names = rows_in(at.arguments, len(x)) if isinstance(at, Adapter) else []
     if not names:
         return
     with undisturbed(model), torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hargcn.checks import one_of
 from hargcn.explainers.adapter import Adapter, ExplainableModel, expect_axes
 from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.outputs import module_of, tensors_in
 from hargcn.explanation import DIMS
 from hargcn.networks.branches import (
     POSITION_DIMS,
@@ -198,8 +199,13 @@ class ForeignNetwork(SkeletonNetwork):
         def note(name: str) -> Callable[..., None]:
             def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
                 calls[name] += 1
-                if calls[name] == 1 and self._is_map(name, output, x):
-                    understood.append(name)
+                if calls[name] == 1:
+                    found = tensors_in(output)
+                    understood.extend(
+                        name + place
+                        for place, t in found.items()
+                        if self._is_map(name + place, t, x)
+                    )
 
             return hook
 
@@ -213,7 +219,7 @@ class ForeignNetwork(SkeletonNetwork):
             for hook in hooks:
                 hook.remove()
         own = self._own("layer_names")
-        return tuple(own() if own else (name for name in understood if calls[name] == 1))
+        return tuple(own() if own else (each for each in understood if calls[module_of(each)] == 1))
 
     def _first_pass(self, x: Tensor) -> None:
         try:
@@ -227,8 +233,10 @@ class ForeignNetwork(SkeletonNetwork):
             ) from error
         self._checked(logits, len(x))
 
-    def _is_map(self, layer: str, output: Any, x: Tensor) -> bool:
+    def _is_map(self, layer: str, output: Tensor, x: Tensor) -> bool:
         """Whether an activation has maps of the input's joints and persons."""
+        if module_of(layer) != layer and not isinstance(self.adapter, Adapter):
+            return False  # who answers for itself knows modules, not places in what they return
         try:
             maps = self.adapter.unfold(layer, output, len(x))
             sizes = {"joint": maps.shape[4], "person": maps.shape[1]}

@@ -211,3 +211,41 @@ def test_nothing_is_left_behind():
     assert not foreign.training
     assert not any(m._forward_hooks for m in network.modules())
     assert all(p.requires_grad for p in network.parameters())
+
+
+class Handing(nn.Module):
+    """Hands a graph on beside its maps, takes a flag, and returns its loss first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream, self.block = Stream(), Beside()
+
+    def forward(self, x: Tensor, size: Tensor, test: bool = False) -> tuple[Tensor, Tensor]:
+        if not test:
+            raise RuntimeError("no labels")
+        rows, _ = self.block(self.stream.conv((x * size).permute(0, 4, 1, 2, 3).flatten(0, 1)))
+        logits = self.stream.head(rows.mean((2, 3)).view(len(x), -1, 4).mean(1))
+        return logits.mean(), logits
+
+
+class Beside(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.tanh(), torch.eye(3)
+
+
+def test_what_an_adapter_says_of_packing_holds(generator):
+    """Outputs, arguments and layers that return several tensors; a row per sample is refused."""
+    x, net = positions(generator), Handing()
+    at = Adapter(net, POSITION_DIMS, output=1, args=[torch.tensor(2.0)], kwargs={"test": True})
+    foreign = ForeignNetwork(at, COCO, CLASSES, SHAPE)
+    assert foreign.layer_names() == ("stream.conv", "block[0]")
+    found = GradCAM("block[0]")(foreign, x, 1)
+    assert found.values.sizes["joint"] == 17
+    assert found.values.equals(GradCAM("block[0]")(foreign.adapter, x, 1).values)
+    at.arguments[0] = torch.arange(3.0).view(3, 1, 1, 1, 1)
+    with pytest.raises(ValueError, match="one per sample, in 0"):
+        GradCAM("block[0]")(foreign, x, 1)
+    with pytest.raises(
+        ValueError, match=r"Expected an input \(sample, channel, time, joint, person"
+    ):
+        DeepSHAP(x[..., 0])(foreign, x[..., 0], 1)

@@ -212,7 +212,7 @@ def cam_explanation(
     frames = x.shape[dims.index("time")] if "time" in dims else values.shape[1]
     sizes = {"joint": values.shape[2], "person": values.shape[3]}
     plane = plane_of(at, explainer.layer, x)
-    expect_axes(at, explainer.layer, {"person": sizes["person"]} if plane else sizes, x)
+    expect_axes(at, explainer.layer, sizes, x)
     whole = "joint" in dims and sizes["joint"] == x.shape[dims.index("joint")] and not plane
     known = axis_labels(at, {"joint": sizes["joint"]} if whole else {})
     cells = cell_frames(at, explainer.layer, values.shape[1], x)
