@@ -65,13 +65,13 @@ def logits_of(output: Any, which: Output | None = None) -> Tensor:
             found = output[which]
         except (LookupError, TypeError) as error:
             raise ValueError(
-                f"Expected an output of the network at {which!r} (got {described(output)})"
+                f"Expected an output of the network at {which!r} (got {listed_tensors(output)})"
             ) from error
     if isinstance(found, Tensor):
         return found
     raise ValueError(
-        f"Expected logits, one tensor (got {described(found)}); an Adapter's `output` says which "
-        "they are: a number, a key or a function"
+        f"Expected logits, one tensor (got {listed_tensors(found)}); an Adapter's `output` says "
+        "which they are: a number, a key or a function"
     )
 
 
@@ -104,7 +104,7 @@ def tensors_in(output: Any) -> dict[str, Tensor]:
     return {place if len(found) > 1 else "": leaf for place, (_, leaf) in found.items()}
 
 
-def described(output: Any) -> str:
+def listed_tensors(output: Any) -> str:
     """Return the tensors in an output by place and shape, else its type."""
     found = [
         f"{place} {tuple(leaf.shape)}".strip() for place, (_, leaf) in _tensors(output).items()
@@ -120,7 +120,7 @@ def _position(layer: str, output: Any) -> int:
     if place in found:
         return found[place][0]
     name = next((f"; name one, as {module + other!r}" for other in found if other), "")
-    raise TypeError(f"layer {layer!r}: expected one tensor (got {described(output)}{name})")
+    raise TypeError(f"layer {layer!r}: expected one tensor (got {listed_tensors(output)}{name})")
 
 
 def _tensors(output: Any) -> dict[str, tuple[int, Tensor]]:
