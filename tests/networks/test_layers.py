@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch import nn
 
 import hargcn
-from hargcn.networks.layers import TEMPORAL, EdgeGraphConv
+from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, NarrowPointwise
 from hargcn.skeleton import partitions
 
 ADJACENCY = torch.from_numpy(partitions(hargcn.skeleton("coco17"), 2))
@@ -27,6 +31,39 @@ def test_graph_convolution_is_its_formula_in_either_order(inputs, outputs):
     torch.nn.init.uniform_(layer.edge)
     x = torch.randn(2, inputs, 5, 17)
     torch.testing.assert_close(layer(x), by_the_formula(layer, x, layer.edge))
+
+
+@pytest.mark.parametrize("frames", [7, 8])
+def test_frames_are_taken_as_by_a_stride(frames):
+    ours, theirs = NarrowPointwise(8, 12, 2), nn.Conv2d(8, 12, 1, stride=(2, 1))
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 8, frames, 17)  # not channels last: theirs is right there
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    found, expected = ours(inputs[0]), theirs(inputs[1])
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+    assert "every=2" in repr(ours)
+
+
+NARROW = """
+import torch, hargcn
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
+config = ModelConfig(width=8, min_width=8, max_width=8, last_width=8)
+network = MultiBranchSTGCN(config, hargcn.skeleton("inmotion19"), ["a", "b"]).train()
+for _ in range(3):
+    network(torch.randn(4, 4, 4, 60, 19, 1)).sum().backward()
+print(all(p.grad.isfinite().all() for p in network.parameters()))
+"""
+
+
+def test_a_narrow_network_can_be_trained():
+    """It ended the process: torch's strided convolution wrote beyond its memory."""
+    run = [sys.executable, "-c", NARROW]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(4, 9), (9, 4)])
