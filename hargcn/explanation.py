@@ -61,12 +61,14 @@ class Explanation:
     dataset
         Variable `attribution` with named dims (for skeleton models of `DIMS` and `EXTRA_DIMS`, the
         first always "sample") and the per-sample variables `target`, `score` and, where known,
-        `predicted`, `label`, `base_value`, `additivity_gap`, `relative_gap`, `standard_error`, and
-        of the windows `positions` (sample, space, frame, joint, person), `state` (sample, frame,
-        joint, person), `confidence` like it, `seconds` (sample, frame) and `fps`. Coordinates:
-        names along axes, and what each channel is in each branch, `channel_name` (branch, channel).
-        Attributes: `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), `dtype` (the
-        float type of the computation), `hargcn` and `torch` (their versions), digests.
+        `predicted`, `label` (of classes), `level` (of levels), `outcome` (sample, output; of a
+        regression and of several labels), `base_value`, `additivity_gap`, `relative_gap`,
+        `standard_error`, and of the windows `positions` (sample, space, frame, joint, person),
+        `state` (sample, frame, joint, person), `confidence` like it, `seconds` (sample, frame) and
+        `fps`. Coordinates: names along axes, and what each channel is in each branch,
+        `channel_name` (branch, channel). Attributes: `method`, `layer`, `utility`, `settings`
+        (JSON), `skeleton` (JSON), `outputs` (JSON, where they are no classes), `dtype` (the float
+        type of the computation), `hargcn` and `torch` (their versions), digests.
     """
 
     dataset: xr.Dataset
@@ -191,7 +193,9 @@ class Explanation:
 
     method = _attribute("method", "Name of the method.")
     layer = _attribute("layer", 'Name of the explained layer, "" for the input.')
-    utility = _attribute("utility", "The score explained: logit, prob, logprob or rest.")
+    utility = _attribute(
+        "utility", "The score explained: logit, prob, logprob or rest; value of a regression."
+    )
 
     @property
     def settings(self) -> dict[str, Any]:

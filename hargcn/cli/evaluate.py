@@ -155,7 +155,8 @@ def perturb(
         [" ".join(map(str, names)), interval(value, low, high, ".4f")]
         for *names, value, low, high, _ in curves.areas().itertuples(index=False)
     ]
-    table(f"mean |change of p| over k = 0..{top}, {edit}", ["", "area [95% interval]"], rows)
+    of = "the value" if curves.dataset.attrs.get("outputs") == "regression" else "p"
+    table(f"mean |change of {of}| over k = 0..{top}, {edit}", ["", "area [95% interval]"], rows)
     written = [out, out.with_suffix(".csv"), *curve_pictures(curves, out)]
     typer.echo("\n".join(map(str, written)))
 

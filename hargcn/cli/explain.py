@@ -39,7 +39,8 @@ Layers = Annotated[
     typer.Option("--layer", "-l", help="Layer of a CAM (again for more; `all`). See layers."),
 ]
 Class = Annotated[
-    str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
+    str,
+    typer.Option("--class", help="Class (or output) to explain: predicted, label, or its name."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Explain the first N windows only.")]
 Of = Annotated[
@@ -170,13 +171,16 @@ def methods(
         return
     if name is None:
         rows = [
-            [key, c.label, " ".join(c.needs), c.promise, c.cost] for key, c in METHODS.all().items()
+            [key, c.label, " ".join(c.needs), c.promise, " ".join(c.kinds), c.cost]
+            for key, c in METHODS.all().items()
         ]
-        table("methods of explanation", ["name", "method", "needs", "promise", "cost"], rows)
+        header = ["name", "method", "needs", "promise", "outputs", "cost"]
+        table("methods of explanation", header, rows)
         return
     said = about(METHODS.find(name))
-    for key in ("label", "summary", "source", "needs", "promise", "cost"):
-        typer.echo(f"{key}: {said[key]}")
+    for key in ("label", "summary", "source", "needs", "promise", "outputs", "cost"):
+        listed = isinstance(said[key], list)
+        typer.echo(f"{key}: {', '.join(said[key]) if listed else said[key]}")
     rows = [[row["name"], row["type"], row["default"], row["meaning"]] for row in said["settings"]]
     if rows:
         table("settings (--set NAME=VALUE)", ["name", "type", "default", "meaning"], rows)

@@ -11,9 +11,19 @@ from hargcn.cli.options import interval, table
 
 _SHOWN = (
     "n", "subjects", "accuracy", "top5", "balanced_accuracy", "roc_auc", "sensitivity",
-    "specificity", "ppv", "npv", "f1",
+    "specificity", "ppv", "npv", "f1", "micro_f1", "exact_match", "mae", "rmse", "r2", "kappa",
+    "pearson", "spearman",
 )  # fmt: skip
-_OF_A_CLASS = ("support", "sensitivity", "ppv", "f1", "roc_auc")
+_TABLES = {
+    "per_class": ("classes", ("support", "sensitivity", "ppv", "f1", "roc_auc")),
+    "per_output": (
+        "outputs",
+        (
+            "n", "support", "mae", "rmse", "r2", "pearson", "spearman", "accuracy", "sensitivity",
+            "specificity", "f1", "roc_auc",
+        ),
+    ),
+}  # fmt: skip
 _MOST = (
     12  # classes of a whole confusion table, and confusions that are listed where there are more
 )
@@ -32,7 +42,7 @@ def summary(title: str, figures: Mapping[str, Any]) -> None:
 
 
 def classes(figures: Mapping[str, Any]) -> None:
-    """Print a table of the classes and the confusion, of windows and of recordings.
+    """Print a table of the classes or outputs, and the confusion, of windows and of recordings.
 
     Once where every recording is one window.
     """
@@ -41,12 +51,17 @@ def classes(figures: Mapping[str, Any]) -> None:
         levels = levels[-1:]
     for level in levels:
         of = figures[level]
-        rows = [
-            [name, *(figure(each, measure) for measure in _OF_A_CLASS)]
-            for name, each in of["per_class"].items()
-        ]
-        table(f"classes ({level})", ["", *_OF_A_CLASS], rows)
-        _confusion(level, list(of["per_class"]), of["confusion"])
+        for key, (title, measures) in _TABLES.items():
+            if each := of.get(key):
+                shown = [name for name in measures if any(name in one for one in each.values())]
+                rows = [
+                    [name, *(figure(one, measure) for measure in shown)]
+                    for name, one in each.items()
+                ]
+                table(f"{title} ({level})", ["", *shown], rows)
+        if "confusion" in of:
+            names = figures.get("outputs", {}).get("names") or list(of["per_class"])
+            _confusion(level, names, of["confusion"])
 
 
 def _confusion(level: str, names: list[str], counts: list[list[int]]) -> None:

@@ -79,7 +79,7 @@ def test(
     out: Figures = None,
     other_preparation: OtherPreparation = False,
 ) -> None:
-    """Test a network: how well it classifies windows and recordings.
+    """Test a network: how well it classifies windows and recordings, or says other outcomes.
 
     Prints the figures, those of accuracy and ROC-AUC with 95% intervals clustered by subject, a
     table of the classes and the confusion (of more than 12 classes the largest; all with --json).

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hargcn.data.recording import Recording
+from hargcn.outputs import Outputs
 
 
 @dataclass
@@ -21,7 +24,9 @@ class SetQuality:
     persons
         How many recordings show how many persons.
     classes, class_windows
-        Recordings and windows of each class.
+        Recordings and windows of each class or level, or that show each of several labels.
+    outcomes
+        Of a regression, for each output `known` recordings and their `least`, `mean` and `most`.
     notes
         Sums of the counters of readers and preprocessing, e.g. `interpolated` joint positions,
         `dropped` frames of a person.
@@ -35,6 +40,7 @@ class SetQuality:
     classes: dict[str, int] = field(default_factory=dict)
     class_windows: dict[str, int] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,7 +69,11 @@ class Quality:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, for JSON."""
-        return asdict(self)
+        content = asdict(self)
+        for one in content["sets"].values():
+            if not one["outcomes"]:  # of classes there are none
+                del one["outcomes"]
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Quality:
@@ -79,7 +89,12 @@ class Quality:
                 f"{name or 'no set'}: {one.recordings} recordings of {one.groups} groups, "
                 f"{one.frames} frames, {one.windows} windows"
             )
-            lines.append(f"  classes: {_classes(one)}")
+            if one.classes or not one.outcomes:
+                lines.append(f"  classes: {_classes(one)}")
+            lines += [
+                f"  {name}: {_range(figures)} ({figures['known']:g} of {one.recordings} recordings)"
+                for name, figures in one.outcomes.items()
+            ]
             lines.append(f"  persons: {_counts(one.persons)}")
             if any(one.notes.values()):
                 lines.append(f"  {_counts(one.notes)}")
@@ -95,7 +110,7 @@ class Entry:
 
     Parameters
     ----------
-    group, label, frames
+    group, label, frames, outcome
         As in `Recording`.
     persons
         Persons ever there.
@@ -111,6 +126,7 @@ class Entry:
     persons: int
     windows: int
     notes: Mapping[str, int | float]
+    outcome: np.ndarray | None = None
 
     @classmethod
     def of(cls, recording: Recording, windows: int) -> Entry:
@@ -122,10 +138,13 @@ class Entry:
             persons=int(recording.valid.any(axis=0).sum()),
             windows=windows,
             notes=recording.notes,
+            outcome=recording.outcome,
         )
 
 
-def report(entries: Sequence[Entry], split: Sequence[str], classes: Sequence[str]) -> Quality:
+def report(
+    entries: Sequence[Entry], split: Sequence[str], outputs: Outputs | Sequence[str]
+) -> Quality:
     """Return the report over recordings.
 
     Parameters
@@ -134,27 +153,21 @@ def report(entries: Sequence[Entry], split: Sequence[str], classes: Sequence[str
         One per recording.
     split
         The set of each.
-    classes
-        Names of the labels.
+    outputs
+        What the outcomes are; names of classes for short.
     """
+    known = Outputs.of(outputs)
     order = [name for name in ("train", "val", "test", "") if name in set(split)]
     return Quality(
         {
-            name: _summarise([e for e, s in zip(entries, split, strict=True) if s == name], classes)
+            name: _summarise([e for e, s in zip(entries, split, strict=True) if s == name], known)
             for name in order
         }
     )
 
 
-def _summarise(entries: Sequence[Entry], classes: Sequence[str]) -> SetQuality:
+def _summarise(entries: Sequence[Entry], outputs: Outputs) -> SetQuality:
     persons = Counter(str(entry.persons) for entry in entries)
-    labels = Counter(entry.label for entry in entries)
-    cut = Counter({label: 0 for label in labels})
-    for entry in entries:
-        cut[entry.label] += entry.windows
-    names: dict[int | None, str] = dict(enumerate(classes))
-    if labels[None]:
-        names[None] = "(no label)"
     notes: dict[str, float] = {}
     for entry in entries:
         for name, count in entry.notes.items():
@@ -165,9 +178,10 @@ def _summarise(entries: Sequence[Entry], classes: Sequence[str]) -> SetQuality:
         groups=len({entry.group for entry in entries}),
         frames=sum(entry.frames for entry in entries),
         persons=dict(sorted(persons.items())),
-        classes={name: labels[label] for label, name in names.items()},
-        class_windows={name: cut[label] for label, name in names.items()},
+        classes=_by_class(entries, outputs, [1] * len(entries)),
+        class_windows=_by_class(entries, outputs, [entry.windows for entry in entries]),
         notes=dict(sorted(notes.items())),
+        outcomes=_outcomes(entries, outputs) if outputs.kind == "regression" else {},
     )
 
 
@@ -180,6 +194,42 @@ def _classes(one: SetQuality) -> str:
     ]
     lacking = len(one.classes) - len(shown)
     return ", ".join(said) + (f"; none of {lacking} others" if lacking else "")
+
+
+def _by_class(entries: Sequence[Entry], outputs: Outputs, counts: Sequence[int]) -> dict[str, int]:
+    """Return what is counted of each class or level, or with each label; values have none."""
+    each = np.array(counts, dtype=int)
+    if outputs.kind == "regression":
+        return {}
+    if outputs.kind == "multi-label":
+        there = _values(entries, outputs) == 1
+        return {name: int(each[there[:, at]].sum()) for at, name in enumerate(outputs.names)}
+    found: Counter[int | None] = Counter()
+    for entry, count in zip(entries, each.tolist(), strict=True):
+        found[entry.label] += count
+    named = {name: found[at] for at, name in enumerate(outputs.names)}
+    return {**named, "(no label)": found[None]} if None in found else named
+
+
+def _outcomes(entries: Sequence[Entry], outputs: Outputs) -> dict[str, dict[str, float]]:
+    """Return the range of every output over the recordings that know it."""
+    found: dict[str, dict[str, float]] = {}
+    for name, column in zip(outputs.names, _values(entries, outputs).T, strict=True):
+        own = column[~np.isnan(column)]
+        figures = {"least": own.min(), "mean": own.mean(), "most": own.max()} if len(own) else {}
+        found[name] = {"known": len(own), **{key: float(one) for key, one in figures.items()}}
+    return found
+
+
+def _values(entries: Sequence[Entry], outputs: Outputs) -> np.ndarray:
+    unknown = np.full(len(outputs.names), np.nan)
+    return np.stack([unknown if entry.outcome is None else entry.outcome for entry in entries])
+
+
+def _range(figures: Mapping[str, float]) -> str:
+    if not figures["known"]:
+        return "nowhere known"
+    return f"{figures['least']:g} to {figures['most']:g}, mean {figures['mean']:.4g}"
 
 
 def _counts(counts: Mapping[str, float]) -> str:

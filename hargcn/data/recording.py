@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hargcn.files import track
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton
 
 ABSENT, OBSERVED, INTERPOLATED = range(3)
@@ -39,7 +40,7 @@ class Recording:
     group
         Who moved: the unit that splits must keep together.
     label
-        Index into the classes, None where it is not known.
+        Index into the classes, or into the levels, None where it is not known.
     camera, setup
         Numbers of the view and of the set-up, where the data set has them.
     truth, distractor
@@ -54,6 +55,9 @@ class Recording:
         (T,) seconds of each frame since the first one recorded; by default frames by `fps`.
     notes
         Counters of the reader and the preprocessing, for the quality report.
+    outcome
+        (output,) values of a regression, or 0 and 1 of several labels; NaN where one is not known.
+        None for classes and levels.
 
     Raises
     ------
@@ -76,6 +80,7 @@ class Recording:
     confidence: np.ndarray | None = None
     time: np.ndarray = field(default_factory=lambda: np.empty(0))
     notes: Mapping[str, int | float] = field(default_factory=dict)
+    outcome: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         given = np.asarray(self.positions)
@@ -86,6 +91,8 @@ class Recording:
         with np.errstate(over="ignore"):  # too large for float32 is as unusable as inf
             positions = np.array(given, dtype=np.float32)
         object.__setattr__(self, "positions", positions)
+        if self.outcome is not None:
+            object.__setattr__(self, "outcome", np.array(self.outcome, dtype=np.float32))
         for name in ("valid", "truth", "distractor"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.array(getattr(self, name), dtype=bool))
@@ -160,7 +167,15 @@ def _shape_defects(recording: Recording) -> list[str]:
         defects.append(f"expected fps > 0 (got {recording.fps})")
     if recording.label is not None and not 0 <= recording.label < 2**31:
         defects.append(f"expected label >= 0 or None (got {recording.label})")
-    return defects
+    return defects + _outcome_defects(recording.outcome)
+
+
+def _outcome_defects(outcome: np.ndarray | None) -> list[str]:
+    if outcome is not None and outcome.ndim != 1:
+        return [f"expected outcome (output,) (got {outcome.shape})"]
+    if outcome is not None and np.isinf(outcome).any():
+        return ["expected outcomes that are finite, or NaN (got infinity)"]
+    return []
 
 
 def _never_seen(recording: Recording) -> list[str]:
@@ -204,6 +219,8 @@ class Recordings:
         Applied in turn to what `load` has read.
     rates
         Frames per second as read, before any change: how many recordings have them.
+    outputs
+        What the outcomes are, where they are no classes.
     """
 
     items: Sequence[Any]
@@ -216,6 +233,7 @@ class Recordings:
     remarks: Sequence[str] = ()
     changes: tuple[Callable[[Recording], Recording], ...] = ()
     rates: dict[str, int] = field(default_factory=dict)
+    outputs: Outputs | None = None
 
     def map(self, change: Callable[[Recording], Recording]) -> Recordings:
         """Return the data set with every recording changed after reading, e.g. preprocessed."""

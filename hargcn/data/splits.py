@@ -39,7 +39,8 @@ class SplitConfig(BaseModel):
         of its data set; samples of one group may be on both sides then, as its authors had them.
     val_share, test_share
         Share of the groups to draw for validation and for testing: whole groups, every class in
-        proportion. Validation is drawn from what would train.
+        proportion. Of a regression, groups of all sizes of the first outcome; of several labels,
+        with few and with many of them. Validation is drawn from what would train.
     seed
         Seed of the draw.
     """
@@ -79,8 +80,8 @@ def assign(columns: Mapping[str, Sequence[Any]], config: SplitConfig) -> np.ndar
     Parameters
     ----------
     columns
-        `sample`, `group`, `label`, and `camera` or `setup` where the split is by these; a value per
-        recording.
+        `sample`, `group`, `label`, or instead of it a number `stratum` (NaN where not known), and
+        `camera` or `setup` where the split is by these; a value per recording.
     config
         The settings.
 
@@ -106,8 +107,7 @@ def assign(columns: Mapping[str, Sequence[Any]], config: SplitConfig) -> np.ndar
     for name, share in (("test", config.test_share), ("val", config.val_share)):
         if share:
             train = split == "train"
-            label = np.array(columns.get("label", [None] * len(group)), dtype=object)
-            drawn = _draw(dict(zip(group[train], label[train], strict=True)), share, rng)
+            drawn = _draw(_strata(columns, group, train), share, rng)
             split[train & np.isin(group, drawn)] = name
     if config.by in ("group", "sample") and not config.partial:
         _check_apart(group, split)
@@ -145,14 +145,27 @@ def _check_known(listed: Iterable[str], known: list[str], by: str, name: str) ->
         )
 
 
-def _draw(groups: Mapping[str, int | None], share: float, rng: np.random.Generator) -> list[str]:
-    """Draw a share of groups (with a label each): every so many of them, sorted by label."""
+def _strata(
+    columns: Mapping[str, Sequence[Any]], group: np.ndarray, chosen: np.ndarray
+) -> dict[str, str | float]:
+    """Return what groups are sorted by: their label, or the mean of a number (unknown first)."""
+    if "stratum" not in columns:
+        label = np.array(columns.get("label", [None] * len(group)), dtype=object)
+        return {name: str(own) for name, own in zip(group[chosen], label[chosen], strict=True)}
+    stratum = np.asarray(columns["stratum"], dtype=float)
+    known = chosen & ~np.isnan(stratum)
+    means: dict[str, str | float] = dict.fromkeys(group[chosen], -np.inf)
+    return means | {name: float(stratum[known & (group == name)].mean()) for name in group[known]}
+
+
+def _draw(groups: Mapping[str, Any], share: float, rng: np.random.Generator) -> list[str]:
+    """Draw a share of groups (with a stratum each): every so many of them, sorted by it."""
     count = max(1, round(share * len(groups)))
     if count >= len(groups):
         raise ValueError(f"Expected more training groups than {count} to draw (got {len(groups)})")
     shuffled = [sorted(groups)[i] for i in rng.permutation(len(groups))]
-    by_label = sorted(shuffled, key=lambda group: str(groups[group]))
-    return [by_label[int((i + 0.5) * len(groups) / count)] for i in range(count)]
+    by_stratum = sorted(shuffled, key=lambda group: groups[group])
+    return [by_stratum[int((i + 0.5) * len(groups) / count)] for i in range(count)]
 
 
 def _check_apart(group: np.ndarray, split: np.ndarray) -> None:

@@ -19,8 +19,18 @@ from hargcn.checks import nearest
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.recording import OBSERVED, Recording, Recordings
 from hargcn.data.splits import SplitConfig
-from hargcn.data.windows_file import COLUMNS, FORMAT, MASKS, WHAT, WindowWriter, check, parsed
+from hargcn.data.windows_file import (
+    COLUMNS,
+    FORMAT,
+    MASKS,
+    WHAT,
+    WindowWriter,
+    check,
+    outputs_in,
+    parsed,
+)
 from hargcn.files import replacing, track
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton
 
 
@@ -82,8 +92,8 @@ class Windows:
         The file.
     skeleton
         Layout of the joints.
-    classes
-        Names of the labels.
+    outputs
+        What the outcomes are: classes, or others.
     attrs
         The file's other attributes: source, reader, preprocessing, windows, split_settings,
         quality, hargcn.
@@ -105,11 +115,13 @@ class Windows:
         (N,) frames per second: resampled windows have rates of their own.
     camera, setup
         (N,) int, -1 where not known.
+    outcome
+        (N, output) float32, NaN where not known; None for classes and levels, which have labels.
     """
 
     path: Path
     skeleton: Skeleton
-    classes: tuple[str, ...]
+    outputs: Outputs
     attrs: Mapping[str, Any]
     shape: tuple[int, int, int, int]
     has: tuple[str, ...]
@@ -122,6 +134,7 @@ class Windows:
     fps: np.ndarray
     camera: np.ndarray
     setup: np.ndarray
+    outcome: np.ndarray | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> Windows:
@@ -154,16 +167,32 @@ class Windows:
             return cls(
                 path=path,
                 skeleton=skeleton,
-                classes=tuple(attrs.pop("classes")),
-                attrs=attrs,
+                outputs=outputs_in(path, file),
+                attrs={key: value for key, value in attrs.items() if key not in _DESCRIBED},
                 shape=shape[1:],
                 has=tuple(name for name in ("confidence", *MASKS) if name in file),
                 rows=np.arange(shape[0]),
+                outcome=file["outcome"][()] if "outcome" in file else None,
                 **columns,
             )
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels: of the classes, or of the levels."""
+        return self.outputs.names if self.outputs.listed else ()
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """What a network should say: the labels (N,), or the outcomes (N, output)."""
+        return self.label if self.outcome is None else self.outcome
+
+    @property
+    def known(self) -> np.ndarray:
+        """(N,) bool: a label is known, or at least one of the outcomes."""
+        return self.label >= 0 if self.outcome is None else ~np.isnan(self.outcome).all(axis=1)
 
     @property
     def n_channels(self) -> int:
@@ -291,6 +320,8 @@ class Windows:
         chosen: dict[str, Any] = {
             name: np.atleast_1d(getattr(self, name)[index]) for name in ("rows", *COLUMNS)
         }
+        if self.outcome is not None:
+            chosen["outcome"] = np.atleast_2d(self.outcome[index])
         return replace(self, **chosen)
 
     def _one(self, name: str, index: ArrayLike | slice | None) -> np.ndarray:
@@ -317,7 +348,7 @@ class Windows:
 def write_windows(
     path: str | Path,
     recordings: Iterable[Recording],
-    classes: Sequence[str],
+    classes: Sequence[str] | Outputs,
     config: WindowConfig | None = None,
     source: str = "",
     preprocessing: Mapping[str, Any] | None = None,
@@ -335,7 +366,7 @@ def write_windows(
         Preprocessed recordings of one skeleton and number of persons, and of one frame rate unless
         each becomes one resampled window.
     classes
-        Names of the labels.
+        Names of the labels, or what else the outcomes are.
     config
         How windows are cut.
     source
@@ -366,11 +397,11 @@ def write_windows(
         without a class, sliding windows longer than every recording, no window at all, or a split
         that does not fit; nothing is written then.
     """
-    config = config or WindowConfig()
+    config, outputs = config or WindowConfig(), Outputs.of(classes)
     one_rate = (config.mode, config.fit) != ("whole", "resample")
     with replacing(path) as temporary:
         with hdf5.writing(temporary) as sink, h5py.File(sink, "w", libver=hdf5.LIBVER) as file:
-            writer = WindowWriter(file, tuple(classes), one_rate)
+            writer = WindowWriter(file, outputs, one_rate)
             for recording in track(recordings, "writing windows", progress=progress):
                 writer.add(recording, list(cut(recording, config)))
                 sink.expect_written()
@@ -388,7 +419,7 @@ def write_windows(
                 )
             file.attrs.update(
                 format=FORMAT,
-                classes=json.dumps(list(classes)),
+                classes=json.dumps(list(outputs.names) if outputs.listed else []),
                 source=source,
                 reader=reader,
                 preprocessing=json.dumps(preprocessing or {}),
@@ -397,6 +428,8 @@ def write_windows(
                 quality=json.dumps(quality.to_dict()),
                 hargcn=version("hargcn"),
             )
+            if outputs.kind != "classes":
+                file.attrs["outputs"] = json.dumps(outputs.to_dict())
         hdf5.seal(temporary)
     return Windows.open(path)
 
@@ -410,6 +443,9 @@ def _check_length(writer: WindowWriter, config: WindowConfig) -> None:
             f"{len(writer.entries)} recordings has (got length {config.length}): set "
             "windows.length and windows.overlap, or windows.mode=whole"
         )
+
+
+_DESCRIBED = ("classes", "outputs")  # attributes that `Windows.outputs` holds
 
 
 def _index(which: ArrayLike | slice) -> Any:

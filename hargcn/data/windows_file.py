@@ -3,11 +3,12 @@
 The file holds `positions` (window, space, frame, joint, person) float32, `valid` (window, frame,
 person) bool, `state` (window, frame, joint, person) uint8 (0 absent, 1 observed, 2 interpolated),
 `time` (window, frame) in seconds of the recording, per window `fps`, `label`, `sample`, `group`,
-`start` and `split`; where known `confidence` (window, frame, joint, person) float32, `camera`,
+`start` and `split`; for regression and several labels `outcome` (window, output) float32, NaN where
+not known; where known `confidence` (window, frame, joint, person) float32, `camera`,
 `setup`; for planted data `truth` and `distractor` (window, frame, joint) bool. Attributes:
-`format`, `skeleton_name`, `skeleton`, `classes`, `source`, `reader`, `preprocessing`, `windows`,
-`split_settings`, `quality` (JSON where not plain text), `hargcn` (the version) and the `digest`
-of `hargcn.hdf5`.
+`format`, `skeleton_name`, `skeleton`, `classes` (or levels), `outputs` (other than classes),
+`source`, `reader`, `preprocessing`, `windows`, `split_settings`, `quality` (JSON where not plain
+text), `hargcn` (the version) and the `digest` of `hargcn.hdf5`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hargcn.data.cutting import Window
 from hargcn.data.quality import Entry, Quality, report
 from hargcn.data.recording import STATES, Recording
 from hargcn.data.splits import SplitConfig, assign
+from hargcn.outputs import Outputs
 
 _OTHER_SCALE = 3  # cameras nearer and farther, where nothing brings bodies to one size
 _OTHER_UNIT = 20  # infants and adults differ by 4; metres and feet by 3, and centimetres by 100
@@ -42,12 +44,13 @@ AXES = {
     "confidence": ("window", "frame", "joint", "person"),
     **{name: ("window", "frame", "joint") for name in MASKS},
     **{name: ("window",) for name in COLUMNS},
+    "outcome": ("window", "output"),
 }
 """Every data set's axes."""
 
 _TEXT = h5py.string_dtype()
 _KINDS = {
-    **dict.fromkeys(("positions", "time", "confidence", "fps"), "f"),
+    **dict.fromkeys(("positions", "time", "confidence", "fps", "outcome"), "f"),
     **dict.fromkeys(("valid", *MASKS), "b"),
     **dict.fromkeys(("state", "label", "start", "camera", "setup"), "iu"),
     **dict.fromkeys(("sample", "group", "split"), "O"),
@@ -72,16 +75,18 @@ class WindowWriter:
     ----------
     file
         Open for writing, empty.
-    classes
-        Names of the labels.
+    outputs
+        What the outcomes are; names of classes for short.
     one_rate
         Whether all recordings must have the same frames per second: a length in frames would mean
         other seconds otherwise.
     """
 
-    def __init__(self, file: h5py.File, classes: Sequence[str], one_rate: bool = True) -> None:
+    def __init__(
+        self, file: h5py.File, outputs: Outputs | Sequence[str], one_rate: bool = True
+    ) -> None:
         self.file = file
-        self.classes = classes
+        self.outputs = Outputs.of(outputs)
         self.one_rate = one_rate
         self.entries: list[Entry] = []
         self.starts: list[int] = []
@@ -89,6 +94,7 @@ class WindowWriter:
         self.columns: dict[str, list[Any]] = {
             name: [] for name in ("sample", "group", "label", "camera", "setup")
         }
+        self.outcomes: list[np.ndarray] = []
         self.kind: dict[str, Any] = {}
         self.samples: set[str] = set()
         self.sizes: dict[float, str] = {}
@@ -106,6 +112,9 @@ class WindowWriter:
         self._check_size(recording)
         for name, column in self.columns.items():
             column.append(getattr(recording, name))
+        if not self.outputs.listed:
+            unknown = np.full(len(self.outputs.names), np.nan, np.float32)
+            self.outcomes.append(unknown if recording.outcome is None else recording.outcome)
         before = len(self.starts)
         self.starts += [window.start for window in windows]
         self.rates += [window.fps for window in windows]
@@ -132,7 +141,7 @@ class WindowWriter:
             raise ValueError(f"Expected at least one window (got {len(self.entries)} recordings)")
         sets = [""] * len(self.entries)
         if split is not None:
-            sets = [str(name) for name in assign(self.columns, split)]
+            sets = [str(name) for name in assign({**self.columns, **self._strata()}, split)]
         repeats = [entry.windows for entry in self.entries]
         for name, column in {**self.columns, "split": sets}.items():
             if name in ("camera", "setup") and all(value is None for value in column):
@@ -141,12 +150,25 @@ class WindowWriter:
             values = column if is_text else [-1 if value is None else value for value in column]
             spread = np.repeat(np.array(values, dtype=object if is_text else np.int64), repeats)
             self.file.create_dataset(name, data=spread, dtype=_TEXT if is_text else None)
+        if self.outcomes:
+            names = np.array(self.outputs.names, object)
+            self.file.create_dataset("output", data=names, dtype=_TEXT)
+            spread = np.repeat(np.stack(self.outcomes), repeats, axis=0)
+            self.file.create_dataset("outcome", data=spread)
         self.file.create_dataset("start", data=np.array(self.starts, dtype=np.int64))
         self.file.create_dataset("fps", data=np.array(self.rates, dtype=np.float64))
         hdf5.name_axes(self.file, {k: dims for k, dims in AXES.items() if k in self.file})
         for name, notes in _NOTES.items():
             self.file[name].attrs.update(notes)
-        return report(self.entries, sets, self.classes)
+        return report(self.entries, sets, self.outputs)
+
+    def _strata(self) -> dict[str, Any]:
+        """Return what a draw of sets must mix where there are no labels."""
+        if self.outputs.listed:
+            return {}
+        values = np.stack(self.outcomes)
+        several = self.outputs.kind == "multi-label"
+        return {"stratum": np.nansum(values, axis=1) if several else values[:, 0]}
 
     def _stored(self, name: str, block: np.ndarray, before: int) -> h5py.Dataset:
         if name not in self.file:
@@ -169,10 +191,7 @@ class WindowWriter:
         if name in self.samples:
             raise ValueError(f"{name}: expected one recording of this name (got another)")
         self.samples.add(name)
-        if recording.label is not None and recording.label >= len(self.classes):
-            raise ValueError(
-                f"{name}: expected a label below {len(self.classes)} (got {recording.label})"
-            )
+        self._check_outcome(recording)
         kind = {
             "skeleton": recording.skeleton.to_dict(),
             "fps": recording.fps if self.one_rate else None,
@@ -193,6 +212,21 @@ class WindowWriter:
                 found = "" if what == "skeleton" else f": {known} (got {value})"
                 first = self.columns["sample"][0]
                 raise ValueError(f"{name}: expected the same {what} as {first}{found}")
+
+    def _check_outcome(self, recording: Recording) -> None:
+        """Refuse a label without a class, and outcomes that are not those of the others."""
+        known = len(self.outputs.names)
+        if recording.label is not None and recording.label >= (known if self.outputs.listed else 0):
+            limit = known if self.outputs.listed else 0
+            raise ValueError(
+                f"{recording.sample}: expected a label below {limit} (got {recording.label})"
+            )
+        found = 0 if recording.outcome is None else len(recording.outcome)
+        if found and found != (0 if self.outputs.listed else known):
+            raise ValueError(
+                f"{recording.sample}: expected {self.outputs.kind} outcomes of "
+                f"{', '.join(self.outputs.names)} (got {found} values)"
+            )
 
     def _check_size(self, recording: Recording) -> None:
         """Refuse a body so much larger or smaller than an earlier one that its unit is another."""
@@ -243,6 +277,7 @@ def check(path: Path, file: h5py.File) -> None:
     if file["positions"].ndim != len(AXES["positions"]):
         raise ValueError(f"{path}: expected positions with 5 axes (got {file['positions'].shape})")
     axes = dict(zip(AXES["positions"], file["positions"].shape, strict=True))
+    axes["output"] = len(outputs_in(path, file).names)
     for name, dims in AXES.items():
         shape = tuple(axes[dim] for dim in dims)
         if name in file and file[name].shape != shape:
@@ -253,17 +288,39 @@ def check(path: Path, file: h5py.File) -> None:
     _check_values(path, file)
 
 
-def _check_values(path: Path, file: h5py.File) -> None:
-    """Refuse rates that are none, labels (but -1) without a class, and classes without a name."""
+def outputs_in(path: Path, file: h5py.File) -> Outputs:
+    """Return what the outcomes of a file are: classes where it says nothing else.
+
+    Raises
+    ------
+    ValueError
+        For a damaged description, or one that does not fit what the file holds; names the file.
+    """
     classes = parsed(file.attrs["classes"])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{path}: expected a list of names as classes (got another)")
+    if "outputs" not in file.attrs:
+        return Outputs("classes", tuple(classes))
+    outputs = Outputs.from_dict(parsed(file.attrs["outputs"]), str(path))
+    if outputs.listed != ("outcome" not in file) or (
+        outputs.listed and list(outputs.names) != classes
+    ):
+        what = "classes of these names" if outputs.listed else "outcome"
+        raise ValueError(f"{path}: expected {what} for {outputs.kind} outputs (got another)")
+    return outputs
+
+
+def _check_values(path: Path, file: h5py.File) -> None:
+    """Refuse rates that are none, labels (but -1) without a class, and infinite outcomes."""
+    classes = parsed(file.attrs["classes"])
     labels, rates = hdf5.column(file["label"]), hdf5.column(file["fps"])
     wrong = labels[(labels < -1) | (labels >= len(classes))]
     if len(wrong):
         raise ValueError(
             f"{path}: expected labels from -1 to {len(classes) - 1} (got {int(wrong[0])})"
         )
+    if "outcome" in file and np.isinf(file["outcome"][()]).any():
+        raise ValueError(f"{path}: expected finite outcomes, or NaN (got infinity)")
     wrong = rates[~(np.isfinite(rates) & (rates > 0))]
     if len(wrong):
         raise ValueError(f"{path}: expected finite fps > 0 (got {wrong[0]:g})")

@@ -17,6 +17,7 @@ from hargcn.checks import nearest
 from hargcn.explainers.axes import Axes, default_axes, for_layer, named_axes
 from hargcn.explainers.outputs import Output, for_batch, logits_of, module_of
 from hargcn.explanation import DIMS
+from hargcn.outputs import Outputs, outputs_of
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ class Adapter(nn.Module):
         for layer in given if isinstance(given, Mapping) else ():
             if not {"*", "?"} & {*layer}:
                 self.get_layer(layer)
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the network's outputs are, as it says."""
+        return outputs_of(self.model)
 
     def told_axes(self, layer: str) -> Any:
         """Return what somebody said a layer's activation is: `Axes`, a function, or None."""

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from hargcn.explainers.finite import finite_input, finite_result
 from hargcn.explainers.hooks import expect_fixed
+from hargcn.explainers.scores import expect_utility
 from hargcn.explanation import Explanation
+from hargcn.outputs import KINDS, Kind, outputs_of
 from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
 
 Promise = Literal["adds up", "none"]
@@ -43,6 +45,8 @@ class Explainer(ABC):
         Fields that are no settings, because whoever asks has to give them: "layer", "background".
     cost
         In passes through the network: F forward, B backward.
+    kinds
+        Outputs that it explains (see `hargcn.outputs`).
     """
 
     name: ClassVar[str]
@@ -51,6 +55,7 @@ class Explainer(ABC):
     promise: ClassVar[Promise] = "none"
     needs: ClassVar[tuple[Need, ...]] = ()
     cost: ClassVar[str] = ""
+    kinds: ClassVar[tuple[Kind, ...]] = KINDS
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -59,6 +64,25 @@ class Explainer(ABC):
     def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why this network or input cannot be explained, "" where it can."""
         return ""
+
+    def expect_outputs(self, model: nn.Module) -> None:
+        """Refuse a network whose outputs the method, or the score it was asked for, do not know.
+
+        Raises
+        ------
+        ValueError
+            Names the method, what it knows and what the network says.
+        """
+        outputs = outputs_of(model)
+        if outputs.kind not in self.kinds:
+            raise ValueError(
+                f"{self.name}: expected a network of {', '.join(self.kinds)} outputs "
+                f"(got {outputs.kind}); hargcn methods lists what explains them"
+            )
+        try:
+            expect_utility(getattr(self, "utility", "logit"), outputs)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
     @abstractmethod
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
@@ -82,6 +106,7 @@ class Explainer(ABC):
             For a network that the method does not support, targets that are no classes, what is not
             finite (input, scores, attributions), and an argument with a row for each sample.
         """
+        self.expect_outputs(model)
         reason = self.supports(model, x)
         if reason:
             raise ValueError(f"{self.name}: {reason}")
@@ -151,6 +176,7 @@ def about(cls: type[Explainer]) -> dict[str, Any]:
         "needs": list(cls.needs),
         "promise": cls.promise,
         "cost": cls.cost,
+        "outputs": list(cls.kinds),
         "settings": rows,
     }
 

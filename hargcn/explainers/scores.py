@@ -12,25 +12,34 @@ from torch import Tensor, nn
 
 from hargcn.checks import one_of
 from hargcn.explainers.hooks import plain, undisturbed
+from hargcn.outputs import Outputs, outputs_of
 
 Utility = Literal["logit", "prob", "logprob", "rest"]
 UTILITIES: tuple[Utility, ...] = get_args(Utility)
 
 
-def class_scores(logits: Tensor, utility: str) -> Tensor:
-    """Return every class's score (N, classes): z, p, log p, or z + log p ("rest").
+_CLASSES = Outputs()
 
-    The last is the ReST score of Cai 2025, CAMs as Shapley Value-based Explainers, equation 16.
+
+def class_scores(logits: Tensor, utility: str, outputs: Outputs = _CLASSES) -> Tensor:
+    """Return every output's score (N, output): z, p, log p, or z + log p ("rest").
+
+    The last is the ReST score of Cai 2025, CAMs as Shapley Value-based Explainers, equation 16. The
+    probability of a class is a softmax, that of a label or of reaching a level a sigmoid. Values of
+    a regression are their own score, in their units.
 
     Raises
     ------
     ValueError
-        For an unknown utility, and for another than the logit of a network of one output, whose
-        probability would be 1 whatever it sees.
+        For an unknown utility, and for another than the logit of a regression, or of a network of
+        one class, whose probability would be 1 whatever it sees.
     """
-    one_of("utility", utility, UTILITIES)
+    expect_utility(utility, outputs)
     if utility == "logit":
         return logits
+    if outputs.kind != "classes":
+        log_p = nn.functional.logsigmoid(logits)
+        return {"prob": logits.sigmoid(), "logprob": log_p, "rest": logits + log_p}[utility]
     if logits.shape[1] == 1:
         raise ValueError(f"Expected utility 'logit' for a model of one output (got {utility!r})")
     if utility == "prob":
@@ -39,9 +48,25 @@ def class_scores(logits: Tensor, utility: str) -> Tensor:
     return log_p if utility == "logprob" else logits + log_p
 
 
-def scores_of(logits: Tensor, target: Tensor, utility: str) -> Tensor:
-    """Return the score (N,) of one class per row."""
-    return class_scores(logits, utility).gather(1, target[:, None])[:, 0]
+def expect_utility(utility: str, outputs: Outputs) -> None:
+    """Refuse an unknown utility, and one of probabilities where there are none.
+
+    Raises
+    ------
+    ValueError
+        Names both.
+    """
+    one_of("utility", utility, UTILITIES)
+    if utility != "logit" and not outputs.probable:
+        raise ValueError(
+            f"Expected utility 'logit', the value itself, for {outputs.kind} outputs, which have "
+            f"no probability (got {utility!r}): --set utility=logit"
+        )
+
+
+def scores_of(logits: Tensor, target: Tensor, utility: str, outputs: Outputs = _CLASSES) -> Tensor:
+    """Return the score (N,) of one output per row."""
+    return class_scores(logits, utility, outputs).gather(1, target[:, None])[:, 0]
 
 
 class Score(nn.Module):
@@ -61,7 +86,8 @@ class Score(nn.Module):
                 f"Expected the model to return (n, classes) (got {found}); an Adapter's `output` "
                 "says where they are"
             )
-        return class_scores(out.unsqueeze(1) if out.ndim == 1 else out, self.utility)
+        wide = out.unsqueeze(1) if out.ndim == 1 else out
+        return class_scores(wide, self.utility, outputs_of(self.model))
 
 
 @contextmanager

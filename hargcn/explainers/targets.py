@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hargcn.checks import nearest
+from hargcn.outputs import Outputs
 
 
 def class_numbers(target: Any, logits: Tensor) -> Tensor:
@@ -52,26 +53,34 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
 
 
 def named_classes(
-    target: str, logits: Tensor, labels: np.ndarray, classes: Sequence[str]
+    target: str, logits: Tensor, labels: np.ndarray, classes: Sequence[str] | Outputs
 ) -> Tensor:
-    """Return class numbers (N,) for a word.
+    """Return numbers of outputs (N,) for a word.
+
+    "predicted" is the predicted class, the most probable label, that the predicted level is reached
+    (the second one, where it is the lowest), or the value of a regression that has only one.
+    "label" is the true class, or that the true level is reached.
 
     Parameters
     ----------
     target
-        "predicted", "label", or the name of a class.
+        "predicted", "label", or the name of a class or output.
     logits
-        (N, classes) of the samples.
+        (N, output) of the samples.
     labels
-        (N,) true classes, -1 where the network has no such.
+        (N,) true classes or levels, -1 where the network has no such.
     classes
-        Names in the order of the logits.
+        Names in the order of the logits, or what else the outputs are.
 
     Raises
     ------
     ValueError
-        For an unknown name (offers the nearest), or "label" where one is missing.
+        For an unknown name (offers the nearest), "label" where one is missing, and a word that says
+        nothing of such outputs.
     """
+    outputs = Outputs.of(classes)
+    if target in ("predicted", "label") and outputs.kind != "classes":
+        return _of_outputs(target, logits, labels, outputs)
     if target == "predicted":
         return logits.argmax(dim=1)
     if target == "label":
@@ -82,9 +91,33 @@ def named_classes(
                 f"first number {int((labels < 0).argmax())})"
             )
         return torch.as_tensor(labels, device=logits.device)
-    if target not in classes:
-        raise ValueError(
-            "expected predicted, label or the name of a class to explain "
-            f"(got {target!r}{nearest(target, ['predicted', 'label', *classes])})"
+    known = ("predicted", "label", *outputs.columns, *outputs.names)
+    column = outputs.column(target)
+    if column is None:
+        what = (
+            "a class" if outputs.kind == "classes" else f"an output of {', '.join(outputs.columns)}"
         )
-    return torch.full((len(logits),), list(classes).index(target), device=logits.device)
+        raise ValueError(
+            f"expected predicted, label or the name of {what} to explain "
+            f"(got {target!r}{nearest(target, known)})"
+        )
+    return torch.full((len(logits),), column, device=logits.device)
+
+
+def _of_outputs(target: str, logits: Tensor, labels: np.ndarray, outputs: Outputs) -> Tensor:
+    """Return what "predicted" and "label" mean for other outputs than classes."""
+    if outputs.kind == "ordinal":
+        levels = torch.as_tensor(labels, device=logits.device)
+        levels = (logits > 0).sum(dim=1) if target == "predicted" else levels
+        if bool((levels < 0).any()):
+            raise ValueError(
+                f"expected levels of all windows to explain them (missing for "
+                f"{int((levels < 0).sum())} of {len(levels)})"
+            )
+        return (levels - 1).clamp(min=0)
+    if target == "predicted" and (outputs.kind == "multi-label" or len(outputs.columns) == 1):
+        return logits.argmax(dim=1)
+    raise ValueError(
+        f"expected the name of an output of {', '.join(outputs.columns)} to explain (got "
+        f"{target!r}, which says nothing of {outputs.kind} outputs)"
+    )

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
 from hargcn.metrics.runner import Runner, probability
+from hargcn.outputs import Outputs, outputs_of
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 
 Set = Literal["important", "unimportant", "complement"]
@@ -53,7 +54,10 @@ def perturbation_curves(
     edit
         What happens to a perturbed joint.
     labels
-        (N,) true classes, for accuracy (and ROC-AUC with two classes); default: the explained.
+        (N,) true classes, for accuracy (and ROC-AUC with two classes); default: the explained. Of
+        other outputs what is wanted, (N,) levels or (N, output) values and labels, NaN or -1 where
+        not known: for accuracy (and ROC-AUC of one label), or the mean absolute error of values;
+        without, these are left out.
     groups
         (N,) subjects, for the intervals.
     top
@@ -83,7 +87,7 @@ def perturbation_curves(
     """
     run = run or Runner()
     target = _common_target(x, explanations)
-    labels = target if labels is None else np.asarray(labels)
+    truth = _truth(target, labels, outputs_of(model))
     if not 1 <= top <= x.shape[-2]:
         raise ValueError(f"Expected top from 1 to {x.shape[-2]} joints (got {top})")
     if random < 1:
@@ -100,7 +104,7 @@ def perturbation_curves(
         }
         orders = np.stack([ordering(each, order, run.seed) for each in scores.values()])
         piece = (x, edit, run) if segments == 1 else _segment(x, edit, run, start, stop)
-        parts.append(_one(model, piece, orders, target, labels, (top, random, draws), sets))
+        parts.append(_one(model, piece, orders, target, truth, (top, random, draws), sets))
     names = [*explanations, "random"]
     curves = parts[0]
     if segments > 1:
@@ -108,7 +112,9 @@ def perturbation_curves(
             segment=[f"{a}-{b}" for a, b in zip(bounds, bounds[1:], strict=False)]
         )
     first = next(iter(explanations.values())).values
-    curves = curves.assign(target=("sample", target), label=("sample", labels))
+    curves = curves.assign(target=("sample", target))
+    if truth is not None:
+        curves = curves.assign(label=("sample", truth))
     if groups is not None:
         curves = curves.assign(group=("sample", np.asarray(groups).astype(str)))
     curves = curves.assign_coords(
@@ -116,7 +122,9 @@ def perturbation_curves(
     )
     about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random,
              "titles": json.dumps(titles(explanations))}  # fmt: skip
-    return GapCurve.of(curves.assign_attrs(about))
+    kind = outputs_of(model).kind
+    said = {} if kind == "classes" else {"outputs": kind}
+    return GapCurve.of(curves.assign_attrs(about | said))
 
 
 def curves_seconds(
@@ -155,7 +163,7 @@ def _one(
     piece: tuple[Tensor, Edit, Runner],
     orders: np.ndarray,
     target: np.ndarray,
-    labels: np.ndarray,
+    truth: np.ndarray | None,
     counts: tuple[int, int, int],
     sets: Sequence[Set],
 ) -> xr.Dataset:
@@ -164,8 +172,8 @@ def _one(
     top, random, draws = counts
     rng = np.random.default_rng(run.seed)
     shuffled = rng.random((random, len(x), x.shape[-2])).argsort(-1)
-    before = run.logits(model, x)
-    known: dict[str, list[np.ndarray]] = {"score": [], "gap": [], "correct": []}
+    before, outputs = run.logits(model, x), outputs_of(model)
+    known: dict[str, list[np.ndarray]] = {}
     every = (*orders, *shuffled)
     quiet = replace(run, progress=False)  # one bar for all orderings
     for joint_order in track(every, "perturbing", len(every), run.progress):
@@ -174,12 +182,12 @@ def _one(
         chosen = np.stack([sets_of(ranks, kind, top) for kind in sets], axis=1)
         flat = chosen.reshape(len(x), -1, x.shape[-2])
         logits = quiet.edited(model, x, edit, flat, draws)
-        p = probability(logits, target)
-        gap = np.abs(p - probability(before, target)[:, None, None])
-        correct = logits.argmax(-1) == labels[:, None, None]
-        for name, value in (("score", p), ("gap", gap), ("correct", correct)):
+        p = probability(logits, target, outputs)
+        gap = np.abs(p - probability(before, target, outputs)[:, None, None])
+        found = {"score": p, "gap": gap} | _compared(logits, p, truth, outputs)
+        for name, value in found.items():
             mean = value.mean(-1).reshape(len(x), len(sets), top + 1)
-            known[name].append(np.moveaxis(mean, 0, -1))
+            known.setdefault(name, []).append(np.moveaxis(mean, 0, -1))
     data = {}
     n = len(orders)
     for name, values in known.items():
@@ -188,6 +196,33 @@ def _one(
         data[f"sample_{name}"] = (("explanation", "set", "k", "sample"), by_method)
         data[f"random_{name}"] = (("ordering", "set", "k", "sample"), stacked[n:])
     return xr.Dataset(data, {"k": np.arange(top + 1)}, {"classes": before.shape[-1]})
+
+
+def _truth(target: np.ndarray, wanted: Any, outputs: Outputs) -> np.ndarray | None:
+    """Return what is true of each sample's explained output (N,), NaN where not known."""
+    if outputs.kind == "classes":
+        return target if wanted is None else np.asarray(wanted)
+    if wanted is None:
+        return None
+    given = np.asarray(wanted, dtype=float)
+    if outputs.listed:
+        return np.where(given < 0, np.nan, given)
+    return given[np.arange(len(target)), target]
+
+
+def _compared(
+    logits: np.ndarray, score: np.ndarray, truth: np.ndarray | None, outputs: Outputs
+) -> dict[str, np.ndarray]:
+    """Return whether answers (N, ..., output) are correct, or how far off a value is, (N, ...)."""
+    if truth is None:
+        return {}
+    own = truth.reshape(-1, *[1] * (score.ndim - 1))
+    if outputs.kind == "classes":
+        return {"correct": logits.argmax(-1) == own}
+    if outputs.kind == "regression":
+        return {"error": np.abs(score - own)}
+    said = (logits > 0).sum(-1) if outputs.listed else score > 0.5
+    return {"correct": np.where(np.isnan(own), np.nan, said == own)}
 
 
 def _sets(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hargcn.explanation import Explanation
 from hargcn.metrics.maps import Order, check, joint_scores, ordering
 from hargcn.metrics.runner import Runner, probability
+from hargcn.outputs import outputs_of
 from hargcn.perturbation import Edit
 
 
@@ -32,7 +33,8 @@ def gap_curve(
 ) -> np.ndarray:
     """Return |p_c(x) - p_c(x')| with the k most important joints edited, k = 0..top.
 
-    The prediction gap of Dai et al. 2022 (OpenXAI); c is the explained class.
+    The prediction gap of Dai et al. 2022 (OpenXAI); c is the explained class. Of a regression it is
+    the change of the value, in its units.
 
     Parameters
     ----------
@@ -51,9 +53,9 @@ def gap_curve(
     ranks = np.argsort(ordering(joint_scores(explanation), order, run.seed), axis=1)
     k = np.arange((x.shape[-2] if top is None else top) + 1)[:, None]
     chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
-    target = explanation.target.to_numpy()
-    before = probability(run.logits(model, x), target)
-    after = probability(run.edited(model, x, edit, chosen, draws), target)
+    target, outputs = explanation.target.to_numpy(), outputs_of(model)
+    before = probability(run.logits(model, x), target, outputs)
+    after = probability(run.edited(model, x, edit, chosen, draws), target, outputs)
     return np.abs(before[:, None, None] - after).mean(-1)
 
 
@@ -175,9 +177,9 @@ def _subsets(
     order = rng.random((len(x), subsets, joints)).argsort(-1)
     sizes = rng.integers(1, joints, (len(x), subsets, 1)) if size is None else size
     chosen = order < sizes
-    target = explanation.target.to_numpy()
-    before = probability(run.logits(model, x), target)
-    after = probability(run.edited(model, x, edit, chosen), target).mean(-1)
+    target, outputs = explanation.target.to_numpy(), outputs_of(model)
+    before = probability(run.logits(model, x), target, outputs)
+    after = probability(run.edited(model, x, edit, chosen), target, outputs).mean(-1)
     scores = joint_scores(explanation)[:, None]
     return (chosen * scores).sum(-1), before[:, None] - after
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMAT = "hargcn-gap-curve-1"
-_MEANS = {"accuracy": "correct", "score": "score", "gap": "gap"}
+_MEANS = {"accuracy": "correct", "mae": "error", "score": "score", "gap": "gap"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,9 @@ class GapCurve:
     Parameters
     ----------
     dataset
-        `accuracy`, `score` (mean p_c) and `gap` (mean |p_c(x) - p_c(x')|: PGI@k in the set
-        "important", PGU@k in "complement"), with two classes `auc`; each with a 95% interval
+        `accuracy` (of a regression `mae`, the mean absolute error), `score` (mean p_c, or value)
+        and `gap` (mean |p_c(x) - p_c(x')|: PGI@k in the set "important", PGU@k in "complement"),
+        with two classes, or one label explained, `auc`; each with a 95% interval
         `<name>_low`, `<name>_high` clustered by subject, and with `<name>_band_low`,
         `<name>_band_high` over (set, k), the 2.5 and 97.5 percentiles of the random orderings.
         `area`, `area_low`, `area_high` (explanation, set) hold the gap's normalised area over k.
@@ -53,9 +54,10 @@ class GapCurve:
         Parameters
         ----------
         curves
-            `sample_score`, `sample_gap`, `sample_correct` (..., explanation, set, k, sample), the
-            same with `random_` (..., ordering, set, k, sample), `target`, `label` and optionally
-            `group` (sample,); attribute `classes`.
+            `sample_score`, `sample_gap`, `sample_correct` or `sample_error` where anything is known
+            (..., explanation, set, k, sample), the same with `random_` (..., ordering, set, k,
+            sample), `target`, `label` and optionally `group` (sample,), NaN where not known;
+            attribute `classes`, and `outputs` of other outputs.
         resamples
             Resamples of the bootstrap.
         """
@@ -64,13 +66,17 @@ class GapCurve:
 
         def interval(name: str, values: xr.DataArray, statistic: Any, n: int) -> xr.Dataset:
             rows = values.transpose("sample", ...)
-            found = cluster_bootstrap(rows, groups, statistic, n=n, seed=seed)
+            known = rows.notnull().all(rows.dims[1:]).to_numpy()
+            own = None if groups is None else groups[known]
+            found = cluster_bootstrap(rows[known], own, statistic, n=n, seed=seed)
             dims = [dim for dim in rows.dims if dim not in ("sample", "pair")]
             limits = zip(("", "_low", "_high"), found, strict=True)
             return xr.Dataset({name + suffix: (dims, value) for suffix, value in limits})
 
         results = []
         for name, source in _MEANS.items():
+            if not curves.get(f"sample_{source}", xr.DataArray(np.nan)).notnull().any():
+                continue
             results.append(interval(name, curves[f"sample_{source}"], np.mean, resamples))
             results.append(_band(name, curves[f"random_{source}"].mean("sample")))
         gap = curves["sample_gap"]
@@ -78,10 +84,10 @@ class GapCurve:
             gap.isel(k=slice(1, None)).drop_vars("k") + gap.isel(k=slice(-1)).drop_vars("k")
         ) / 2
         results.append(interval("area", area.mean("k"), np.mean, resamples))
-        if curves.attrs["classes"] == 2 and len(np.unique(curves["label"])) == 2:
+        if _is_ranked(curves):
             # Ranking every resample anew is slow; a third of them is enough for a curve.
             results.append(interval("auc", _pairs(curves, "sample"), _auc, resamples // 3))
-            pairs = _pairs(curves, "random").transpose("sample", ...)
+            pairs = _pairs(curves, "random").transpose("sample", ...).dropna("sample")
             results.append(_band("auc", xr.DataArray(_auc(pairs), dims=pairs.dims[1:-1])))
         kept = curves.drop_vars([str(v) for v in curves if str(v).startswith("random_")])
         about = {"format": _FORMAT, "n": curves.sizes["sample"]}
@@ -140,13 +146,28 @@ def _band(name: str, orderings: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({f"{name}_band_low": (dims, low), f"{name}_band_high": (dims, high)})
 
 
-def _pairs(curves: xr.Dataset, of: str) -> xr.DataArray:
-    """Return (..., sample, pair): the probability of class 1, and whether it is the label."""
-    p = curves[f"{of}_score"]
-    p = xr.where(curves["target"] == 1, p, 1 - p)
-    return xr.concat([p, (curves["label"] == 1).astype(float).broadcast_like(p)], "pair").transpose(
-        ..., "pair"
+def _is_ranked(curves: xr.Dataset) -> bool:
+    """Whether there is one probability to rank the samples by, and samples of both answers."""
+    kind = curves.attrs.get("outputs", "classes")
+    one = (
+        curves.attrs["classes"] == 2
+        if kind == "classes"
+        else np.ptp(curves["target"].to_numpy()) == 0
     )
+    both = "label" in curves and len(np.unique(curves["label"].dropna("sample"))) == 2
+    return kind in ("classes", "multi-label") and bool(one) and both
+
+
+def _pairs(curves: xr.Dataset, of: str) -> xr.DataArray:
+    """Return (..., sample, pair): the probability of class 1, and whether it is the label.
+
+    Of several labels that of the explained one.
+    """
+    p, label = curves[f"{of}_score"], curves["label"]
+    if "outputs" not in curves.attrs:
+        p = xr.where(curves["target"] == 1, p, 1 - p)
+        label = (label == 1).astype(float)
+    return xr.concat([p, label.broadcast_like(p)], "pair").transpose(..., "pair")
 
 
 def _auc(rows: Any, axis: int = 0) -> np.ndarray:

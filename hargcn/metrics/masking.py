@@ -17,6 +17,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import area, per_sample
 from hargcn.metrics.maps import cells, check, unit
 from hargcn.metrics.runner import Runner, blend, probability, substrate
+from hargcn.outputs import outputs_of
 from hargcn.perturbation import InputEdit
 
 Explainer = Callable[[nn.Module, Tensor, Tensor], Explanation]
@@ -86,7 +87,7 @@ def removal_curve(
 
     still = substrate(x, edit, run)
     logits = run.blended(model, x, still, keep, steps + 1, "insert" if insert else "delete")
-    return probability(logits, explanation.target.to_numpy())
+    return probability(logits, explanation.target.to_numpy(), outputs_of(model))
 
 
 def average_drop(
@@ -229,5 +230,5 @@ def _masked(
         return np.stack([np.ones_like(maps[block]), maps[block], 1 - maps[block]], axis=1)
 
     logits = run.blended(model, x, substrate(x, edit, run), keep, 3, "mask")
-    p = probability(logits, explanation.target.to_numpy())
+    p = probability(logits, explanation.target.to_numpy(), outputs_of(model))
     return p[:, 0], p[:, 1], p[:, 2]

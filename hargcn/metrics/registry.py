@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from hargcn.metrics.localisation import localisation
 from hargcn.metrics.masking import FROZEN, Explainer
 from hargcn.metrics.runner import Runner
 from hargcn.metrics.stability import TREMBLE, stability
+from hargcn.outputs import KINDS, Kind, outputs_of
 from hargcn.perturbation import Edit, InputEdit
 
 Better = Literal["higher", "lower", "zero"]
@@ -120,6 +121,9 @@ class Metric:
         Whether `Case.seen` restricts it; other measures disturb or cover whole maps.
     disturbs
         Whether it disturbs joints by the case's `edit`.
+    kinds
+        Outputs that it is defined for. Of a regression what is said of p_c is said of the value, in
+        its units; shares of p_c, and steps from 0 to 1, mean nothing of it.
     """
 
     compute: Callable[[Case], xr.DataArray | xr.Dataset]
@@ -129,6 +133,10 @@ class Metric:
     truth: bool = False
     seen: bool = False
     disturbs: bool = False
+    kinds: tuple[Kind, ...] = KINDS
+
+
+_PROBABLE: tuple[Kind, ...] = ("classes", "ordinal", "multi-label")
 
 
 def _stability(c: Case) -> xr.Dataset:
@@ -183,12 +191,19 @@ METRICS: dict[str, Metric] = {
         lambda c: masking.average_drop(*c.base, c.substrate, run=c.run),
         "lower",
         "Cai 2025, eq. 18",
+        kinds=_PROBABLE,
     ),
     "increase": Metric(
-        lambda c: masking.increase(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 22"
+        lambda c: masking.increase(*c.base, c.substrate, run=c.run),
+        "higher",
+        "Cai 2025, eq. 22",
+        kinds=_PROBABLE,
     ),
     "add": Metric(
-        lambda c: masking.add(*c.base, c.substrate, run=c.run), "higher", "Cai 2025, eq. 23"
+        lambda c: masking.add(*c.base, c.substrate, run=c.run),
+        "higher",
+        "Cai 2025, eq. 23",
+        kinds=_PROBABLE,
     ),
     "coherency": Metric(
         lambda c: masking.coherency(*c.remade, c.substrate, run=c.run),
@@ -199,8 +214,10 @@ METRICS: dict[str, Metric] = {
     "complexity": Metric(
         lambda c: masking.complexity(c.explanation, c.x.shape[-3]), "lower", "Cai 2025, eq. 20"
     ),
-    "adcc": Metric(_adcc, "higher", "Cai 2025, eq. 21, per sample", lambda _: 1),
-    "adcc-of-means": Metric(_adcc, "higher", "Cai 2025, eq. 21, of means", lambda _: 1),
+    "adcc": Metric(_adcc, "higher", "Cai 2025, eq. 21, per sample", lambda _: 1, kinds=_PROBABLE),
+    "adcc-of-means": Metric(
+        _adcc, "higher", "Cai 2025, eq. 21, of means", lambda _: 1, kinds=_PROBABLE
+    ),
     "sensitivity-n": Metric(
         lambda c: faithfulness.sensitivity_n(*c.base, c.edit, subsets=c.subsets, run=c.run),
         "higher",
@@ -237,6 +254,24 @@ METRICS: dict[str, Metric] = {
         "lower",
         "Choi, part 1: Spearman with the map of the next class",
         lambda _: 1,
+        kinds=("classes", "multi-label"),
     ),
 }
 """Every measure by its name on the command line."""
+
+
+def expect_defined(names: Sequence[str], model: nn.Module) -> None:
+    """Refuse measures that are not defined for what a network says.
+
+    Raises
+    ------
+    ValueError
+        Names the first one and the outputs it is defined for.
+    """
+    kind = outputs_of(model).kind
+    for name in names:
+        if kind not in METRICS[name].kinds:
+            raise ValueError(
+                f"{name}: expected a network of {', '.join(METRICS[name].kinds)} outputs "
+                f"(got {kind})"
+            )

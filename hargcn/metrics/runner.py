@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from hargcn.explainers.hooks import undisturbed
 from hargcn.files import track
+from hargcn.outputs import Outputs
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 from hargcn.skeleton import Skeleton
 
@@ -233,9 +235,29 @@ def substrate(x: Tensor, edit: InputEdit, run: Runner) -> Tensor:
     return edit.apply(x, everything, skeleton=run.skeleton, valid=run.valid, seeds=seeds)
 
 
-def probability(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the softmax probability of each sample's class: (N, ..., classes) -> (N, ...)."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    p = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
+_CLASSES = Outputs()
+
+
+def probability(logits: np.ndarray, target: np.ndarray, outputs: Outputs = _CLASSES) -> np.ndarray:
+    """Return the probability of each sample's class: (N, ..., classes) -> (N, ...).
+
+    A softmax of classes, a sigmoid of labels and of levels that are reached. A regression has none:
+    there it is the value itself, in its units.
+    """
+    if outputs.kind == "classes":
+        shifted = logits - logits.max(-1, keepdims=True)
+        p = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
+    else:
+        p = expit(logits) if outputs.probable else logits
     at = np.asarray(target, int).reshape(-1, *[1] * (p.ndim - 1))
     return np.take_along_axis(p, at, axis=-1)[..., 0]
+
+
+def same_answer(logits: np.ndarray, others: np.ndarray, outputs: Outputs) -> np.ndarray:
+    """Return (N,) bool: two outputs (N, output) say the same class, level or labels.
+
+    Of a regression any two values do.
+    """
+    if outputs.kind == "classes":
+        return logits.argmax(1) == others.argmax(1)
+    return ((logits > 0) == (others > 0)).all(1) | (not outputs.probable)

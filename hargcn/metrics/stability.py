@@ -15,7 +15,8 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import check
 from hargcn.metrics.masking import Explainer
-from hargcn.metrics.runner import Runner
+from hargcn.metrics.runner import Runner, same_answer
+from hargcn.outputs import outputs_of
 from hargcn.perturbation import InputEdit
 
 Relative = Literal["element", "norm"]
@@ -36,7 +37,7 @@ def stability(
 ) -> xr.Dataset:
     """Relative stability to the input, to a representation and to the logits.
 
-    Per sample the maximum over neighbours x' of the same predicted class of
+    Per sample the maximum over neighbours x' of the same predicted class (or level, or labels) of
     |(e - e') / e| / max(|(d - d') / d|, 1e-6), e the explanation's values and d the window (RIS,
     Agarwal et al. 2022, eq. 2), a layer's output (RRS, eq. 3) or the logits (ROS, eq. 5). Lower is
     better. Norms are root mean squares, so that maps of different size compare. Explains every
@@ -80,7 +81,7 @@ def stability(
             near = run.prepare(moved, block).detach()
             seen = _observe(model, moved, near, layer)
             again = explainer(model, near, torch.as_tensor(target[block])).values.to_numpy()
-            same = base["ros"].argmax(1) == seen["ros"].argmax(1)
+            same = same_answer(base["ros"], seen["ros"], outputs_of(model))
             change = _change(values[block], again.astype(float), relative)
             for name in names:
                 ratio = change / np.maximum(_change(base[name], seen[name], relative), 1e-6)

@@ -18,7 +18,7 @@ from hargcn.explanation import Explanation
 from hargcn.files import replacing
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.masking import Explainer, harmonic_of_means
-from hargcn.metrics.registry import METRICS, Case, Metric
+from hargcn.metrics.registry import METRICS, Case, Metric, expect_defined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,6 +156,7 @@ def metric_table(
         The methods as given, the model-free maps, then "random" and "truth".
     """
     _known(metrics)
+    expect_defined(metrics, case.model)
     if "rrs" in metrics and not case.layer:
         raise ValueError("Expected a layer whose output is the representation of rrs (got none)")
     model_free, explainers = model_free or {}, explainers or {}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.outputs import Outputs, outputs_of
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ class PositionModel(nn.Module):
         self.model = model
         self.skeleton = model.skeleton
         self.axis_names = {**model.axis_names, "channel": list("xyz"[: self.skeleton.ndim])}
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the network's outputs are."""
+        return outputs_of(self.model)
 
     def inputs(self, batch: Batch) -> Tensor:
         """Return what the network takes for windows: positions (N, C, T, V, M)."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hargcn.checks import shortened
 from hargcn.files import digest, replacing
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton
 
 _FORMAT = "hargcn-model-2"
@@ -49,6 +50,7 @@ def save_model(
     with replacing(path) as temporary:
         temporary.write_bytes(save(state, metadata={"format": _FORMAT}))
     card = card or {}
+    said = {} if model.outputs.kind == "classes" else {"outputs": model.outputs.to_dict()}
     expected = {"layout": model.skeleton.name, "branches": list(model.config.branches)}
     unknown = dict.fromkeys(("frames", "fps", "preprocessing"))
     full = {
@@ -58,6 +60,7 @@ def save_model(
         "config": model.config.model_dump(mode="json"),
         "skeleton": model.skeleton.to_dict(),
         "classes": list(model.classes),
+        **said,
         "parameters": sum(p.numel() for p in model.parameters()),
         "weights": digest(path),
         "versions": {"hargcn": version("hargcn"), "torch": torch.__version__.split("+")[0]},
@@ -93,7 +96,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> MultiBra
         )
     try:
         skeleton = Skeleton.from_dict(card["skeleton"], str(path))
-        model = fitted(ModelConfig(**card["config"]), skeleton, card["classes"], state)
+        outputs = (
+            Outputs.from_dict(card["outputs"], "card") if "outputs" in card else card["classes"]
+        )
+        model = fitted(ModelConfig(**card["config"]), skeleton, outputs, state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise ValueError(
@@ -104,7 +110,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> MultiBra
 
 
 def fitted(
-    config: ModelConfig, skeleton: Skeleton, classes: Sequence[str], weights: Mapping[str, Tensor]
+    config: ModelConfig,
+    skeleton: Skeleton,
+    classes: Sequence[str] | Outputs,
+    weights: Mapping[str, Tensor],
 ) -> MultiBranchSTGCN:
     """Build the network that weights belong to, after a look at all of their shapes and numbers.
 

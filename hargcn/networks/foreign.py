@@ -22,6 +22,7 @@ from hargcn.networks.branches import (
     shared_channel_names,
 )
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.outputs import Outputs, outputs_of
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class ForeignNetwork(SkeletonNetwork):
         super().__init__()
         self.adapter: Any = model if isinstance(model, ExplainableModel) else Adapter(model)
         self.skeleton = skeleton
-        self.classes = tuple(classes)
+        said = outputs_of(model)
+        self.outputs = said if said.names else Outputs.of(classes)
         self.branches = tuple(branches)
         self.card = {**(card or {}), "weights": digest}
         self.digest = digest

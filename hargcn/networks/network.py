@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from hargcn.networks.branches import placed
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class SkeletonNetwork(nn.Module, ABC):
         Names along axes and of the classes.
     skeleton
         The layout of the key points.
-    classes
-        Class names in the order of the logits.
+    outputs
+        What its outputs are.
     card
         What is known about it: `weights`, a digest of what it is, and `input`, how the windows that
         it learned from were prepared.
@@ -40,9 +41,18 @@ class SkeletonNetwork(nn.Module, ABC):
     input_dims: tuple[str, ...]
     axis_names: dict[str, Sequence[str]]
     skeleton: Skeleton
-    classes: tuple[str, ...]
+    outputs: Outputs
     card: dict[str, Any]
     streams: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What each output is called: the classes' names, in the order of the logits."""
+        return self.outputs.columns
+
+    @classes.setter
+    def classes(self, names: Sequence[str]) -> None:
+        self.outputs = Outputs(self.outputs.kind, tuple(names))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

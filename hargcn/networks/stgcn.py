@@ -14,8 +14,10 @@ from hargcn.checks import one_of
 from hargcn.explanation import DIMS
 from hargcn.networks.attention import attention
 from hargcn.networks.branches import branches, channel_names, shared_channel_names
+from hargcn.networks.heads import head, matrix
 from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, InputNorm
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton, partitions
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]
@@ -196,16 +198,18 @@ class MultiBranchSTGCN(SkeletonNetwork):
     skeleton
         The layout of the key points.
     classes
-        Class names in the order of the logits.
+        Class names in the order of the logits, or what else the outputs are.
     """
 
     input_dims = DIMS
 
-    def __init__(self, config: ModelConfig, skeleton: Skeleton, classes: Sequence[str]) -> None:
+    def __init__(
+        self, config: ModelConfig, skeleton: Skeleton, classes: Sequence[str] | Outputs
+    ) -> None:
         super().__init__()
         self.config = config
         self.skeleton = skeleton
-        self.classes = tuple(str(name) for name in classes)
+        self.outputs = Outputs.of(classes)
         self.streams = config.branches
         self.card: dict[str, Any] = {}
         channels = 2 * skeleton.ndim
@@ -222,7 +226,7 @@ class MultiBranchSTGCN(SkeletonNetwork):
             self.add_module(branch, stream)
         self.main, width = self._main(width * len(config.branches))
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(width, len(self.classes))
+        self.head = head(width, self.outputs)
 
     # -- building --------------------------------------------------------------------------------
 
@@ -285,7 +289,7 @@ class MultiBranchSTGCN(SkeletonNetwork):
         return branches(positions, self.skeleton, c.branches, valid, c.smooth_acceleration)
 
     def forward(self, x: Tensor, edges: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Return logits (N, classes).
+        """Return logits (N, classes), or values (N, output) of a regression.
 
         Parameters
         ----------
@@ -384,4 +388,4 @@ class MultiBranchSTGCN(SkeletonNetwork):
         """Return (weight, bias) where logits = weight @ mean(activation) + bias, else None."""
         last = self.config.main.blocks - 1
         is_last = layer == f"main.{last}.attention"
-        return (self.head.weight.detach(), self.head.bias.detach()) if is_last else None
+        return matrix(self.head) if is_last else None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
@@ -25,7 +26,7 @@ from hargcn.explanation import Explanation
 from hargcn.files import locked, track
 from hargcn.metrics.curves import curves_seconds, perturbation_curves
 from hargcn.metrics.gap_curve import GapCurve
-from hargcn.metrics.registry import METRICS, Case
+from hargcn.metrics.registry import METRICS, Case, expect_defined
 from hargcn.metrics.table import (
     MetricTable,
     forecast,
@@ -36,6 +37,7 @@ from hargcn.metrics.table import (
     table_seconds,
 )
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.outputs import outputs_of
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
@@ -52,6 +54,8 @@ from hargcn.plots import plot_agreement, plot_correlation, plot_curves, save_fig
 
 _WORTH_A_WORD = 5.0  # seconds
 _BESIDE = 4  # rows of a table beside methods and maps: three random explanations and the truth
+USUAL = "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
+"""Measures of `evaluate` where none are named; those that are defined for the network's outputs."""
 
 
 def correlate(
@@ -239,7 +243,7 @@ def perturb(
                 draws=draws, segments=segments, run=case.run,
             ))  # fmt: skip
         curves = perturbation_curves(
-            case.model, case.positions, case.explanations, change, labels=case.windows.label,
+            case.model, case.positions, case.explanations, change, labels=_truth(case),
             groups=case.windows.group, top=top, random=random, draws=draws, order=ordered,
             segments=segments, run=case.run,
         )  # fmt: skip
@@ -254,12 +258,12 @@ def perturb(
 def curve_pictures(curves: GapCurve, out: str | Path) -> dict[Path, tuple[str, str | None]]:
     """Return the pictures that `perturb` draws beside `out`: of which measure and segment.
 
-    One of the gap, one of the ROC-AUC (two classes) or accuracy; of every segment, where there are
-    several.
+    One of the gap, one of the ROC-AUC (two classes, one label), accuracy or error of values; of
+    every segment, where there are several.
     """
     found, out = curves.dataset, Path(out)
     segments = found["segment"].to_numpy().tolist() if "segment" in found.dims else [None]
-    measures = ("auc" if "auc" in found else "accuracy", "gap")
+    measures = [name for name in ("auc", "accuracy", "mae") if name in found][:1] + ["gap"]
     return {
         out.with_name(".".join(filter(None, (out.stem, segment, measure, "png")))): (
             measure,
@@ -276,9 +280,7 @@ def evaluate(
     explanations: Sequence[str | Path],
     out: str | Path,
     *,
-    metrics: str | Sequence[str] = (
-        "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
-    ),
+    metrics: str | Sequence[str] = USUAL,
     edit: str = "edge:self:away:0.35",
     substrate: str = "input:freeze",
     top: int | None = None,
@@ -381,7 +383,10 @@ def evaluate(
             top=top,
             run=opened.run,
         )
-        wanted = _applying(case, remake) if asked is None else asked
+        wanted = list(METRICS) if asked is None else asked
+        if metrics in ("all", USUAL):
+            wanted = _applying(case, wanted, remake)
+        expect_defined(wanted, case.model)
         check_heeded(wanted, case)
         if any(METRICS[name].disturbs for name in wanted):
             _check_edit(opened.model, disturbing)
@@ -437,14 +442,22 @@ def _named(metrics: str | Sequence[str]) -> list[str] | None:
     return None if metrics == "all" else [one_of("metrics", n.strip(), METRICS) for n in names]
 
 
-def _applying(case: Case, remake: bool) -> list[str]:
-    """Return the names of the measures that apply."""
+def _applying(case: Case, names: Sequence[str], remake: bool) -> list[str]:
+    """Return those measures that apply to what the network says and to what is known."""
+    kind = outputs_of(case.model).kind
     return [
         name
-        for name, metric in METRICS.items()
-        if (remake or not metric.calls(case))
-        and (case.truth is not None or case.marks or not metric.truth)
+        for name in names
+        if (remake or not METRICS[name].calls(case))
+        and (case.truth is not None or case.marks or not METRICS[name].truth)
+        and kind in METRICS[name].kinds
     ]
+
+
+def _truth(case: ExplainedWindows) -> np.ndarray | None:
+    """Return what the network should say of the windows, None where nobody knows that."""
+    kind = outputs_of(case.model).kind
+    return case.windows.wanted if kind in ("classes", case.windows.outputs.kind) else None
 
 
 def _forecast(announce: Callable[[str], Any], seconds: float) -> None:

@@ -22,14 +22,17 @@ from hargcn.explanation import Explanation
 from hargcn.files import locked, track
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.outputs import outputs_of
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.opening import (
     check_preparation,
+    known_outcomes,
     of_classes,
     open_network,
     open_windows,
     own_sets,
+    true_classes,
 )
 from hargcn.pipeline.seen import pieces, warn_unseen
 from hargcn.pipeline.shards import Shards, outputs
@@ -85,7 +88,7 @@ def explain(
     layer
         Names of layers, or "all", for methods that need one; by default the last.
     target
-        "predicted", "label", or the name of a class.
+        "predicted", "label", or the name of a class or output (see `explainers.targets`).
     split, of, limit, limit_seed
         Which windows: a set or "all"; of these the ones whose true class is one of `of`; of these
         the first so many, or so many drawn with a seed.
@@ -154,6 +157,7 @@ def explain(
         writable(path, *inputs)
     network = PositionModel(model) if on == "positions" else model
     explainer = build_explainer(network, data, request, layers)
+    explainer.expect_outputs(network)
     if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
         first = network.inputs(chosen.read([0]))
         say(str(explainer.forecast(network, first, len(chosen))))
@@ -320,6 +324,7 @@ def explain_windows(
         folder of that name and `.parts` which is no job's.
     """
     same_skeleton(network, windows)
+    explainer.expect_outputs(network)
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     check_target(network, windows, target)
@@ -365,7 +370,7 @@ def explain_batch(
     x = network.inputs(batch)
     with torch.inference_mode():
         logits = network(x)
-    wanted = named_classes(target, logits, true_classes(network, windows), _classes(network))
+    wanted = named_classes(target, logits, true_classes(network, windows), outputs_of(network))
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(network, x, wanted, layers or [explainer.layer])
     else:
@@ -395,8 +400,9 @@ def described(
     explanation: Explanation, network: Network, windows: Windows, batch: Batch
 ) -> Explanation:
     """Add what the pictures and measures need: names, labels, groups, movement, planted truth."""
+    outputs = outputs_of(network)
     variables: dict[str, Any] = {
-        "label": true_classes(network, windows),
+        **known_outcomes(network, windows),
         "group": batch.group.astype(str),
         "recording": batch.sample.astype(str),
         "fps": batch.fps,
@@ -411,9 +417,15 @@ def described(
         mask = getattr(batch, name)
         if mask is not None:
             variables[name] = (("sample", "frame", "joint"), mask)
+    said = {}
+    if outputs.kind != "classes":
+        explanation = Explanation(explanation.dataset.drop_vars("predicted", errors="ignore"))
+        said = {"outputs": json.dumps(outputs.to_dict())}
+        said |= {} if outputs.probable else {"utility": "value"}
     return explanation.assign(
         variables,
         {"sample": batch.names},
+        **said,
         skeleton=json.dumps(network.skeleton.to_dict()),
         classes=json.dumps(_classes(network)),
         model=_weights(network),
@@ -439,18 +451,12 @@ def check_target(network: Network, windows: Windows, target: str) -> None:
     ValueError
         For an unknown name (offers the nearest), or "label" where one is missing.
     """
-    known = _classes(network)
-    blank = torch.zeros(len(windows), len(known))
+    known = outputs_of(network)
+    blank = torch.zeros(len(windows), len(known.columns))
     try:
         named_classes(target, blank, true_classes(network, windows), known)
     except ValueError as error:
         raise ValueError(f"{windows.path}: {error}") from error
-
-
-def true_classes(network: Network, windows: Windows) -> np.ndarray:
-    """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
-    known = {name: number for number, name in enumerate(_classes(network))}
-    return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]
 
 
 def choose_background(
@@ -469,6 +475,11 @@ def choose_background(
         return given, None
     way = one_of("--background-by", how, ("random", "balanced", "medoids"))
     train = data.subset("train")
+    if way == "balanced" and not data.outputs.listed:
+        raise ValueError(
+            f"--background-by: expected random or medoids for {data.outputs.kind} outcomes (got "
+            "'balanced', which needs classes)"
+        )
     train = of_classes(train, classes) if classes else train
     rows = choose(train.positions, train.label, int(wanted), way, seed)
     weights = shares(train.positions(), rows) if way == "medoids" else None

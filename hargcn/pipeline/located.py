@@ -10,6 +10,7 @@ import numpy as np
 from hargcn.metrics.model_free import acceleration, joint_prior, model_free
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.table import MetricTable
+from hargcn.outputs import outputs_of
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.marks import Marked
 
@@ -31,7 +32,7 @@ def maps_without_network(
     if case.truth is None and not case.marks:
         return {}
     prior = None
-    if "train" in opened.data.split:
+    if "train" in opened.data.split and outputs_of(opened.model).kind == "classes":
         train = opened.data.subset("train")
         parts = (train.subset(slice(at, at + batch)) for at in range(0, len(train), batch))
         batches = ((acceleration(part.positions()), part.label) for part in parts)

@@ -19,7 +19,8 @@ from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.opening import check_preparation, open_network, open_windows
 from hargcn.skeleton import skeleton as layout
-from hargcn.training.classification import Evaluation, classification_report
+from hargcn.training.classification import Evaluation
+from hargcn.training.outcomes import judge, of_known_outcome
 
 
 def test(
@@ -34,7 +35,9 @@ def test(
     other_preparation: bool = False,
     progress: bool = True,
 ) -> Evaluation:
-    """Measure how well a network classifies windows, and recordings.
+    """Measure how well a network classifies windows, and recordings, or says other outcomes.
+
+    Windows whose outcome is not known are left out.
 
     Parameters
     ----------
@@ -69,9 +72,9 @@ def test(
     model = open_network(checkpoint, device, open_windows(windows))
     chosen = open_windows(windows, split, network=model)
     check_preparation(model, chosen, other_preparation)
-    found = classification_report(
+    found = judge(
         model,
-        chosen,
+        of_known_outcome(chosen),
         device=device,
         aggregate="median" if aggregate == "median" else "mean",
         threshold=threshold,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hargcn.checks import at_least, checked, one_of
 from hargcn.data.folds import Fold
@@ -21,6 +22,7 @@ from hargcn.explanation import Explanation
 from hargcn.networks.checkpoint import load_model
 from hargcn.networks.factory import build_network
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.outputs import outputs_of
 from hargcn.pipeline.config import read_config
 
 
@@ -153,6 +155,9 @@ def of_classes(windows: Windows, names: Sequence[str]) -> Windows:
         For an unknown class, or where no window is left.
     """
     known = list(windows.classes)
+    if not known:
+        kind = windows.outputs.kind
+        raise ValueError(f"{windows.path}: expected windows with classes (got {kind} outcomes)")
     wanted = [known.index(one_of("class", name, known)) for name in names]
     kept = np.flatnonzero(np.isin(windows.label, wanted))
     if not len(kept):
@@ -241,3 +246,21 @@ def open_explanations(paths: Sequence[str | Path]) -> dict[str, Explanation]:
         if len(set(names)) == len(names):
             break
     return dict(zip(names, read, strict=True))
+
+
+def known_outcomes(network: nn.Module, windows: Windows) -> dict[str, Any]:
+    """Return what is known of the windows: their classes, or other outcomes of the network's."""
+    outputs = outputs_of(network)
+    if outputs.kind == "classes":
+        return {"label": true_classes(network, windows)}
+    if outputs != windows.outputs:
+        return {}
+    if outputs.listed:
+        return {"level": windows.label}
+    return {"outcome": (("sample", "output"), windows.outcome)}
+
+
+def true_classes(network: nn.Module, windows: Windows) -> np.ndarray:
+    """Return the windows' labels (N,) among the network's classes, -1 where it has no such."""
+    known = {name: number for number, name in enumerate(outputs_of(network).names)}
+    return np.array([known.get(name, -1) for name in windows.classes] + [-1])[windows.label]

@@ -18,6 +18,7 @@ from hargcn.data.readers import READERS, Reader, find_reader
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import Windows, write_windows
 from hargcn.files import locked, track
+from hargcn.outputs import Outputs
 from hargcn.pipeline.config import PrepareConfig, read_config, read_content
 from hargcn.registry import build, fields_of
 
@@ -97,16 +98,17 @@ def prepare(
     published = None if settings.split is None else settings.split.published
     found = reader.recordings(path, published, "skip" if skip_broken else "raise", progress)
     inputs = [path, *{Path(item) for item in found.items}, *_files_of(reader), *_file(config)]
-    about, classes = [kind.label, *([published] if published else [])], found.classes
+    about = [kind.label, *([published] if published else [])]
+    outputs = found.outputs or Outputs("classes", found.classes)
     ready = found.map(partial(preprocess, config=settings.preprocess))
     if plant:
         ready = ready.through(partial(planting.plant, config=settings.plant))
-        about, classes = [*about, "planted"], tuple(settings.plant.classes)
+        about, outputs = [*about, "planted"], settings.plant.outputs
     if shuffle_labels:
         ready = ready.through(partial(planting.shuffle_labels, seed=settings.plant.seed))
         about = [*about, "labels shuffled"]
     with _output(out, inputs, force):
-        return _write(out, ready, classes, settings, ", ".join(about), split, kind.name)
+        return _write(out, ready, outputs, settings, ", ".join(about), split, kind.name)
 
 
 def synthesise(
@@ -144,7 +146,7 @@ def synthesise(
     bodies = track(synthetic.generate(made), "generating", made.recordings, progress)
     ready = (preprocess(body, settings.preprocess) for body in bodies)
     with _output(out, _file(config), force):
-        return _write(out, ready, tuple(made.plant.classes), settings, "synthetic", split)
+        return _write(out, ready, made.plant.outputs, settings, "synthetic", split)
 
 
 def _out(out: str | Path | None, config: Config) -> Path:
@@ -188,7 +190,7 @@ def _settings(config: Config, changes: Sequence[str], defaults: Mapping[str, Any
 def _write(
     out: Path,
     recordings: Iterable[Any],
-    classes: Sequence[str],
+    outputs: Outputs,
     settings: PrepareConfig,
     source: str,
     split: SplitConfig | None,
@@ -197,7 +199,7 @@ def _write(
     return write_windows(
         out,
         recordings,
-        classes,
+        outputs,
         settings.windows,
         source=source,
         reader=reader,

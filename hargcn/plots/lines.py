@@ -18,9 +18,11 @@ from hargcn.plots.style import COLOURS, GREY, STYLE, canvas
 _MEASURES = {
     "accuracy": "accuracy",
     "auc": "ROC-AUC",
+    "mae": "mean absolute error",
     "score": "mean probability of the class",
     "gap": "prediction gap",
 }
+_OF_VALUES = {"score": "mean value", "gap": "change of the value"}
 _SETS = {
     "important": "most important joints perturbed",
     "unimportant": "least important joints perturbed",
@@ -91,7 +93,8 @@ def plot_curves(
         _curves(panel, curves.sel(set=chosen), measure)
         panel.set_title(_SETS.get(chosen, chosen))
         panel.set_xlabel("number k of joints")
-    axes[0].set_ylabel(_MEASURES.get(measure, measure))
+    said = _OF_VALUES if curves.attrs.get("outputs") == "regression" else {}
+    axes[0].set_ylabel({**_MEASURES, **said}.get(measure, measure))
     handles, names = axes[0].get_legend_handles_labels()
     if ax is None:
         figure.legend(handles, names, loc="outside lower center", ncols=columns)
@@ -196,7 +199,8 @@ def plot_history(
             marker="o" if len(rows) == 1 else "",
             label=f"{'validation' if part == 'val' else 'training'} {kind.replace('_', ' ')}",
         )
-    for axis, label in zip(axes, ("loss", "share"), strict=True):
+    errors = {"mae", "rmse"} & set(kinds)
+    for axis, label in zip(axes, ("loss", "figure" if errors else "share"), strict=True):
         axis.set_ylabel(label)
         axis.set_xlabel("epoch")
         _tidy(axis)

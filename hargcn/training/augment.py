@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Generator, Tensor
 
+from hargcn.outputs import Outputs
 from hargcn.skeleton import Skeleton
 
 VERTICAL = {"y": 1, "-y": 1, "z": 2}
@@ -48,7 +49,8 @@ class AugmentConfig(BaseModel):
         Probability of exchanging left and right. Needs `mirror_labels`.
     mirror_labels
         What mirroring does to the classes: "invariant" (nothing), or the pairs of classes which it
-        turns into each other (all the other classes stay).
+        turns into each other (all the other classes stay). Of a regression and of several labels
+        the pairs of outputs which it exchanges; levels have none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,17 +87,20 @@ class Augment:
     skeleton
         Gives the mirror pairs and the axis that points up.
     classes
-        Class names in the order of the labels.
+        Class names in the order of the labels, or what else the outcomes are.
 
     Raises
     ------
     ValueError
         Mirroring is asked for a skeleton without mirror pairs, or a mirrored class is unknown or
-        stands in two pairs.
+        stands in two pairs, or is a level.
     """
 
-    def __init__(self, config: AugmentConfig, skeleton: Skeleton, classes: Sequence[str]) -> None:
-        self.config, self.skeleton = config, skeleton
+    def __init__(
+        self, config: AugmentConfig, skeleton: Skeleton, classes: Sequence[str] | Outputs
+    ) -> None:
+        outputs = Outputs.of(classes)
+        self.config, self.skeleton, classes = config, skeleton, outputs.names
         self.mirrored_label = torch.arange(len(classes))
         if not config.mirror:
             return
@@ -104,6 +109,10 @@ class Augment:
                 f"Expected mirror pairs in skeleton {skeleton.name} to mirror (got none)"
             )
         pairs = () if config.mirror_labels in ("invariant", None) else config.mirror_labels
+        if pairs and outputs.kind == "ordinal":
+            raise ValueError(
+                f"Expected mirror_labels 'invariant' for levels (got {[list(p) for p in pairs]})"
+            )
         named = [name for pair in pairs for name in pair]
         unknown = sorted(set(named) - set(classes))
         if unknown or len(set(named)) < len(named):
@@ -127,7 +136,7 @@ class Augment:
         valid
             (N, T, M) bool: the person is present in the frame.
         labels
-            (N,) integers.
+            (N,) integers, or (N, output) outcomes.
         generator
             A CPU generator; equal states give equal results.
 
@@ -143,7 +152,11 @@ class Augment:
             chosen = _chosen(len(labels), c.mirror, generator).to(labels.device)
             swapped = mirror(positions, self.skeleton)
             positions = torch.where(_over(chosen), swapped, positions)
-            labels = torch.where(chosen, self.mirrored_label.to(labels.device)[labels], labels)
+            other = self.mirrored_label.to(labels.device)
+            if labels.ndim == 1:
+                labels = torch.where(chosen, other[labels], labels)
+            else:
+                labels = torch.where(chosen[:, None], labels[:, other], labels)
         if c.rotation or c.tilt:
             up = self.skeleton.up
             positions = rotate(positions, generator, c.rotation, c.tilt, c.rotation_p, up)

@@ -23,6 +23,8 @@ Tensors = tuple[Tensor, Tensor, Tensor]
 class Batches(Dataset[Tensors]):
     """Windows as tensors (positions (n, C, T, V, M), valid (n, T, M), label (n,)).
 
+    Instead of a label a regression, and several labels, have outcomes (n, output).
+
     Parameters
     ----------
     windows
@@ -52,7 +54,7 @@ class Batches(Dataset[Tensors]):
         return (
             torch.from_numpy(self.windows.positions(index)),
             torch.from_numpy(self.windows.valid(index)),
-            torch.from_numpy(self.windows.label[index]).long(),
+            _tensor(self.windows.wanted[index]),
         )
 
     def in_order(self, order: Sequence[int] | np.ndarray, batch_size: int) -> Iterator[Tensors]:
@@ -88,7 +90,7 @@ def check(model: SkeletonNetwork, windows: Windows) -> None:
     Raises
     ------
     ValueError
-        No windows, another skeleton or other classes than the network's, missing labels.
+        No windows, another skeleton, other classes or outcomes than the network's, missing labels.
     """
     if not len(windows):
         raise ValueError(f"{windows.path}: expected at least one window (got none)")
@@ -97,15 +99,13 @@ def check(model: SkeletonNetwork, windows: Windows) -> None:
             f"{windows.path}: expected windows of the model's skeleton {_named(model)} "
             f"(got {_named(windows)})"
         )
-    if windows.classes != model.classes:
-        raise ValueError(
-            f"{windows.path}: expected the model's classes {', '.join(model.classes)} "
-            f"(got {', '.join(windows.classes)})"
-        )
-    wrong = np.flatnonzero((windows.label < 0) | (windows.label >= len(model.classes)))
+    expect_outputs(model, windows)
+    if windows.outcome is not None:
+        return
+    wrong = np.flatnonzero((windows.label < 0) | (windows.label >= len(windows.classes)))
     if len(wrong):
         raise ValueError(
-            f"{windows.path}: expected a label 0..{len(model.classes) - 1} for every window "
+            f"{windows.path}: expected a label 0..{len(windows.classes) - 1} for every window "
             f"(got {len(wrong)} without, first {windows.names[wrong[0]]} "
             f"with {windows.label[wrong[0]]})"
         )
@@ -113,6 +113,29 @@ def check(model: SkeletonNetwork, windows: Windows) -> None:
 
 def _named(owner: SkeletonNetwork | Windows) -> str:
     return f"{owner.skeleton.name} with {owner.skeleton.n_joints} joints"
+
+
+def expect_outputs(model: SkeletonNetwork, windows: Windows) -> None:
+    """Refuse windows of other classes or outcomes than those a network knows.
+
+    Raises
+    ------
+    ValueError
+        Names both.
+    """
+    mine, theirs = model.outputs, windows.outputs
+    if mine != theirs:
+        found = ", ".join(theirs.names)
+        found = found if mine.kind == theirs.kind else f"{theirs.kind} {found}"
+        raise ValueError(
+            f"{windows.path}: expected the model's {mine.kind} {', '.join(mine.names)} "
+            f"(got {found})"
+        )
+
+
+def _tensor(wanted: np.ndarray) -> Tensor:
+    found = torch.from_numpy(wanted)
+    return found if found.is_floating_point() else found.long()
 
 
 def _as_read(batch: Any) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_auc_score
+from torch import Tensor
 
 from hargcn.data.windows import Windows
 from hargcn.files import track
@@ -29,13 +31,14 @@ class Evaluation:
     Parameters
     ----------
     windows, recordings
-        The figures of `classification`, once over windows, once over recordings, where a
-        recording's probabilities aggregate those of its windows; with `subjects` and their
-        `interval` [low, high] by figure (see `training.intervals`), unless left out.
+        The figures of `classification` (or of `training.outcomes`), once over windows, once over
+        recordings, where a recording's probabilities aggregate those of its windows; with
+        `subjects` and their `interval` [low, high] by figure (see `training.intervals`), unless
+        left out.
     labels
-        (N,) int, one per window.
+        (N,) int, one per window; outcomes (N, output) of a regression and of several labels.
     probabilities
-        (N, classes).
+        (N, classes); values of a regression, log-odds of levels, probabilities of several labels.
     samples, groups
         (N,) the recording and the subject of every window.
     settings
@@ -169,6 +172,18 @@ def predict(
     progress: bool = False,
 ) -> np.ndarray:
     """Return the probabilities (N, classes) of all windows, in float64."""
+    return run(model, batches, partial(torch.softmax, dim=1), batch_size, device, progress)
+
+
+def run(
+    model: SkeletonNetwork,
+    batches: Batches,
+    last: Callable[[Tensor], Tensor],
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> np.ndarray:
+    """Return what a last step makes of the outputs (N, output) of all windows, in float64."""
     training = [module for module in model.modules() if module.training]
     model.to(device).eval()
     order = np.arange(len(batches))
@@ -182,7 +197,7 @@ def predict(
                 progress,
             ):
                 x = model.features(positions.to(device), valid.to(device))
-                rows.append(torch.softmax(model(x).double(), dim=1).cpu().numpy())
+                rows.append(last(model(x).double()).cpu().numpy())
     finally:
         for module in training:
             module.training = True
@@ -290,7 +305,7 @@ def classification(
         },
         "confusion": confusion_matrix(labels, predicted, labels=range(k)).tolist(),
     }
-    return _plain(figures)
+    return plain_values(figures)
 
 
 def _predicted(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
@@ -322,10 +337,10 @@ def _auc(positive: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else math.nan
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Return plain Python values, None for NaN."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_values(item) for key, item in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -14,6 +14,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from hargcn.training.augment import AugmentConfig
 
+Monitor = Literal[
+    "accuracy", "balanced_accuracy", "roc_auc", "f1", "loss", "mae", "rmse", "r2", "spearman",
+    "kappa", "exact_match",
+]  # fmt: skip
+
 
 class TrainConfig(BaseModel):
     """How a network is trained.
@@ -39,9 +44,11 @@ class TrainConfig(BaseModel):
     clip
         Largest norm of the gradient; None for no limit.
     label_smoothing
-        Share of the target that is spread over all classes.
+        Share of the target that is spread over all classes, or over both answers to a label or a
+        level; a regression has none.
     class_weights
-        "balanced" weights classes by the inverse of their frequency; or one weight per class.
+        "balanced" weights classes or levels by the inverse of their frequency, and a label that is
+        there by how rare it is; or one weight per class, level or label. A regression takes none.
     ema
         Decay of the exponential moving average of the weights that is validated and kept instead
         of the last step's weights; it grows to this value over the first steps.
@@ -55,7 +62,10 @@ class TrainConfig(BaseModel):
         loss), "last" the last. By default the best, or the last where no window is in the
         validation set.
     monitor
-        The validation figure, over windows; by default `roc_auc` for two classes, else `accuracy`.
+        The validation figure, over windows. Of classes `accuracy`, `balanced_accuracy`, `roc_auc`,
+        `f1`, by default `roc_auc` for two, else `accuracy`. Of a regression `loss` (default),
+        `mae`, `rmse`, `r2`, `spearman`; of levels `mae` (default), `loss`, `accuracy`, `kappa`,
+        `spearman`; of several labels `roc_auc` (default), `loss`, `f1`, `exact_match`.
     seed
         Everything random follows from it.
     device
@@ -86,7 +96,7 @@ class TrainConfig(BaseModel):
     recalibrate: bool = False
     patience: int | None = Field(None, ge=1)
     select: Literal["best", "last"] | None = None
-    monitor: Literal["accuracy", "balanced_accuracy", "roc_auc", "f1"] | None = None
+    monitor: Monitor | None = None
     seed: int = Field(1234, ge=0)
     device: str = "auto"
     bf16: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from hargcn.data.windows import Windows
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
 from hargcn.training.batches import Batches, check, steps
-from hargcn.training.classification import Evaluation, classification_report
+from hargcn.training.classification import Evaluation
+from hargcn.training.objectives import LOWER, MONITORS, monitored, objective
 from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
@@ -29,8 +29,7 @@ from hargcn.training.optimisation import (
     reproducibly,
     schedule,
 )
-
-log = logging.getLogger(__name__)
+from hargcn.training.outcomes import judge, of_known_outcome
 
 Build = Callable[[], MultiBranchSTGCN]
 Row = dict[str, float | None]
@@ -58,23 +57,25 @@ class Trainer:
     def __init__(self, model: ModelConfig | Build, windows: Windows, config: TrainConfig) -> None:
         self.config = config
         self.device = _device(config.device)
-        self.train = windows.subset("train")
-        self.val = windows.subset("val") if "val" in windows.split else None
+        self.train = of_known_outcome(windows.subset("train"))
+        self.val = of_known_outcome(windows.subset("val")) if "val" in windows.split else None
         with self._seeded(0):
             self.model = (
-                MultiBranchSTGCN(model, windows.skeleton, windows.classes)
+                MultiBranchSTGCN(model, windows.skeleton, windows.outputs)
                 if isinstance(model, ModelConfig)
                 else model()
             ).to(self.device)
         check(self.model, self.train)
         if self.val is not None:
             check(self.model, self.val)
-        self.select, self.monitor = _selection(config, len(self.model.classes), self.val)
-        weights = _class_weights(config, self.train, self.model.classes)
-        self.loss = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
-        self.loss.to(self.device)
+        self.monitor = monitored(config, self.model.outputs)
+        self.select = _selection(config, self.val)
+        self.objective = objective(
+            config, self.model, self.train, new=isinstance(model, ModelConfig)
+        )
+        self.loss = self.objective.loss.to(self.device)
         self.augment = config.augment and Augment(
-            config.augment, self.model.skeleton, self.model.classes
+            config.augment, self.model.skeleton, self.model.outputs
         )
         self.batches = Batches(self.train, config.workers)
         self.val_batches = None if self.val is None else Batches(self.val, config.workers)
@@ -115,19 +116,20 @@ class Trainer:
             for positions, valid, labels in self.batches.in_order(order, self.config.batch_size):
                 total += self._step(positions, valid, labels, draw)
                 advance(self._said())
-            loss, accuracy = (total / len(self.train)).tolist()
+            loss, figure = (total / len(self.train)).tolist()
             if not math.isfinite(loss):
                 raise ValueError(
                     f"Expected a finite loss in epoch {epoch} (got {loss}): a lower lr, or clip"
                 )
             row: Row = {"epoch": epoch, "lr": float(self.schedule.get_last_lr()[0])}
-            row |= {"train_loss": loss, "train_accuracy": accuracy, **self._validated(epoch)}
+            row |= {"train_loss": loss, f"train_{self.objective.figure}": figure}
+            row |= self._validated(epoch)
         self.history.append({**row, "seconds": round(time.perf_counter() - began, 2)})
 
     def _step(
         self, positions: Tensor, valid: Tensor, labels: Tensor, draw: torch.Generator
     ) -> Tensor:
-        """Move the weights once; return the sums of loss and hits over the batch."""
+        """Move the weights once; return the sums of loss and figure over the batch."""
         positions, valid = positions.to(self.device), valid.to(self.device)
         labels = labels.to(self.device)
         if self.augment:
@@ -144,28 +146,27 @@ class Trainer:
         self.schedule.step()
         if self.config.ema:
             move_average(self.average, self.model, self.config.ema, self.schedule.last_epoch)
-        hits = (logits.detach().argmax(dim=1) == labels).sum()
-        return torch.stack([loss.detach() * len(labels), hits])
+        good = self.objective.good(logits.detach(), labels)
+        return torch.stack([loss.detach() * len(labels), good])
 
     def _validated(self, epoch: int) -> Row:
         """Return the validation figures of an epoch, and remember the weights if it is the best."""
         if self.val_batches is None:
             return {}
-        figures = classification_report(
-            self.average, self.val_batches, device=self.device, intervals=False
-        ).windows
+        figures = judge(self.average, self.val_batches, device=self.device, intervals=False).windows
         loss, figure = figures["loss"], figures[self.monitor]
         if figure is None:
             raise ValueError(
                 f"{self.train.path}: expected validation windows of more than one class, "
                 f"to monitor {self.monitor}"
             )
+        better = -figure if self.monitor in LOWER else figure
         # Of equal figures the one with the lower loss: figures saturate on small sets.
-        if (figure, -loss) > (self.best["figure"], -self.best["loss"]):
-            self.best = {"epoch": epoch, "figure": figure, "loss": loss}
+        if (better, -loss) > (self.best["figure"], -self.best["loss"]):
+            self.best = {"epoch": epoch, "figure": better, "loss": loss}
             if self.select == "best":
                 self.best["weights"] = copy.deepcopy(self.average.state_dict())
-        shown = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "f1")
+        shown = dict.fromkeys(("loss", *MONITORS[self.model.outputs.kind]))
         return {f"val_{name}": figures[name] for name in shown}
 
     def _said(self) -> str:
@@ -241,7 +242,7 @@ class Trainer:
             self.average.eval()
             if self.val_batches is None:
                 return epoch, None
-            return epoch, classification_report(self.average, self.val_batches, device=self.device)
+            return epoch, judge(self.average, self.val_batches, device=self.device)
 
     def _signature(self) -> dict[str, Any]:
         rows = [self.train.rows] if self.val is None else [self.train.rows, self.val.rows]
@@ -269,36 +270,9 @@ def _device(name: str) -> torch.device:
         raise ValueError(f"Expected device auto, cpu or cuda (got {name!r})") from error
 
 
-def _selection(config: TrainConfig, classes: int, val: Windows | None) -> tuple[str, str]:
-    """Return how the epoch is selected and by which figure."""
+def _selection(config: TrainConfig, val: Windows | None) -> str:
+    """Return how the epoch is selected."""
     if val is None and (config.select == "best" or config.patience is not None):
         asked = "select: best" if config.select == "best" else "patience"
         raise ValueError(f"Expected windows in the set val for {asked} (got none)")
-    select = config.select or ("last" if val is None else "best")
-    return select, config.monitor or ("roc_auc" if classes == 2 else "accuracy")
-
-
-def _class_weights(config: TrainConfig, train: Windows, classes: tuple[str, ...]) -> Tensor | None:
-    """Return the weights of the classes in the loss; say which classes no window shows."""
-    if len(train) < 2:
-        raise ValueError(f"{train.path}: expected at least 2 training windows (got {len(train)})")
-    counts = np.bincount(train.label, minlength=len(classes))
-    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if 0 < len(absent) == len(classes) - 1:
-        raise ValueError(
-            f"{train.path}: expected windows of at least 2 of the {len(classes)} classes in the "
-            f"set train (got {len(train)}, all of {classes[train.label[0]]!r})"
-        )
-    if absent:
-        log.warning("%s: no training window of class %s", train.path, ", ".join(absent))
-    if config.class_weights is None:
-        return None
-    if config.class_weights == "balanced":
-        present = np.maximum(counts, 1) * (counts > 0).sum()
-        return torch.tensor(np.where(counts, len(train) / present, 0), dtype=torch.float32)
-    if len(config.class_weights) != len(classes):
-        raise ValueError(
-            f"Expected one class weight for each of {len(classes)} classes "
-            f"(got {len(config.class_weights)})"
-        )
-    return torch.tensor(config.class_weights, dtype=torch.float32)
+    return config.select or ("last" if val is None else "best")

@@ -6,6 +6,7 @@ import numpy as np
 from fixtures.recordings import drifting
 
 from hargcn.data.quality import Entry, Quality, report
+from hargcn.outputs import Outputs
 
 
 def entries() -> list[Entry]:
@@ -53,3 +54,33 @@ def test_lines_say_everything() -> None:
     ):
         assert part in text
     assert text.endswith("skipped: x.skeleton: broken")
+
+
+def test_outcomes_other_than_classes() -> None:
+    nan = np.nan
+    each = [
+        Entry.of(drifting(label=None, outcome=values), 1)
+        for values in ([10, 1], [30, nan], [nan, nan])
+    ]
+    numbers = report(each, [""] * 3, Outputs("regression", ("score", "pain")))
+    assert numbers.sets[""].outcomes == {
+        "score": {"known": 2, "least": 10, "mean": 20, "most": 30},
+        "pain": {"known": 1, "least": 1, "mean": 1, "most": 1},
+    }
+    said = "\n".join(numbers.lines())
+    assert "score: 10 to 30, mean 20 (2 of 3 recordings)" in said
+    assert "classes" not in said
+    assert Quality.from_dict(json.loads(json.dumps(numbers.to_dict()))) == numbers
+    labels = [Entry.of(drifting(label=None, outcome=row), 1) for row in ([1, 0], [1, nan])]
+    found = report(labels, ["", ""], Outputs("multi-label", ("tremor", "ataxia")))
+    assert found.sets[""].classes == {"tremor": 2, "ataxia": 0}
+    nowhere = report(each[2:], [""], Outputs("regression", ("score", "pain")))
+    assert "pain: nowhere known (0 of 1 recordings)" in "\n".join(nowhere.lines())
+
+
+def test_a_report_of_classes_has_no_place_for_other_outcomes() -> None:
+    content = report(entries(), ["", "", "", ""], ["calm", "wild"]).to_dict()
+    assert set(content["sets"][""]) == {
+        "recordings", "windows", "groups", "frames", "persons", "classes", "class_windows",
+        "notes",
+    }  # fmt: skip

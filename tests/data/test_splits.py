@@ -136,3 +136,14 @@ def test_published_splits_of_ntu() -> None:
     views = assign(found, NTU.split(SplitConfig(published="xview", val_share=0.25)))
     assert Counter(views) == {"test": 4, "train": 6, "val": 2}
     assert np.unique(np.array(found["group"])[views == "val"]).size == 1
+
+
+def test_groups_of_all_sizes_of_an_outcome_are_drawn() -> None:
+    """Ten children whose outcome grows: of every five neighbours one is drawn."""
+    size = [float(i) for i in range(10) for _ in (1, 2)]
+    for seed in range(5):
+        found = split({"test_share": 0.2, "seed": seed}, stratum=size)
+        low, high = sorted(int(name[1:]) for name in groups(found, "test"))
+        assert low < 5 <= high
+    unknown = split({"test_share": 0.2}, stratum=[np.nan] * 20)
+    assert len(groups(unknown, "test")) == 2

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+
 import h5py
 import numpy as np
 import pytest
+from fixtures.outcomes import OUTPUTS, outcome_windows
 from fixtures.recordings import drifting
 
+from hargcn import hdf5
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.splits import SplitConfig
+from hargcn.data.windows import Windows
 from hargcn.data.windows_file import WindowWriter, parsed
 
 CONFIG = WindowConfig(length=20, overlap=10)
@@ -77,3 +82,73 @@ def test_attributes_are_plain_python() -> None:
     assert parsed('{"a": [1]}') == {"a": [1]}
     assert parsed("words") == "words"
     assert type(parsed(np.float64(3))) is float
+
+
+def test_outcomes_stand_beside_the_windows_and_say_what_they_are(tmp_path) -> None:
+    path = tmp_path / "w.h5"
+    made = outcome_windows(path, "regression", unknown=1)
+    with h5py.File(path) as file:
+        assert file["outcome"].shape == (24, 2)
+        assert file["outcome"].dtype == np.float32
+        assert file["output"].asstr()[()].tolist() == ["score", "pain"]
+        assert json.loads(file.attrs["outputs"]) == {
+            "kind": "regression", "names": ["score", "pain"],
+        }  # fmt: skip
+        assert json.loads(file.attrs["classes"]) == []
+    assert np.isnan(made.outcome[0]).all()
+    assert made.known.tolist() == [False] + [True] * 23
+    some = made.subset([3, 1])
+    np.testing.assert_array_equal(some.outcome, made.outcome[[3, 1]])
+    assert made.subset(2).outcome.shape == (1, 2)
+
+
+def test_levels_are_labels_and_several_labels_are_not(tmp_path) -> None:
+    levels = outcome_windows(tmp_path / "levels.h5", "ordinal", unknown=1)
+    assert levels.classes == levels.outputs.names == ("none", "mild", "severe")
+    assert levels.outcome is None
+    assert levels.wanted[:4].tolist() == [-1, 1, 2, 0]
+    several = outcome_windows(tmp_path / "several.h5", "multi-label")
+    assert several.classes == ()
+    assert set(np.unique(several.outcome)) == {0, 1}
+
+
+def test_a_file_of_classes_says_nothing_of_other_outputs(writer) -> None:
+    add(writer, frames=30, sample="a", label=1)
+    writer.finish(None)
+    assert "outcome" not in writer.file
+    assert "output" not in writer.file
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"outcome": [1.0]}, "a: expected regression outcomes of score, pain .got 1 values"),
+        ({"label": 0}, "a: expected a label below 0 .got 0"),
+        ({"label": None, "outcome": [[1.0, 2.0]]}, r"a: expected outcome .output,. .got .1, 2"),
+        ({"label": None, "outcome": [np.inf, 1]}, "a: expected outcomes that are finite, or NaN"),
+    ],
+)
+def test_outcomes_that_do_not_fit_are_refused(tmp_path, fields, match) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        writer = WindowWriter(file, OUTPUTS["regression"])
+        with pytest.raises(ValueError, match=match):
+            add(writer, **{"frames": 30, "sample": "a", "label": None, **fields})
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ('{"kind": "sums", "names": ["a"]}', "kind of outputs of classes, regression"),
+        ('{"kind": "regression", "names": ["a"]}', r"expected outcome \(24, 1\)"),
+        ('{"kind": "ordinal", "names": ["a", "b"]}', "expected classes of these names for ordinal"),
+        ("{}", "expected kind and names of the outputs"),
+    ],
+)
+def test_a_damaged_description_is_refused(tmp_path, said, match) -> None:
+    path = tmp_path / "w.h5"
+    outcome_windows(path, "regression")
+    with h5py.File(path, "r+") as file:
+        file.attrs["outputs"] = said
+    hdf5.seal(path)
+    with pytest.raises(ValueError, match=match):
+        Windows.open(path)

@@ -62,7 +62,7 @@ def test_the_best_epoch_is_the_highest_figure_then_the_lowest_loss(
                 "loss": loss,
             }
 
-    monkeypatch.setattr("hargcn.training.trainer.classification_report", lambda *_, **__: Figures())
+    monkeypatch.setattr("hargcn.training.trainer.judge", lambda *_, **__: Figures())
     training = run(windows, epochs=9, patience=2)
     while not training.finished:
         training.go_on(silent)

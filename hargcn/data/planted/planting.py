@@ -13,12 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.filters import runs
 from hargcn.data.planted.signs import Change, Sign, apply_change, carried
 from hargcn.data.recording import Recording
+from hargcn.outputs import Kind, Outputs
 from hargcn.skeleton import Skeleton
 
 _SHORTEST = 8  # frames of an interval: a sign needs a few to grow, to be there and to fade
@@ -29,8 +37,15 @@ class PlantConfig(BaseModel):
 
     Parameters
     ----------
+    kind
+        What the outcomes are. Of a "regression" a sign's size is drawn, evenly between nothing and
+        its own, for every output by itself, and so are those of its decoys; of "multi-label" every
+        label is there or not, by itself.
     classes
-        For each new class its sign, or None for a class without one.
+        For each new class its sign, or None for a class without one. Of a "regression" the sign of
+        each output, of "multi-label" the sign of each label, of "ordinal" that of each level.
+    between
+        Outcomes of a regression that stand for no sign, and for one of full size.
     distractors
         Number of decoys in every recording for each sign: changes of the sign's kind and size on
         joints of other limbs, whatever the class.
@@ -55,7 +70,9 @@ class PlantConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Kind = "classes"
     classes: Mapping[str, Sign | None] = {"without": None, "with": Sign()}
+    between: tuple[float, float] = (0.0, 1.0)
     distractors: int = Field(default=2, ge=0)
     distractor_joints: tuple[str, ...] | None = None
     rhythms: tuple[Annotated[float, Field(gt=0)], ...] = ()
@@ -65,13 +82,24 @@ class PlantConfig(BaseModel):
 
     @field_validator("classes")
     @classmethod
-    def _differ(cls, classes: Mapping[str, Sign | None]) -> Mapping[str, Sign | None]:
+    def _differ(
+        cls, classes: Mapping[str, Sign | None], info: ValidationInfo
+    ) -> Mapping[str, Sign | None]:
         signs = list(classes.values())
+        if info.data.get("kind", "classes") in ("regression", "multi-label"):
+            if not signs or None in signs:
+                raise ValueError(f"Expected a sign for every output (got {dict(classes)})")
+            return classes
         if len(signs) < 2 or any(sign in signs[:at] for at, sign in enumerate(signs)):
             raise ValueError(
                 f"Expected at least two classes with different signs (got {dict(classes)})"
             )
         return classes
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the outcomes are."""
+        return Outputs(self.kind, tuple(self.classes))
 
     @model_validator(mode="after")
     def _rhythms_tell_decoys_from_signs(self) -> PlantConfig:
@@ -85,6 +113,13 @@ class PlantConfig(BaseModel):
                     f"{[sign.frequency for sign in signs]} Hz)"
                 )
         return self
+
+    def outcome(self, strong: np.ndarray) -> np.ndarray:
+        """Return the outcomes of signs of some strengths, 0 to 1."""
+        if self.kind != "regression":
+            return strong
+        low, high = self.between
+        return low + (high - low) * strong
 
     def own(self, sign: Sign) -> list[Sign]:
         """Return the decoys of a sign on its own joint."""
@@ -114,10 +149,10 @@ def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Reco
     Yields
     ------
     Recording
-        With `label` an index into `config.classes`, `truth` and `distractor` (T, V) masks of the
-        positions that a sign or a decoy reaches: its joint and all that hang on it, in its
-        interval. (A difference over time such as branch V or A reaches up to 4 frames before.) The
-        original label k is kept as the note `label_k` = 1; the note `planted` counts signs.
+        With `label` an index into `config.classes`, or `outcome`; `truth` and `distractor` (T, V)
+        masks of the positions that a sign or a decoy reaches: its joint and all that hang on it, in
+        its interval. (A difference over time such as branch V or A reaches up to 4 frames before.)
+        The original label k is kept as the note `label_k` = 1; the note `planted` counts signs.
 
     Raises
     ------
@@ -133,7 +168,7 @@ def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Reco
 
 
 def shuffle_labels(recordings: Iterable[Recording], seed: int = 1234) -> list[Recording]:
-    """Return the recordings with their labels exchanged at random within every subject.
+    """Return the recordings with their outcomes exchanged at random within every subject.
 
     A network trained on them cannot have learned the planted sign: what an explanation of it finds
     there, it did not learn from the network. The masks stay.
@@ -143,11 +178,14 @@ def shuffle_labels(recordings: Iterable[Recording], seed: int = 1234) -> list[Re
     members: dict[str, list[int]] = defaultdict(list)
     for at, recording in enumerate(whole):
         members[recording.group].append(at)
-    labels: list[int | None] = [None] * len(whole)
+    source_of = np.arange(len(whole))
     for positions in members.values():
         for to, source in zip(positions, rng.permutation(positions), strict=True):
-            labels[to] = whole[source].label
-    return [replace(one, label=label) for one, label in zip(whole, labels, strict=True)]
+            source_of[to] = source
+    return [
+        replace(one, label=whole[source].label, outcome=whole[source].outcome)
+        for one, source in zip(whole, source_of, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -237,20 +275,22 @@ def _planted(
 ) -> Recording:
     rng = np.random.default_rng([config.seed, zlib.crc32(recording.sample.encode())])
     person, stretch = _longest_stretch(recording)
-    # One slot for the sign, whatever it is and even if there is none, then one for each decoy:
-    # first those on a sign's own joint.
+    # One slot for the sign, whatever it is and even if there is none (one for each where several
+    # may be there), then one for each decoy: first those on a sign's own joint.
+    one = config.outputs.listed
+    own = [places.get(label)] if one else [*places.values()]
     at = [(sign, p.joint) for p in places.values() for sign in config.own(p.sign)]
-    apart = 1 + len(at)
+    apart = len(own) + len(at)
     at += [(p.sign, j) for p, js in zip(places.values(), decoys, strict=True) for j in js]
     frames = stretch.stop - stretch.start
     length = round(config.share * frames)
     if length < _SHORTEST or apart * length > frames:
         raise ValueError(
-            f"{recording.sample}: expected frames for {1 + len(at)} changes of at least "
+            f"{recording.sample}: expected frames for {len(own) + len(at)} changes of at least "
             f"{_SHORTEST} frames, {apart} of them one after the other (got {frames} frames of the "
             f"person seen longest, {length} for each)"
         )
-    starts = _starts(rng, frames, length, apart, len(at) + 1 - apart)
+    starts = _starts(rng, frames, length, apart, len(at) + len(own) - apart)
     slots = [
         {
             "start": int(start),
@@ -262,9 +302,14 @@ def _planted(
         }
         for start in starts
     ]
-    own = places.get(label)
-    truth = [] if own is None else [Change(own.sign, own.joint, **slots[0])]
-    others = [Change(sign, j, **slot) for (sign, j), slot in zip(at, slots[1:], strict=True)]
+    strong = _strengths(recording.sample, config, len(own), len(at))
+    given = [(None, 0) if place is None else (place.sign, place.joint) for place in own]
+    made = [
+        Change(sign.times(strength), joint, **slot) if sign is not None and strength > 0 else None
+        for (sign, joint), strength, slot in zip([*given, *at], strong, slots, strict=True)
+    ]
+    truth = [change for change in made[: len(own)] if change is not None]
+    others = [change for change in made[len(own) :] if change is not None]
     positions = recording.positions.copy()
     body = positions[:, stretch, :, person].astype(np.float64)
     for change in [*truth, *others]:
@@ -281,10 +326,23 @@ def _planted(
     return replace(
         recording,
         positions=positions,
-        label=label,
+        label=label if one else None,
+        outcome=None if one else config.outcome(strong[: len(own)]),
         truth=_mask(recording, stretch, truth),
         distractor=_mask(recording, stretch, others),
     ).noting(**notes)
+
+
+def _strengths(sample: str, config: PlantConfig, signs: int, decoys: int) -> np.ndarray:
+    """Draw how strong the signs are, and then the decoys: 1 is their full size."""
+    strong = np.ones(signs + decoys)
+    if config.outputs.listed:
+        return strong
+    rng = np.random.default_rng([config.seed, zlib.crc32(sample.encode()), signs])
+    if config.kind == "regression":
+        return rng.uniform(0, 1, len(strong))
+    strong[:signs] = rng.integers(0, 2, signs)
+    return strong
 
 
 def _mask(recording: Recording, stretch: slice, changes: list[Change]) -> np.ndarray:

@@ -70,6 +70,13 @@ class Sign(BaseModel):
             object.__setattr__(self, "size", _DEFAULTS[self.kind][0])
         return self
 
+    def times(self, strength: float) -> Sign:
+        """Return the sign at a share of its size: 0 is no change, 1 the sign itself."""
+        if strength == 1 or self.size is None:
+            return self
+        none = 1.0 if self.kind in ("tempo", "amplitude") else 0.0
+        return self.model_copy(update={"size": none + (self.size - none) * strength})
+
     def joint_of(self, skeleton: Skeleton) -> int:
         """Return the index of the joint that moves.
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from hargcn.checks import listed, shortened
 from hargcn.data.readers.base import existing
+from hargcn.outputs import Outputs
 
 NAMED = 8
 """Columns or videos that a message names."""
@@ -114,16 +115,51 @@ def outcomes_of(path: Path, named: Mapping[str, str]) -> pd.DataFrame:
     return content
 
 
+def values_of(path: Path, video: str, columns: Sequence[str], outputs: Outputs) -> pd.DataFrame:
+    """Return other outcomes than classes by the video's name, a column for each; NaN is unknown.
+
+    Parameters
+    ----------
+    path
+        The table.
+    video, columns
+        Its columns with the videos' names, and with the outcomes.
+    outputs
+        What the outcomes are. Of levels, the number of the level is returned.
+
+    Raises
+    ------
+    ValueError
+        For text among numbers, a number other than 0 and 1 among labels, a level that is not known;
+        names the file, the column and the line.
+    """
+    table = read_table(path)
+    check_columns(path, [video, *columns], list(table.columns), "the outcome table")
+    if outputs.kind == "ordinal":
+        text = table[list(columns)].apply(lambda column: column.str.strip())
+        numbers = text.replace({name: str(at) for at, name in enumerate(outputs.names)})
+        wrong = (text.notna() & ~text.isin(outputs.names)).to_numpy()
+        values, fitting = numbers.mask(wrong).to_numpy(float), f"of {', '.join(outputs.names)}"
+    else:
+        values = numbers_of(path, table, columns)
+        several = outputs.kind == "multi-label"
+        wrong = ~np.isnan(values) & ~(np.isin(values, (0, 1)) if several else np.isfinite(values))
+        fitting = "0 or 1 (or nothing)" if several else "a finite number (or nothing)"
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{path}: line {row + 2}: expected {fitting} in {columns[column]} "
+            f"(got {shortened(repr(table[columns[column]].iloc[row]))})"
+        )
+    return pd.DataFrame(values, [video_name(name) for name in table[video]], list(columns))
+
+
 def labels_of(
     path: Path, rows: pd.DataFrame, classes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], list[int]]:
     """Return the classes and each video's index into them."""
     for column in ("outcome", "subject"):
-        lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
-        if lost:
-            raise ValueError(
-                f"{path}: expected an {column} for every video (none for {listed(lost)})"
-            )
+        expect_whole(path, rows, column)
     outcomes = [str(outcome).strip() for outcome in rows["outcome"]]
     names = classes or tuple(sorted(set(outcomes)))
     numbers = [str(number) for number in range(len(names))]
@@ -135,6 +171,19 @@ def labels_of(
             f"(got {', '.join(map(shortened, foreign[:NAMED]))})"
         )
     return names, [known.index(outcome) for outcome in outcomes]
+
+
+def expect_whole(path: Path, rows: pd.DataFrame, column: str) -> None:
+    """Refuse videos that lack something that every video must have.
+
+    Raises
+    ------
+    ValueError
+        Names the file and the videos.
+    """
+    lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
+    if lost:
+        raise ValueError(f"{path}: expected an {column} for every video (none for {listed(lost)})")
 
 
 def _check_cells(path: Path) -> None:

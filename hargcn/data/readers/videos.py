@@ -19,8 +19,9 @@ from pydantic import Field
 from hargcn.checks import listed, nearest, shortened
 from hargcn.data.readers.base import MOST_FPS, Reader, Zeros, marked_zeros
 from hargcn.data.readers.people import follow
-from hargcn.data.readers.tables import NAMED, labels_of, outcomes_of
+from hargcn.data.readers.tables import NAMED, expect_whole, labels_of, outcomes_of, values_of
 from hargcn.data.recording import INTERPOLATED, OBSERVED, Recording, Recordings
+from hargcn.outputs import Kind, Outputs
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton, skeleton
 
@@ -104,7 +105,12 @@ class Videos(Reader):
         The table of outcomes, a CSV with one row per video; without one nobody has a label. It may
         lie in the folder.
     video, outcome
-        Columns of the table with the video's name (with or without extension) and the outcome.
+        Columns of the table with the video's name (with or without extension) and the outcome. Of a
+        regression and of several labels also a list of columns.
+    kind
+        What the outcomes are: "classes"; "regression" (numbers such as scores); "ordinal" (levels
+        in the order of `classes`); "multi-label" (columns of 0 and 1). An empty cell is an outcome
+        that is not known, classes apart.
     subject
         Column with the child; null where every video shows another one.
     fps
@@ -115,8 +121,9 @@ class Videos(Reader):
         What a joint that is exactly 0 in all coordinates is: "unseen", as trackers mark a lost
         joint, or "seen". One that is 0 in every frame is always seen.
     classes
-        The outcomes in the order of their labels, the positive one last; by default all that occur,
-        sorted. A table that holds 0, 1, ... instead of names is read as indices of these.
+        The outcomes in the order of their labels, the positive one last, or the levels, the lowest
+        first; by default all classes that occur, sorted. A table that holds 0, 1, ... instead of
+        names of classes is read as indices of these.
     persons
         How many people to keep: those seen most often.
     """
@@ -135,7 +142,8 @@ class Videos(Reader):
     layout: str | Path | None = None
     outcomes: Path | None = None
     video: str = "video"
-    outcome: str = "outcome"
+    outcome: str | tuple[str, ...] = "outcome"
+    kind: Kind = "classes"
     subject: str | None = "subject"
     fps: str | Annotated[float, Field(gt=0, le=MOST_FPS)] | None = "fps"
     likelihood: float = 0.0
@@ -185,9 +193,9 @@ class Videos(Reader):
         titles = [self.title(item) for item in items]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):
             raise ValueError(f"{path}: expected one file per video (got more for {twice[0]})")
-        names, notes, remarks = self.classes or (), {}, []
+        names, notes, remarks, outputs = self.classes or (), {}, [], self._outputs()
         rows = pd.DataFrame(list(map(self.said, items)), index=titles)
-        if self.outcomes is None and "outcome" in rows:
+        if self.outcomes is None and "outcome" in rows and outputs is None:
             names, rows["label"] = labels_of(path, rows, names)
         if self.outcomes is not None:
             table = outcomes_of(self.outcomes, self._columns(rate))
@@ -196,7 +204,10 @@ class Videos(Reader):
             notes["outcomes_without_file"] = len(lost)
             if lost:
                 remarks.append(f"{self.outcomes}: no file for the rows of {listed(lost)}")
-            names, rows["label"] = labels_of(self.outcomes, rows, names)
+            if outputs is None:
+                names, rows["label"] = labels_of(self.outcomes, rows, names)
+            else:
+                rows = self._valued(self.outcomes, rows, outputs)
         if rate:
             rows["fps"] = rate
         known = rows["fps"] if "fps" in rows else pd.Series(np.nan, rows.index)
@@ -207,12 +218,57 @@ class Videos(Reader):
                 f"table or as one number (none for {listed(bad)}): set reader.fps"
             )
         return Recordings(
-            items, lambda item: self._recording(item, rows), names, notes, remarks=remarks
+            items,
+            lambda item: self._recording(item, rows),
+            names,
+            notes,
+            remarks=remarks,
+            outputs=outputs,
         )
+
+    @property
+    def _outcomes(self) -> tuple[str, ...]:
+        return (self.outcome,) if isinstance(self.outcome, str) else self.outcome
+
+    def _outputs(self) -> Outputs | None:
+        """Return what the outcomes are where they are no classes."""
+        columns, one = self._outcomes, self.kind in ("classes", "ordinal")
+        if one and len(columns) != 1:
+            raise ValueError(
+                f"Expected one column as reader.outcome for {self.kind} (got {', '.join(columns)})"
+            )
+        if not one and self.classes:
+            raise ValueError(f"Expected no reader.classes for {self.kind} (got {self.classes})")
+        if self.kind == "ordinal" and not self.classes:
+            raise ValueError("Expected the levels, the lowest first, as reader.classes (got none)")
+        if self.kind == "classes":
+            return None
+        return Outputs(self.kind, (self.classes or ()) if self.kind == "ordinal" else columns)
+
+    def _valued(self, table: Path, rows: pd.DataFrame, outputs: Outputs) -> pd.DataFrame:
+        """Add outcomes that may be unknown: a label for a level, else a column for each."""
+        values = values_of(table, self.video, self._outcomes, outputs)
+        lost = [title for title in rows.index if title not in values.index]
+        if lost:
+            raise ValueError(f"{table}: expected a row for every video (none for {listed(lost)})")
+        expect_whole(table, rows, "subject")
+        return rows.join(values.set_axis(_named(outputs), axis="columns"))
+
+    def _outcome(self, row: pd.Series) -> dict[str, Any]:
+        """Return what is known of a video's outcome, as a recording has it."""
+        outputs = self._outputs()
+        if outputs is None:
+            return {"label": int(row["label"]) if "label" in row else None}
+        values = row.reindex(_named(outputs)).to_numpy(float)
+        if not outputs.listed:
+            return {"outcome": values}
+        return {"label": None if np.isnan(values[0]) else int(values[0])}
 
     def _columns(self, rate: float | None) -> dict[str, str]:
         """Return the columns that the table of outcomes must have, by what they hold."""
-        named = {"video": self.video, "outcome": self.outcome}
+        named = {"video": self.video}
+        if isinstance(self.outcome, str) and self.kind == "classes":
+            named["outcome"] = self.outcome
         if self.subject is not None:
             named["subject"] = self.subject
         if rate is None and self.fps is not None:
@@ -229,7 +285,9 @@ class Videos(Reader):
                 f"{found.bodies.shape[-1]})"
             )
         bodies = found.bodies[..., : layout.ndim].transpose(3, 0, 2, 1).copy()  # (C, T, V, M)
-        confidence, notes = None, dict(found.notes)
+        confidence, notes, outcome = None, dict(found.notes), self._outcome(row)
+        if self.kind != "classes" and self.outcomes is not None:
+            notes["outcomes_unknown"] = int(sum(map(_unknown, outcome.values())))
         if found.confidence is not None:
             confidence = found.confidence.transpose(0, 2, 1)
             unlikely = confidence < self.likelihood  # not where no likelihood is known
@@ -246,11 +304,11 @@ class Videos(Reader):
             skeleton=layout,
             sample=title,
             group=str(row["subject"]) if "subject" in row else title,
-            label=int(row["label"]) if "label" in row else None,
             state=state,
             camera=found.camera,
             confidence=confidence,
             notes=notes,
+            **outcome,
         )
         return marked_zeros(recording, self.zeros)
 
@@ -333,6 +391,15 @@ def present(seen: np.ndarray) -> np.ndarray:
         return np.ones_like(seen)
     before, after = np.cumsum(seen, axis=0) > 0, np.cumsum(seen[::-1], axis=0)[::-1] > 0
     return before & after
+
+
+def _named(outputs: Outputs) -> list[str]:
+    """Return names of the columns of outcomes that no other column has."""
+    return ["label"] if outputs.listed else [f"outcome {name}" for name in outputs.names]
+
+
+def _unknown(outcome: Any) -> int:
+    return int(outcome is None or np.isnan(outcome).sum())
 
 
 def _number(text: str | float | None) -> float | None:

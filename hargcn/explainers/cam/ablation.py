@@ -13,6 +13,7 @@ from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.scores import class_scores, scores_of
 from hargcn.explainers.tail import Tail, tail
+from hargcn.outputs import outputs_of
 
 _EPSILON = 1e-6
 
@@ -28,11 +29,13 @@ class AblationCAM(WeightedCAM):
     label = "Ablation-CAM"
     source = "Cai 2025, section 2.1"
     cost = "F + tail F per feature map"
+    kinds = ("classes", "ordinal", "multi-label")  # a share of a value depends on its zero
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return (activation, weights) from the scores without each feature map."""
+        outputs = outputs_of(model)
         with tail(model, at, layer, x) as (raw, run):
             maps = at.unfold(layer, raw, len(x))
             features = maps.shape[1] * maps.shape[2]
@@ -42,11 +45,12 @@ class AblationCAM(WeightedCAM):
                 without = maps[rows].flatten(1, 2)
                 without[torch.arange(len(rows)), numbers % features] = 0
                 logits = run(at.fold(layer, without.view(len(rows), *maps.shape[1:])), rows)
-                return scores_of(logits, target[rows], self.utility)
+                return scores_of(logits, target[rows], self.utility, outputs)
 
             everything = torch.arange(len(x) * features, device=x.device)
             ablated = torch.cat([score(part) for part in everything.split(self.batch)])
-            full = scores_of(run(raw, torch.arange(len(x), device=x.device)), target, self.utility)
+            whole = run(raw, torch.arange(len(x), device=x.device))
+            full = scores_of(whole, target, self.utility, outputs)
         drop = full[:, None] - ablated.view(len(x), features)
         flat = full.abs() <= _EPSILON
         return maps, (drop / full.masked_fill(flat, 1)[:, None]).view(maps.shape[:3])
@@ -100,4 +104,4 @@ class _Behind(nn.Module):
         """Return the scores of every class."""
         fold, run, layer, sample, utility = self._ask
         rows = torch.full((len(maps),), sample, dtype=torch.long, device=maps.device)
-        return class_scores(run(fold(layer, maps), rows), utility)
+        return class_scores(run(fold(layer, maps), rows), utility, outputs_of(self.model))

@@ -28,6 +28,7 @@ from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import Utility, scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
+from hargcn.outputs import outputs_of
 from hargcn.registry import settings
 
 CAM_DIMS = ("sample", "time", "joint", "person")
@@ -155,6 +156,8 @@ def explain_all(
     list of Explanation
         One per explainer, in their order.
     """
+    for each in explainers:
+        each.expect_outputs(model)
     finite_input(x)
     expect_fixed(model, x)
     at = adapted(model, x)
@@ -168,7 +171,7 @@ def explain_all(
         utilities = list(dict.fromkeys(each.utility for each in explainers))
         for utility in utilities:
             now = [each for each in explainers if each.utility == utility]
-            score = scores_of(logits, wanted, utility)
+            score = scores_of(logits, wanted, utility, outputs_of(model))
             second = any(each.second_order for each in now)
             gradients = torch.autograd.grad(
                 score.sum(),

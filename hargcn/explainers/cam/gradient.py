@@ -146,6 +146,11 @@ class GradCAMPlusPlus(GradientCAM):
     name = "gradcam++"
     label = "Grad-CAM++"
     source = "Cai 2025, section 2.1"
+    kinds = (
+        "classes",
+        "ordinal",
+        "multi-label",
+    )  # it adds powers of the gradient, which have units
 
     denominator: Literal["paper", "library"] = "paper"
 

@@ -16,6 +16,7 @@ from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
+from hargcn.outputs import outputs_of
 from hargcn.registry import settings
 
 
@@ -36,7 +37,7 @@ class GradientFreeCAM(ActivationMap):
             x = plain(x)
             logits = logits_of(model(x))
             wanted = class_numbers(target, logits)
-            score = scores_of(logits, wanted, self.utility)
+            score = scores_of(logits, wanted, self.utility, outputs_of(model))
             values, kept = self.maps(model, at, self.layer, x, wanted)
         return cam_explanation(self, values, at, x, wanted, score, logits, kept)
 

@@ -19,6 +19,7 @@ from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.cells import cell_frames, plane_of, stretches
 from hargcn.explainers.hooks import record
 from hargcn.explainers.scores import scores_of
+from hargcn.outputs import outputs_of
 from hargcn.registry import settings
 
 
@@ -42,6 +43,7 @@ class ScoreCAM(WeightedCAM):
     label = "Score-CAM"
     source = "Cai 2025, section 2.1"
     cost = "F per feature map and person"
+    kinds = ("classes", "ordinal", "multi-label")  # a softmax of values depends on their unit
 
     baseline: Tensor | None = None
     batch: Annotated[int, Field(ge=1)] = 16
@@ -73,7 +75,7 @@ class ScoreCAM(WeightedCAM):
         def score(numbers: Tensor) -> Tensor:
             rows = numbers // features
             masked = torch.lerp(empty[rows], x[rows], shown(rows, numbers % features))
-            return scores_of(model(masked), target[rows], self.utility)
+            return scores_of(model(masked), target[rows], self.utility, outputs_of(model))
 
         everything = torch.arange(len(x) * features, device=x.device)
         shown_scores = torch.cat([score(part) for part in everything.split(self.batch)])

@@ -20,6 +20,7 @@ from hargcn.explainers.cam.gradient_free import GradientFreeCAM
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.explainers.shapley import EXACT, ShapleyValues, exact, sampled
 from hargcn.explainers.tail import tail
+from hargcn.outputs import Outputs, outputs_of
 from hargcn.registry import settings
 
 Players = Literal["cells", "joints", "joints-time", "parts"]
@@ -127,7 +128,7 @@ def _games(
     model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor, wanted: ShapCAM
 ) -> Iterator[tuple[Tensor, Iterator[_Game]]]:
     """Yield each cell's player (person, time, joint) and every sample's game."""
-    head = at.linear_head(layer)
+    head, outputs = at.linear_head(layer), outputs_of(model)
     with tail(model, at, layer, x) as (raw, run):
         maps = at.unfold(layer, raw, len(x))
         groups = _groups(at, layer, maps, wanted)
@@ -138,7 +139,7 @@ def _games(
             own = (maps[i] - mean[i]).transpose(0, 1).flatten(1) @ _members(groups, maps)
             steps = own.T @ head[0].T / groups.numel()
             start = mean[i].mean(dim=0).flatten() @ head[0].T + head[1]
-            return _linear_game(steps, start, int(target[i]), wanted.utility)
+            return _linear_game(steps, start, int(target[i]), wanted.utility, outputs)
 
         def behind(i: int) -> _Game:
             def worth(coalitions: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ def _games(
                     rows = torch.full((len(part),), i, device=x.device)
                     shown = torch.where(present, maps[i], mean[i])
                     logits = run(at.fold(layer, shown), rows)
-                    found.append(class_scores(logits, wanted.utility)[:, target[i]])
+                    found.append(class_scores(logits, wanted.utility, outputs)[:, target[i]])
                 return torch.cat(found)
 
             return _Game(worth, lambda order: _prefixes(worth, order), groups.numel())
@@ -156,11 +157,14 @@ def _games(
         yield groups, (map(behind, range(len(x))) if head is None else map(linear, range(len(x))))
 
 
-def _linear_game(steps: Tensor, start: Tensor, target: int, utility: str) -> _Game:
+def _linear_game(
+    steps: Tensor, start: Tensor, target: int, utility: str, outputs: Outputs
+) -> _Game:
     """Return the game whose logits are `start` plus the present players' `steps`."""
 
     def score(logits: Tensor) -> Tensor:
-        return class_scores(logits.flatten(0, -2), utility)[:, target].view(logits.shape[:-1])
+        flat = class_scores(logits.flatten(0, -2), utility, outputs)
+        return flat[:, target].view(logits.shape[:-1])
 
     def worth(coalitions: Tensor) -> Tensor:
         return score(start + coalitions.to(steps) @ steps)

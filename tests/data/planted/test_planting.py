@@ -14,6 +14,7 @@ from hargcn.data.planted.planting import PlantConfig, plant, shuffle_labels
 from hargcn.data.planted.signs import Sign
 from hargcn.data.planted.synthetic import SyntheticConfig, moving_bodies
 from hargcn.data.recording import Recording
+from hargcn.outputs import Outputs
 
 BOTH_WAYS = ({"without": None, "with": Sign()}, {"with": Sign(), "without": None})
 
@@ -333,3 +334,74 @@ def test_rhythms_must_tell_decoys_from_signs(given: dict, message: str) -> None:
 def test_decoys_on_the_signs_own_joint_need_time_of_their_own() -> None:
     with pytest.raises(ValueError, match="3 of them one after the other .*36 for each"):
         list(plant(movers(2), PlantConfig(rhythms=(0.4, 2.0), share=0.4)))
+
+
+def moved_more(pairs: list, joint: str) -> np.ndarray:
+    """Return how far a joint was moved at most, per recording."""
+    at = pairs[0][0].skeleton.index(joint)
+    return np.array([change(before, after)[:, at].max() for before, after in pairs])
+
+
+def test_the_outcome_of_a_regression_is_the_size_of_its_sign() -> None:
+    sign = Sign(kind="bend", joint="right_wrist", size=0.2)
+    config = PlantConfig(
+        kind="regression", classes={"score": sign}, between=(0, 50), distractors=1, share=0.4
+    )
+    before = movers(24)
+    pairs = list(zip(before, plant(before, config), strict=True))
+    values = np.array([after.outcome[0] for _, after in pairs])
+    assert config.outputs == Outputs("regression", ("score",))
+    assert 0 < values.min() < 10
+    assert 40 < values.max() < 50
+    size = moved_more(pairs, "right_wrist")
+    assert stats.spearmanr(values, size).statistic > 0.95
+    decoys = moved_more(pairs, "left_wrist") + moved_more(pairs, "left_ankle")
+    decoys += moved_more(pairs, "right_ankle")
+    assert abs(stats.spearmanr(values, decoys).statistic) < 0.5
+    for _, after in pairs:
+        assert after.label is None
+        assert after.truth[:, after.skeleton.index("right_wrist")].any()
+
+
+def test_labels_are_there_by_themselves_each_with_its_own_sign() -> None:
+    signs = {name: Sign(joint=f"{name}_wrist", size=0.3) for name in ("left", "right")}
+    config = PlantConfig(kind="multi-label", classes=signs, distractors=1, share=0.2)
+    before = movers(40)
+    pairs = list(zip(before, plant(before, config), strict=True))
+    there = np.array([after.outcome for _, after in pairs])
+    assert len(np.unique(there, axis=0)) == 4
+    for at, name in enumerate(signs):
+        np.testing.assert_array_equal(moved_more(pairs, f"{name}_wrist") > 0, there[:, at] == 1)
+    assert [after.notes["planted"] for _, after in pairs] == there.sum(axis=1).tolist()
+
+
+def test_levels_are_planted_as_classes_are() -> None:
+    signs = {"none": None, "mild": Sign(size=0.1), "severe": Sign(size=0.3)}
+    before = movers(24)
+    classes, levels = (
+        list(plant(before, PlantConfig(kind=kind, classes=signs)))
+        for kind in ("classes", "ordinal")
+    )
+    for one, other in zip(classes, levels, strict=True):
+        assert one.label == other.label
+        np.testing.assert_array_equal(one.positions, other.positions)
+    assert PlantConfig(kind="ordinal", classes=signs).outputs.columns[0] == "at least mild"
+
+
+def test_values_and_labels_need_a_sign_each() -> None:
+    for kind in ("regression", "multi-label"):
+        with pytest.raises(ValueError, match="a sign for every output"):
+            PlantConfig(kind=kind, classes={"a": None, "b": Sign()})
+
+
+def test_shuffled_outcomes_stay_within_their_subject() -> None:
+    config = PlantConfig(kind="regression", classes={"a": Sign()}, distractors=0)
+    planted = list(plant(movers(24), config))
+    shuffled = shuffle_labels(planted)
+    for group in {one.group for one in planted}:
+        before, after = (
+            sorted(float(one.outcome[0]) for one in some if one.group == group)
+            for some in (planted, shuffled)
+        )
+        assert before == after
+    assert any(a.outcome[0] != b.outcome[0] for a, b in zip(planted, shuffled, strict=True))
