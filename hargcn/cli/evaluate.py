@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from hargcn.metrics.gap_curve import GapCurve
+
 Inputs = Annotated[
     list[Path],
     typer.Argument(
@@ -151,12 +153,7 @@ def perturb(
         limit=limit, limit_seed=limit_seed, other_preparation=other_preparation, device=device,
         seed=seed, announce=_say,
     )  # fmt: skip
-    rows = [
-        [" ".join(map(str, names)), interval(value, low, high, ".4f")]
-        for *names, value, low, high, _ in curves.areas().itertuples(index=False)
-    ]
-    of = "the value" if curves.dataset.attrs.get("outputs") == "regression" else "p"
-    table(f"mean |change of {of}| over k = 0..{top}, {edit}", ["", "area [95% interval]"], rows)
+    _areas(curves, f"over k = 0..{top}, {edit}")
     written = [out, out.with_suffix(".csv"), *curve_pictures(curves, out)]
     typer.echo("\n".join(map(str, written)))
 
@@ -198,6 +195,15 @@ def evaluate(
     if found.raters is not None:
         _raters(found.raters)
     typer.echo(str(out))
+
+
+def _areas(curves: GapCurve, over: str) -> None:
+    rows = [
+        [" ".join(map(str, names)), interval(value, low, high, ".4f")]
+        for *names, value, low, high, _ in curves.areas().itertuples(index=False)
+    ]
+    of = "the value" if curves.dataset.attrs.get("outputs") == "regression" else "p"
+    table(f"mean |change of {of}| {over}", ["", "area [95% interval]"], rows)
 
 
 def _measures(found: pd.DataFrame) -> None:

@@ -81,8 +81,9 @@ class Case:
 
     def first(self, count: int) -> Case:
         """Return the same about the first windows alone."""
-        truth, distractor = (
-            None if mask is None else mask[:count] for mask in (self.truth, self.distractor)
+        truth, distractor, seen = (
+            None if mask is None else mask[:count]
+            for mask in (self.truth, self.distractor, self.seen)
         )
         return replace(
             self,
@@ -90,6 +91,8 @@ class Case:
             explanation=self.explanation.isel(sample=slice(0, count)),
             truth=truth,
             distractor=distractor,
+            marks={name: mask[:count] for name, mask in self.marks.items()},
+            seen=seen,
             run=self.run.first(count),
         )
 

@@ -28,7 +28,7 @@ from hargcn.pipeline.explain import KEPT, build_explainer, explain, layers_of
 from hargcn.pipeline.job import code_of, package
 from hargcn.pipeline.joining import join
 from hargcn.pipeline.shards import job_of, outputs
-from hargcn.pipeline.train import Recipe, recipe
+from hargcn.pipeline.train import Recipe, read_recipe
 from hargcn.training.classification import by_recording, evaluation
 from hargcn.training.fit import FILES, expect_run, fit
 from hargcn.training.intervals import intervals, limits
@@ -149,7 +149,7 @@ def crossfit(
     one_of("--keep", keep, KEPT)
     at_least("--background", background, 1)
     changes, own_changes = _apart(set_, methods)
-    own = recipe(config, changes, out, "_crossfit")
+    own = read_recipe(config, changes, out, "_crossfit")
     data = Windows.open(own.windows)
     one_of("--class", target, ("predicted", "label", *data.classes))
     dealt = _dealt(data, own.settings, folds, by, val_share, seed)

@@ -49,7 +49,7 @@ def train(
     ValueError
         For defects of the experiment, or of its windows (see `training.fit.fit`).
     """
-    own = recipe(config, set_, out)
+    own = read_recipe(config, set_, out)
     for name in FILES:
         writable(own.out / name, *own.inputs)
     expect_run(own.out)
@@ -89,7 +89,7 @@ class Recipe:
     card: dict[str, Any]
 
 
-def recipe(
+def read_recipe(
     config: str | Path | ExperimentConfig,
     set_: Sequence[str],
     out: str | Path | None,

@@ -127,7 +127,7 @@ def test_what_stops_a_command_is_said_in_one_line(monkeypatch, error, code, said
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr("hargcn.pipeline.network.load_model", fail)
+    monkeypatch.setattr("hargcn.pipeline.network.open_network", fail)
     ended = run("layers", "x")
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err

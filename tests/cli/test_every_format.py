@@ -22,11 +22,16 @@ SMALL = {
 }
 
 
+def reader_of(sample: str) -> str:
+    """Return the format of a sample: "anipose-points3d" is another kind of "anipose"."""
+    return max((r for r in READERS.all() if f"{sample}-".startswith(f"{r}-")), key=len)
+
+
 def test_every_format_has_a_sample():
     ours = {
         name for name, reader in READERS.all().items() if reader.__module__.startswith("hargcn")
     }
-    assert set(SAMPLES) == ours
+    assert {reader_of(name) for name in SAMPLES} == ours
 
 
 @pytest.mark.slow
@@ -38,7 +43,7 @@ def test_from_recordings_to_ranking_and_strip(name, tmp_path):
     said = done("prepare", folder, "--out", windows, *more)
     assert "sets: by " in said
     data = Windows.open(windows)
-    assert data.attrs["reader"] == name
+    assert data.attrs["reader"] == reader_of(name)
     assert len(set(data.sample)) >= 8
     assert {"train", "test"} <= set(data.split)
     assert len(set(data.label)) == 2

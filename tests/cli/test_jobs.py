@@ -156,7 +156,7 @@ def test_an_interrupt_that_a_library_swallows_never_ends_in_0(monkeypatch):
         return small_model()
 
     usual = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr("hargcn.pipeline.network.load_model", swallow)
+    monkeypatch.setattr("hargcn.pipeline.network.open_network", swallow)
     found = run("layers", "x")
     assert found.code == 130
     assert found.err == "hargcn: interrupted; what was finished is kept\n"
