@@ -142,6 +142,7 @@ def test_negated_gradcam_of_a_named_class(checkpoint, waving, tmp_path):
     np.testing.assert_allclose(other.values, -one.values)
 
 
+@pytest.mark.slow
 def test_all_layers_of_one_call(checkpoint, waving, tmp_path):
     done("explain", checkpoint, waving, "--layer", "all", "--limit", 1, "--out", tmp_path / "x.h5")
     made = {Explanation.open(path).layer for path in tmp_path.glob("x.*.h5")}
@@ -170,7 +171,7 @@ def test_shap_on_positions_with_chosen_backgrounds(checkpoint, waving, tmp_path,
     assert float(found.relative_gap.max()) < 1e-3
 
 
-@pytest.mark.parametrize("form", ["product", "rank"])
+@pytest.mark.parametrize("form", ["product", pytest.param("rank", marks=pytest.mark.slow)])
 def test_combine_makes_a_hybrid_that_pictures_and_measures_take(checkpoint, waving, tmp_path, form):
     common = ("explain", checkpoint, waving, "--limit", 4)
     one, other, out = (tmp_path / f"{name}.h5" for name in ("shap", "cam", "hybrid"))

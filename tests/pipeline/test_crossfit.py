@@ -254,6 +254,7 @@ def test_it_says_what_it_does_and_when_there_is_nothing_to_do(watched, config) -
     assert {**after, found.path.parent: 0} == {**before, found.path.parent: 0}
 
 
+@pytest.mark.slow
 def test_a_killed_one_goes_on_and_trains_no_fold_anew(config, tmp_path, monkeypatch) -> None:
     def go(out: Path) -> CrossFit:
         return crossfit(
@@ -291,6 +292,7 @@ def test_another_deal_in_the_same_folder_is_refused(watched, config) -> None:
     assert watched[0].path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_cameras_are_held_out_too(tmp_path) -> None:
     windows = moving_windows(tmp_path / "w.h5", groups=3, per_group=2, cameras=True)
     own = ExperimentConfig(windows=windows.path)

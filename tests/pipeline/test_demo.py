@@ -29,6 +29,7 @@ def check(found):
         assert between <= 1
 
 
+@pytest.mark.slow
 def test_a_small_demo_leaves_its_files_and_says_what_it_found(tmp_path):
     out = tmp_path / "it's mine"  # a name that YAML would read otherwise
     found = demo(out, set_=SMALL, progress=False)

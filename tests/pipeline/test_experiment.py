@@ -105,6 +105,7 @@ def test_steps_take_the_windows_that_they_ask_for(ran):
     assert found.settings["chunk"] == 4
 
 
+@pytest.mark.slow
 def test_a_quick_run_is_smaller_and_goes_elsewhere(ran):
     said: list[str] = []
     made = experiment(ran, quick=True, progress=False, say=said.append)
@@ -114,6 +115,7 @@ def test_a_quick_run_is_smaller_and_goes_elsewhere(ran):
     assert len(Explanation.open(made / "shap.h5").dataset["sample"]) == 2
 
 
+@pytest.mark.slow
 def test_a_finished_network_is_trained_again_only_afresh(tmp_path):
     steps = "[synthesise: , train: , test: {out: test.json}]"
     path = written(tmp_path, f"question: Q\nextends: ../../configs/recipe.yaml\nsteps: {steps}\n")
@@ -143,6 +145,7 @@ def test_a_checkpoint_that_comes_along_replaces_training(ran, tmp_path):
     assert (out / "run" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_seeds_repeat_all_steps_and_join_their_tables(tmp_path):
     text = """
 question: Do seeds differ?

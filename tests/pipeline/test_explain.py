@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,14 +112,17 @@ def test_a_killed_run_goes_on_where_it_stopped(model, windows, tmp_path, kill):
     assert not parts.exists()
 
 
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("change", "explainer"),
     [
         ({"target": "class1"}, GRADCAM),
-        ({"shard": 6}, GRADCAM),
-        ({"request": {"seed": 2}}, GRADCAM),
-        ({"layers": LAYERS}, GRADCAM),
-        ({}, GradCAM(LAYERS[1])),
+        SLOW({"shard": 6}, GRADCAM),
+        SLOW({"request": {"seed": 2}}, GRADCAM),
+        SLOW({"layers": LAYERS}, GRADCAM),
+        SLOW({}, GradCAM(LAYERS[1])),
         ({}, GradCAM(LAYERS[0], relu=True)),
         ({}, NegatedGradCAM(LAYERS[0])),
         ({}, LikeGradCAM(LAYERS[0])),
@@ -165,7 +169,7 @@ def test_the_same_shap_goes_on(model, windows, tmp_path, shaps):
     assert met == len(windows) - 6
 
 
-@pytest.mark.parametrize("change", ["background", "setting", "positions"])
+@pytest.mark.parametrize("change", ["background", SLOW("setting"), SLOW("positions")])
 def test_another_shap_starts_anew(model, windows, tmp_path, shaps, change):
     some = windows.subset(slice(0, 3)).read()
     rows = model.inputs(some)

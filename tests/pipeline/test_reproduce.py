@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from fixtures.command_line import done
@@ -11,17 +12,19 @@ from hargcn import Explanation, save_model
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.reproduce import reproduce
 
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+
 
 @pytest.mark.parametrize(
     "asked",
     [
         {"method": "shap", "background": 5, "settings": {"chunk": 3}},
-        {"method": "shap", "background": 3, "settings": {"dtype": "float64"}},
-        {"method": "shap", "background": 4, "background_by": "balanced", "on": "positions"},
+        SLOW({"method": "shap", "background": 3, "settings": {"dtype": "float64"}}),
+        SLOW({"method": "shap", "background": 4, "background_by": "balanced", "on": "positions"}),
         {"method": "shapcam", "settings": {"players": "joints", "permutations": 8}, "seed": 7},
         {"method": "gradcam", "layer": ["main.0.tcn"], "target": "class1"},
     ],
-    ids=lambda asked: asked["method"],
+    ids=["shap", "shap in float64", "shap of positions", "shapcam", "gradcam"],
 )
 def test_what_explain_made_can_be_made_again(checkpoint, waving, tmp_path, asked):
     (path,) = explain(checkpoint, waving, tmp_path / "x.h5", limit=3, shard=2, **asked)
