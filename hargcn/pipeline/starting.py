@@ -16,6 +16,7 @@ from hargcn.data.preprocess import PRESETS
 from hargcn.data.readers import READERS, Reader, find_reader
 from hargcn.data.readers.videos import Sightings, Videos
 from hargcn.data.recording import Recording
+from hargcn.data.splits import SplitConfig
 from hargcn.files import replacing
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.layout_guess import Guess
@@ -57,6 +58,7 @@ class _Draft:
     classes: Counter[str] = field(default_factory=Counter)
     people: dict[str, set[str]] = field(default_factory=dict)
     skeleton: str | None = None
+    published: Mapping[str, SplitConfig] = field(default_factory=dict)
 
 
 def start(
@@ -134,17 +136,16 @@ def _fresh(path: Path) -> Path:
 def _look_at_videos(draft: _Draft, kind: type[Videos]) -> None:
     """Look at what a tracker wrote: the layout, the table of outcomes, the rate."""
     reader = build(kind, draft.given, f"reader {kind.name}")
-    files = kind.files(draft.folder)
-    items = [f for f in files if not f.is_file() or kind.recognises(f)]
+    there = reader.videos(draft.folder)
+    files = [f for f in there if isinstance(f, Path)]
+    items = [f for f in there if f not in files or not f.is_file() or kind.recognises(f)]
     if not items:  # a format without a look of its own: a table may lie among its files
         items = [f for f in files if f.suffix.lower() != ".csv"] or files
     titles = [reader.title(item) for item in items]
     looked = {item: reader.look(item) for item in _some(items, _LOOKED)}
     found = next(iter(looked.values()))
-    draft.files, draft.frames = (
-        len(items),
-        float(np.median([len(s.bodies) for s in looked.values()])),
-    )
+    draft.files = len(items)
+    draft.frames = float(np.median([len(s.bodies) for s in looked.values()]))
     joints = f"{found.bodies.shape[2]} joints in {_space(found)}D"
     draft.about.append(f"{len(items)} videos of {kind.label}; {titles[0]} has {joints}")
     if "layout" not in draft.given:
@@ -258,7 +259,8 @@ def _look_at_recordings(draft: _Draft, kind: type[Reader]) -> None:
     draft.reader |= {key: (None, "of any length") for key in options}
     draft.reader |= {key: (value, "as you said") for key, value in draft.given.items()}
     options |= draft.given
-    found = build(kind, options, f"reader {kind.name}").recordings(draft.folder)
+    reader = build(kind, options, f"reader {kind.name}")
+    found, draft.published = reader.recordings(draft.folder), reader.published(draft.folder)
     looked: list[Recording] = [found.load(item) for item in _some(found.items, _LOOKED_WHOLE)]
     draft.files, draft.rate, draft.layout = len(found), looked[0].fps, looked[0].skeleton
     draft.frames = float(np.median([recording.frames for recording in looked]))
@@ -297,11 +299,13 @@ def _text(draft: _Draft) -> str:
 
 def _chain(draft: _Draft) -> list[str]:
     """Return the preprocessing, step by step, or the preset that a format has."""
-    preset = str(draft.kind.defaults.get("preprocess", "cp"))
+    preset = draft.kind.defaults.get("preprocess", "cp")
     if preset != "cp":
-        said = PRESETS[preset].model_dump(exclude_defaults=True)
-        known = ", ".join(f"{key} {value}" for key, value in said.items())
-        return _lines({"preprocess": (preset, f"as usual for this format: {known or 'none'}")}, 1)
+        why = "as usual for this format"
+        if isinstance(preset, str):
+            said = PRESETS[preset].model_dump(exclude_defaults=True)
+            why += f": {', '.join(f'{key} {value}' for key, value in said.items()) or 'none'}"
+        return _lines({"preprocess": (preset, why)}, 1)
     rate = (_rate(draft), "all come to so many frames per second")
     scale = ("trunk", "unit: twice the trunk, so that neither camera nor size tells anything")
     steps = {
@@ -371,8 +375,10 @@ def _split(draft: _Draft) -> list[str]:
 
 
 def _fits(draft: _Draft, published: str) -> bool:
-    """Say whether a published split by person leaves somebody on both sides."""
-    split = draft.kind.split(published)
+    """Say whether there is a published split, by person one with somebody on both sides."""
+    if published not in draft.published:
+        return False
+    split = draft.kind.split(published, draft.published)
     trained = set(split.train or ()) & set(draft.people)
     return split.by != "group" or 0 < len(trained) < len(draft.people)
 
@@ -411,7 +417,7 @@ def _training(draft: _Draft) -> list[str]:
         "branch": ({"blocks": 1, "depth": 1, "stride": 2}, ""), "main": ({"blocks": 2}, ""),
     }  # fmt: skip
     train: dict[str, tuple[Any, str]] = {
-        "epochs": (epochs, "passes over the training windows"),
+        "epochs": (epochs, "passes over the training windows; more where `test` says too little"),
         "batch_size": (batch, "windows per step"),
     }
     counts = draft.classes.values()

@@ -35,6 +35,7 @@ def test_every_format_has_a_sample():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* of the positive attribution lies on cells")  # padded frames
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_from_recordings_to_ranking_and_strip(name, tmp_path):
     folder, windows = tmp_path / "videos", tmp_path / "windows.h5"
