@@ -197,7 +197,6 @@ def test_the_digest_of_the_file_is_in_its_last_line(files):
     path = next(iter(files))
     *_, line = path.read_bytes().splitlines()
     assert line.decode() == f"sha256 {hdf5.sealed_digest(path)}"
-    assert Windows.open(path).digest == hdf5.sealed_digest(path)[:16]
 
 
 def test_chunks_hold_whole_rows():

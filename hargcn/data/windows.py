@@ -227,8 +227,22 @@ class Windows:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the whole file, in 16 hexadecimal digits."""
-        return hdf5.sealed_digest(self.path)[:16]
+        """The digest of skeleton, outputs and data sets, in 16 hexadecimal digits.
+
+        Not of how they were made, when and by which hargcn: equal windows have equal ones.
+
+        Raises
+        ------
+        ValueError
+            For a file that hargcn did not finish, or that an earlier one wrote.
+        """
+        hdf5.sealed_digest(self.path)
+        if "content" not in self.attrs:
+            raise ValueError(
+                f"{self.path}: expected the digest of its content (got none): an earlier hargcn "
+                "wrote it, prepare it anew"
+            )
+        return str(self.attrs["content"])[:16]
 
     def read(self, index: ArrayLike | slice | None = None) -> Batch:
         """Read everything about some windows, opening the file once.

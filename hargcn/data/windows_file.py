@@ -8,11 +8,13 @@ not known; where known `confidence` (window, frame, joint, person) float32, `cam
 `setup`; for planted data `truth` and `distractor` (window, frame, joint) bool. Attributes:
 `format`, `skeleton_name`, `skeleton`, `classes` (or levels), `outputs` (other than classes),
 `source`, `reader`, `preprocessing`, `windows`, `split_settings`, `quality` (JSON where not plain
-text), `hargcn` (the version) and the `digest` of `hargcn.hdf5`.
+text), `hargcn` (the version), the `digest` of `hargcn.hdf5`, and `content`, the digest of the data
+sets, skeleton and outputs alone: whatever else is said of them, they are the same windows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -98,6 +100,7 @@ class WindowWriter:
         self.kind: dict[str, Any] = {}
         self.samples: set[str] = set()
         self.sizes: dict[float, str] = {}
+        self.content: dict[str, Any] = {}
 
     def add(self, recording: Recording, windows: Sequence[Window]) -> None:
         """Append the windows of a recording.
@@ -128,6 +131,7 @@ class WindowWriter:
             stored = self._stored(name, block, before)
             stored.resize(len(self.starts), axis=0)
             stored[before:] = block
+            self.content[name].update(block.tobytes())
 
     def finish(self, split: SplitConfig | None) -> Quality:
         """Assign the sets (see `assign`), write the columns and return the quality report.
@@ -160,7 +164,19 @@ class WindowWriter:
         hdf5.name_axes(self.file, {k: dims for k, dims in AXES.items() if k in self.file})
         for name, notes in _NOTES.items():
             self.file[name].attrs.update(notes)
+        self.file.attrs["content"] = self._digest()
         return report(self.entries, sets, self.outputs)
+
+    def _digest(self) -> str:
+        """Return the digest of what the windows are."""
+        parts = {name: found.hexdigest() for name, found in self.content.items()}
+        columns = {
+            name: hdf5.column(self.file[name]).tolist()
+            for name in (*COLUMNS, "outcome")
+            if name in self.file
+        }
+        whole = [self.kind["skeleton"], self.outputs.to_dict(), parts, columns]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def _strata(self) -> dict[str, Any]:
         """Return what a draw of sets must mix where there are no labels."""
@@ -181,8 +197,10 @@ class WindowWriter:
                 chunks=hdf5.chunks((2**14, *block.shape[1:]), block.itemsize),
                 **hdf5.FILTERS,
             )
+            self.content[name] = hashlib.sha256(str((block.dtype, block.shape[1:])).encode())
             for row in range(before):  # only some recordings know their confidence
                 stored[row] = np.nan
+                self.content[name].update(stored[row].tobytes())
         return self.file[name]
 
     def _check(self, recording: Recording) -> None:

@@ -251,6 +251,53 @@ def test_an_error_leaves_the_earlier_file(path, tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["w.h5"]
 
 
+def test_equal_windows_have_equal_digests_however_they_were_made(path, tmp_path) -> None:
+    split = SplitConfig(train=["a"], val=["b"], test=["c"])
+    made = [each.noting(interpolated=3) for each in recordings()]
+    same = write_windows(
+        tmp_path / "w.h5", made, ["calm", "wild"], CONFIG, "otherwise", split=split
+    )
+    assert same.path.read_bytes() != path.read_bytes()
+    assert same.digest == Windows.open(path).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"positions": lambda p: p + np.float32(1e-6)},
+        {"valid": lambda v: v & (np.arange(60) > 30)[:, None]},
+        {"group": lambda g: f"{g}2"},
+        {"label": lambda _: None},
+        {"fps": lambda f: f + 1},
+        {"time": lambda t: t + 1},
+        {"state": lambda s: np.maximum(s, 2)},
+        {"confidence": lambda _: np.full((60, 19, 2), 0.5)},
+        {"camera": lambda _: 1},
+        {"skeleton": lambda s: hargcn.Skeleton.from_dict(s.to_dict() | {"up": "y"})},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_windows_are_is_in_their_digest(path, tmp_path, change) -> None:
+    (name, new), *_ = change.items()
+    made = recordings()
+    made = [replace(each, **{name: new(getattr(each, name))}) for each in made]
+    other = write_windows(tmp_path / "w.h5", made, ["calm", "wild"], CONFIG)
+    plain = write_windows(tmp_path / "v.h5", recordings(), ["calm", "wild"], CONFIG)
+    assert other.digest != plain.digest
+    renamed = write_windows(tmp_path / "u.h5", recordings(), ["calm", "fierce"], CONFIG)
+    assert renamed.digest != plain.digest != Windows.open(path).digest  # of other sets
+
+
+def test_windows_of_an_earlier_hargcn_have_no_digest(path, tmp_path) -> None:
+    copy = tmp_path / "w.h5"
+    copy.write_bytes(path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        del file.attrs["content"]
+    hdf5.seal(copy)
+    with pytest.raises(ValueError, match=r"w\.h5: expected the digest of its content \(got none\)"):
+        _ = Windows.open(copy).digest
+
+
 def test_recordings_are_streamed(tmp_path) -> None:
     """No recording is alive any more when the second next one is asked for."""
     alive: list[weakref.ref] = []
