@@ -39,6 +39,10 @@ _USUAL: dict[Kind, str] = {
 }  # fmt: skip
 
 
+_VARIED = ("roc_auc", "f1", "r2", "spearman", "kappa")
+"""Those that say nothing where all outcomes are alike."""
+
+
 def monitored(config: TrainConfig, outputs: Outputs) -> str:
     """Return the validation figure that chooses an epoch.
 
@@ -51,6 +55,36 @@ def monitored(config: TrainConfig, outputs: Outputs) -> str:
         two = outputs.kind == "classes" and len(outputs.columns) == 2
         return "roc_auc" if two else _USUAL[outputs.kind]
     return one_of(f"train.monitor for {outputs.kind}", config.monitor, MONITORS[outputs.kind])
+
+
+def expect_defined(monitor: str, val: Windows) -> None:
+    """Refuse validation windows that leave a figure undefined, whatever a network says of them.
+
+    Raises
+    ------
+    ValueError
+        Says what they have in common, and what can be done.
+    """
+    wanted = val.wanted.reshape(len(val), -1).astype(float)
+    known = ~np.isnan(wanted)
+    kind = val.outputs.kind
+    what = {"classes": "more than one class", "ordinal": "more than one level"}.get(
+        kind, "different outcomes"
+    )
+    if monitor == "exact_match":
+        fine, what = bool(known.all(axis=1).any()), "which every label is known"
+    else:
+        alike = [len(np.unique(each[own])) < 2 for each, own in zip(wanted.T, known.T, strict=True)]
+        fine = monitor not in _VARIED or not all(alike)
+    if fine:
+        return
+    other = next(name for name in MONITORS[kind] if name not in _VARIED)
+    found = f"all of {val.classes[val.label[0]]!r}" if val.outputs.listed else "none"
+    raise ValueError(
+        f"{val.path}: expected validation windows of {what}, to choose the epoch by {monitor} (got "
+        f"{len(val)}, {found}): set train.monitor={other}, or put others into the set val "
+        "(hargcn prepare --val)"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
 from hargcn.training.batches import Batches, check, steps
 from hargcn.training.classification import Evaluation
-from hargcn.training.objectives import LOWER, MONITORS, monitored, objective
+from hargcn.training.objectives import LOWER, MONITORS, expect_defined, monitored, objective
 from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
@@ -70,6 +70,9 @@ class Trainer:
             check(self.model, self.val)
         self.monitor = monitored(config, self.model.outputs)
         self.select = _selection(config, self.val)
+        chooses = self.select == "best" or config.patience is not None or config.monitor is not None
+        if self.val is not None and chooses:
+            expect_defined(self.monitor, self.val)
         self.objective = objective(
             config, self.model, self.train, new=isinstance(model, ModelConfig)
         )
@@ -155,12 +158,9 @@ class Trainer:
             return {}
         figures = judge(self.average, self.val_batches, device=self.device, intervals=False).windows
         loss, figure = figures["loss"], figures[self.monitor]
-        if figure is None:
-            raise ValueError(
-                f"{self.train.path}: expected validation windows of more than one class, "
-                f"to monitor {self.monitor}"
-            )
-        better = -figure if self.monitor in LOWER else figure
+        better = -math.inf  # where undefined: a network may say the same of everybody
+        if figure is not None:
+            better = -figure if self.monitor in LOWER else figure
         # Of equal figures the one with the lower loss: figures saturate on small sets.
         if (better, -loss) > (self.best["figure"], -self.best["loss"]):
             self.best = {"epoch": epoch, "figure": better, "loss": loss}
@@ -177,7 +177,9 @@ class Trainer:
         last = self.history[-1]
         said = f"loss {last['train_loss']:.3f}"
         if self.val is not None:
-            said += f", val {self.monitor} {last[f'val_{self.monitor}']:.3f}"
+            figure = last[f"val_{self.monitor}"]
+            shown = "undefined" if figure is None else f"{figure:.3f}"
+            said += f", val {self.monitor} {shown}"
         return said
 
     # -- saving and finishing --------------------------------------------------------------------

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fixtures.moving_windows import moving_windows
+from fixtures.outcomes import OUTPUTS, network, outcome_windows
 from fixtures.small_model import small_model
 
 from hargcn.data.windows import Windows
@@ -29,8 +32,9 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Windows:
 
 def run(windows: Windows, **settings: object) -> Trainer:
     defaults = {"epochs": 2, "batch_size": 8, "device": "cpu"}
+    kind = windows.outputs.kind
     return Trainer(
-        lambda: small_model(classes=len(windows.classes)),
+        lambda: small_model(classes=len(windows.classes)) if kind == "classes" else network(kind),
         windows,
         TrainConfig(**{**defaults, **settings}),
     )
@@ -89,10 +93,43 @@ def test_one_training_window_is_refused(windows: Windows) -> None:
         run(windows.subset("train").subset([0]))
 
 
-def test_auc_of_one_class_is_refused(two_classes: Windows) -> None:
+def test_auc_of_one_class_is_refused_before_anything_is_trained(two_classes: Windows) -> None:
     keep = (two_classes.split == "train") | (two_classes.label == 0)
-    with pytest.raises(ValueError, match="of more than one class, to monitor roc_auc"):
-        run(two_classes.subset(keep)).go_on(silent)
+    alike = two_classes.subset(keep)
+    said = (
+        r"of more than one class, to choose the epoch by {} \(got \d+, all of 'class0'\): "
+        r"set train\.monitor=accuracy, or put others into the set val"
+    )
+    for asked in ({}, {"monitor": "f1"}, {"select": "last", "monitor": "roc_auc"}):
+        with pytest.raises(ValueError, match=said.format(asked.get("monitor", "roc_auc"))):
+            run(alike, **asked)
+    run(alike, monitor="accuracy")
+
+
+def test_a_figure_that_only_the_log_shows_may_be_undefined(two_classes: Windows) -> None:
+    keep = (two_classes.split == "train") | (two_classes.label == 0)
+    training = run(two_classes.subset(keep), select="last")
+    training.go_on(silent)
+    assert training.history[0]["val_roc_auc"] is None
+    assert training.said().endswith("val roc_auc undefined")
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_outcomes_that_are_alike_choose_no_epoch(kind: str, tmp_path: Path) -> None:
+    windows = outcome_windows(tmp_path / "w.h5", kind)
+    first = windows.subset((windows.split == "train") | (windows.sample == "v01"))
+    varied = {"regression": "spearman", "ordinal": "kappa", "multi-label": "roc_auc"}[kind]
+    with pytest.raises(ValueError, match=rf"choose the epoch by {varied} .*train\.monitor=loss"):
+        run(first, monitor=varied)
+    run(first, monitor="loss")
+
+
+def test_a_match_of_all_labels_needs_a_window_that_knows_them(tmp_path: Path) -> None:
+    windows = outcome_windows(tmp_path / "w.h5", "multi-label")
+    val = windows.split == "val"
+    outcome = np.where(val[:, None] & [[True, False]], np.nan, windows.wanted)
+    with pytest.raises(ValueError, match=r"of which every label is known.*\(got 6, none\)"):
+        run(replace(windows, outcome=outcome), monitor="exact_match")
 
 
 def test_an_absent_class_is_said_but_not_refused(
