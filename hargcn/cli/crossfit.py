@@ -13,8 +13,14 @@ from hargcn.cli.explain import BackgroundBy, Keep
 from hargcn.cli.network import Aggregate
 from hargcn.cli.options import Class, Device, Json, Seed, table
 
-_MEAN = "mean over folds (ROC-AUC of one network at a time)"
-_POOLED = "pooled over all subjects (ROC-AUC compares probabilities of several networks)"
+_MEAN = "mean over folds (ROC-AUC and correlations of one network at a time)"
+_POOLED = "pooled over all subjects (ROC-AUC and correlations compare several networks)"
+_OF_FOLDS = {
+    "classes": ("accuracy", "roc_auc"),
+    "regression": ("mae", "spearman"),
+    "ordinal": ("accuracy", "mae"),
+    "multi-label": ("roc_auc", "f1"),
+}
 
 Folds = Annotated[
     int, typer.Option(min=2, help="How many; the number of subjects leaves one out at a time.")
@@ -79,19 +85,20 @@ def crossfit(
         typer.echo(json.dumps(found.figures, indent=1))
         return
     figures.classes(found.figures["pooled"])
-    _folds(found.figures["folds"])
+    outputs = found.figures["pooled"].get("outputs", {"kind": "classes"})
+    _folds(found.figures["folds"], _OF_FOLDS[outputs["kind"]])
     figures.summary(_MEAN, found.figures["mean_over_folds"])
     figures.summary(_POOLED, found.figures["pooled"])
     typer.echo("\n".join(map(str, [found.path, *found.explanations])))
 
 
-def _folds(parts: list[dict[str, Any]]) -> None:
-    header = ["fold", "held out", "epoch", "recordings", "accuracy", "roc_auc"]
+def _folds(parts: list[dict[str, Any]], shown: tuple[str, ...]) -> None:
+    header = ["fold", "held out", "epoch", "recordings", *shown]
     rows = []
     for part in parts:
         bare = {**part["recordings"], "interval": {}}
         some = ", ".join(part["test"][:4]) + (", ..." if len(part["test"]) > 4 else "")
-        values = [figures.figure(bare, name) for name in ("n", "accuracy", "roc_auc")]
+        values = [figures.figure(bare, name) for name in ("n", *shown)]
         rows.append([str(part["number"]), some, str(part["epoch"]), *values])
     table("folds", header, rows)
 

@@ -59,12 +59,14 @@ def deal(
     """Deal subjects to folds, every class in proportion.
 
     They are shuffled, sorted by their most frequent class and dealt like cards: folds, and in them
-    the subjects of a class, differ in number by one at most.
+    the subjects of a class, differ in number by one at most. Where outcomes are numbers, subjects
+    are sorted by their mean, and every fold gets some of all sizes.
 
     Parameters
     ----------
     columns
-        `group`, `label`, and what `by` names; a value per window.
+        `group`, `label` (-1 where not known), or instead of it a number `stratum` (NaN where not
+        known), and what `by` names; a value per window.
     count
         How many folds; as many as there are subjects holds out one at a time.
     by
@@ -80,14 +82,14 @@ def deal(
         For fewer than two folds, fewer subjects than folds, windows that do not state theirs, or
         too few to draw from.
     """
-    ids, label = np.asarray(columns[by]).astype(str), np.asarray(columns["label"])
+    ids = np.asarray(columns[by]).astype(str)
     lost = int((ids == ("" if by == "group" else "-1")).sum())
     if lost:
         raise ValueError(f"Expected windows that state their {by} (got {lost} without)")
     known = np.unique(ids)
     if not 2 <= count <= len(known):
         raise ValueError(f"Expected 2 to {len(known)} folds, as there are {by}s (got {count})")
-    usual = {each: int(np.bincount(label[ids == each]).argmax()) for each in known}
+    usual = {each: _usual(columns, ids == each) for each in known}
     shuffled = np.random.default_rng(seed).permutation(known)
     dealt = sorted(shuffled.tolist(), key=lambda each: usual[each])
     folds = []
@@ -98,3 +100,12 @@ def deal(
         val = np.unique(np.asarray(columns["group"]).astype(str)[sets == "val"])
         folds.append(Fold(number=number, of=count, by=by, test=test, val=tuple(val.tolist())))
     return folds
+
+
+def _usual(columns: Mapping[str, Any], own: np.ndarray) -> float:
+    """Return the most frequent label of some windows, or the mean of their numbers."""
+    if "stratum" not in columns:
+        return float(np.bincount(np.asarray(columns["label"])[own] + 1).argmax())
+    numbers = np.asarray(columns["stratum"], dtype=float)[own]
+    numbers = numbers[~np.isnan(numbers)]
+    return float(numbers.mean()) if len(numbers) else -np.inf

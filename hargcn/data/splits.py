@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hargcn.checks import nearest
+from hargcn.outputs import Outputs
 
 SETS = ("train", "val", "test")
 
@@ -112,6 +113,24 @@ def assign(columns: Mapping[str, Sequence[Any]], config: SplitConfig) -> np.ndar
     if config.by in ("group", "sample") and not config.partial:
         _check_apart(group, split)
     return split
+
+
+def strata_of(outputs: Outputs, outcomes: np.ndarray) -> dict[str, Any]:
+    """Return the column `stratum` by which subjects are mixed where there are no labels.
+
+    Parameters
+    ----------
+    outputs
+        What the outcomes are; of classes and levels nothing comes back, for they have labels.
+    outcomes
+        (N, output) their values, NaN where not known.
+    """
+    if outputs.listed:
+        return {}
+    if outputs.kind == "regression":
+        return {"stratum": outcomes[:, 0]}
+    known = ~np.isnan(outcomes).all(axis=1)
+    return {"stratum": np.where(known, np.nansum(outcomes, axis=1), np.nan)}
 
 
 def _listed(ids: np.ndarray, config: SplitConfig) -> np.ndarray:

@@ -28,7 +28,7 @@ from hargcn import hdf5
 from hargcn.data.cutting import Window
 from hargcn.data.quality import Entry, Quality, report
 from hargcn.data.recording import STATES, Recording
-from hargcn.data.splits import SplitConfig, assign
+from hargcn.data.splits import SplitConfig, assign, strata_of
 from hargcn.outputs import Outputs
 
 _OTHER_SCALE = 3  # cameras nearer and farther, where nothing brings bodies to one size
@@ -145,7 +145,8 @@ class WindowWriter:
             raise ValueError(f"Expected at least one window (got {len(self.entries)} recordings)")
         sets = [""] * len(self.entries)
         if split is not None:
-            sets = [str(name) for name in assign({**self.columns, **self._strata()}, split)]
+            strata = strata_of(self.outputs, np.array(self.outcomes))
+            sets = [str(name) for name in assign({**self.columns, **strata}, split)]
         repeats = [entry.windows for entry in self.entries]
         for name, column in {**self.columns, "split": sets}.items():
             if name in ("camera", "setup") and all(value is None for value in column):
@@ -177,14 +178,6 @@ class WindowWriter:
         }
         whole = [self.kind["skeleton"], self.outputs.to_dict(), parts, columns]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-    def _strata(self) -> dict[str, Any]:
-        """Return what a draw of sets must mix where there are no labels."""
-        if self.outputs.listed:
-            return {}
-        values = np.stack(self.outcomes)
-        several = self.outputs.kind == "multi-label"
-        return {"stratum": np.nansum(values, axis=1) if several else values[:, 0]}
 
     def _stored(self, name: str, block: np.ndarray, before: int) -> h5py.Dataset:
         if name not in self.file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import warnings
@@ -18,32 +17,25 @@ import torch
 
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.folds import Fold, deal
+from hargcn.data.splits import strata_of
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import METHODS
 from hargcn.files import locked, replacing
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline import network
 from hargcn.pipeline.config import ExperimentConfig, read_content
-from hargcn.pipeline.explain import KEPT, build_explainer, explain, layers_of
+from hargcn.pipeline.explain import KEPT, build_explainer, check_target, explain, layers_of
 from hargcn.pipeline.job import code_of, package
 from hargcn.pipeline.joining import join
+from hargcn.pipeline.pooling import Pool
 from hargcn.pipeline.shards import job_of, outputs
 from hargcn.pipeline.train import Recipe, read_recipe
-from hargcn.training.classification import by_recording, evaluation
 from hargcn.training.fit import FILES, expect_run, fit
-from hargcn.training.intervals import intervals, limits
+from hargcn.training.objectives import expect_defined, monitored
 
 BY = {"subject": "group", "group": "group", "camera": "camera", "setup": "setup"}
 """What can be held out, by the name it is asked for."""
 
-_ABOUT = {
-    "pooled": "the figures of all subjects at once; its roc_auc compares the probabilities of "
-    "several networks, whose calibrations differ, and is the lower for it",
-    "mean_over_folds": "the mean of each fold's figures over the folds in which they are defined; "
-    "its roc_auc compares probabilities of one network only",
-    "interval": "95%, of resampled subjects; how much another training or another deal of the "
-    "subjects would change is not in it",
-}
 _DAYS = {"device", "workers", "threads"}  # settings that do not make another result
 
 
@@ -89,14 +81,15 @@ def crossfit(
 ) -> CrossFit:
     """Train a network per fold, without the fold's subjects; test and explain these with it.
 
-    The sets of the windows file are not used. Nothing sees who is held out: the epoch is chosen by
-    subjects drawn from the others, class weights, batch statistics and SHAP's background come from
-    those that train. The same call after a kill goes on where it stopped.
+    Outcomes may be of any kind; where some are not known, their windows are explained but not
+    tested. The sets of the windows file are not used. Nothing sees who is held out: the epoch is
+    chosen by subjects drawn from the others, class weights, batch statistics and SHAP's background
+    come from those that train. The same call after a kill goes on where it stopped.
 
     Writes `fold-1/` and so on (runs as of `train`, with the fold's explanations), `crossfit.json`,
-    `predictions.csv` (a row per recording), and of each method `explanations.h5` (of several
-    methods or layers with their names in it) for all windows in the order of the file, with the
-    variable `fold`.
+    `predictions.csv` (a row per recording of known outcome), and of each method `explanations.h5`
+    (of several methods or layers with their names in it) for all windows in the order of the file,
+    with the variable `fold`.
 
     Parameters
     ----------
@@ -151,7 +144,6 @@ def crossfit(
     changes, own_changes = _apart(set_, methods)
     own = read_recipe(config, changes, out, "_crossfit")
     data = Windows.open(own.windows)
-    one_of("--class", target, ("predicted", "label", *data.classes))
     dealt = _dealt(data, own.settings, folds, by, val_share, seed)
     common = {
         "target": target, "background": background, "background_by": background_by, "keep": keep,
@@ -178,11 +170,12 @@ def crossfit(
         for fold in dealt:
             say(_introduced(fold, data))
             parts.append(_fold(own, data, fold, asked, aggregate, device, progress, say))
-        figures = _figures(own, data, dealt, parts, aggregate) | {"job": job}
+        pool = Pool.of(data, [_sets(fold, data) == "test" for fold in dealt], parts, aggregate)
+        figures = _figures(own, data, dealt, parts, pool) | {"job": job}
         rows = [np.flatnonzero(_sets(fold, data) == "test") for fold in dealt]
         for name in files:
             _join(own.out, name, rows, job)
-        _write_predictions(predictions, data, dealt, parts, aggregate)
+        pool.write_predictions(predictions)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return CrossFit(path, figures, [own.out / name for name in files])
@@ -228,27 +221,21 @@ def _dealt(
     seed: int,
 ) -> list[Fold]:
     """Deal the subjects, and refuse what some fold's training would stumble over."""
-    lost = int((data.label < 0).sum())
-    if lost:
+    if data.outputs.kind == "classes" and (lost := int((data.label < 0).sum())):
         raise ValueError(f"{data.path}: expected a label for every window (got {lost} without)")
     if val_share is None:
         train, split = settings.train, settings.prepare.split
         chooses = train.select == "best" or train.patience or train.monitor
         val_share = (split.val_share if split else 0) or (0.2 if chooses else 0)
     columns = {name: getattr(data, name) for name in ("label", "group", "camera", "setup")}
+    if data.outcome is not None:
+        columns |= strata_of(data.outputs, data.outcome)
     try:
         dealt = deal(columns, count, one_of("by", BY[by], BY), val_share, seed)
     except ValueError as error:
         raise ValueError(f"{data.path}: {error}") from error
     for fold in dealt:
-        sets = _sets(fold, data)
-        for name in ("train", "val"):
-            shown = np.unique(data.label[sets == name])
-            if len(shown) == 1:
-                raise ValueError(
-                    f"{data.path}: expected at least 2 classes in the set {name} of fold "
-                    f"{fold.number} (got {data.classes[shown[0]]!r} only)"
-                )
+        _expect_varied(data, fold, settings)
     ids = np.asarray(columns[BY[by]])
     rare = [
         name
@@ -264,6 +251,44 @@ def _dealt(
     return dealt
 
 
+def _expect_varied(data: Windows, fold: Fold, settings: ExperimentConfig) -> None:
+    """Refuse a fold that has nothing to learn from, to choose an epoch by, or to test."""
+    sets, outputs = np.where(data.known, _sets(fold, data), ""), data.outputs
+    if not (sets == "test").any():
+        raise ValueError(
+            f"{data.path}: expected windows of known outcome to test fold {fold.number} with (got "
+            "none): ask for fewer folds"
+        )
+    if not outputs.listed:
+        _expect_values(data, fold, sets, settings)
+        return
+    for name in ("train", "val"):
+        shown = np.unique(data.label[sets == name])
+        if len(shown) == 1:
+            raise ValueError(
+                f"{data.path}: expected at least 2 classes in the set {name} of fold "
+                f"{fold.number} (got {data.classes[shown[0]]!r} only)"
+            )
+
+
+def _expect_values(data: Windows, fold: Fold, sets: np.ndarray, settings: ExperimentConfig) -> None:
+    """Refuse a fold whose training outcomes are alike, or whose validation says nothing."""
+    train, names = data.wanted[sets == "train"], data.outputs.names
+    same = [len(np.unique(each[~np.isnan(each)])) < 2 for each in train.T]
+    if all(same) or (any(same) and data.outputs.kind == "regression"):
+        alike = ", ".join(name for name, one in zip(names, same, strict=True) if one)
+        raise ValueError(
+            f"{data.path}: expected different outcomes in the set train of fold {fold.number} (all "
+            f"are alike in {alike})"
+        )
+    if (sets == "val").any():
+        monitor = monitored(settings.train, data.outputs)
+        try:
+            expect_defined(monitor, data.subset(np.flatnonzero(sets == "val")))
+        except ValueError as error:
+            raise ValueError(f"fold {fold.number}: {error}") from error
+
+
 def _planned(
     own: Recipe,
     data: Windows,
@@ -276,14 +301,17 @@ def _planned(
     Methods, their settings and layers are tried on an untrained network of the first fold.
     """
     with torch.random.fork_rng(devices=[]):
-        model = MultiBranchSTGCN(own.settings.model, data.skeleton, data.classes)
+        model = MultiBranchSTGCN(own.settings.model, data.skeleton, data.outputs)
     first = replace(data, split=_sets(dealt[0], data))
     files: list[str] = []
     code = [package(), f"torch {version('torch')}"]
     for name, request in asked.items():
         layers = layers_of(model, name, request["layer"])
         tried = {**request, "background": str(request["background"]), "background_class": []}
-        code += code_of(build_explainer(model, first, tried, layers))
+        explainer = build_explainer(model, first, tried, layers)
+        explainer.expect_outputs(model)
+        code += code_of(explainer)
+        check_target(model, data, request["target"])
         base = Path("explanations.h5" if len(asked) == 1 else f"explanations.{name}.h5")
         files += [each.name for each in outputs(base, layers or [""]).values()]
     job = {
@@ -344,7 +372,7 @@ def _fold(
     progress: bool,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Train without a fold's subjects, test and explain them; return figures and probabilities."""
+    """Train without a fold's subjects, test and explain them; return figures and answers."""
     run = own.out / f"fold-{fold.number}"
     trained = fit(
         own.settings.model,
@@ -360,7 +388,7 @@ def _fold(
     for name, request in asked.items():
         out = run / ("explanations.h5" if len(asked) == 1 else f"explanations.{name}.h5")
         explain(trained.path, data.path, out, **request, progress=progress, say=say)
-    return {"epoch": trained.epoch, "figures": found.to_dict(), "p": found.probabilities}
+    return {"epoch": trained.epoch, "figures": found.to_dict(), "said": found.probabilities}
 
 
 def _silent(_: str) -> None:
@@ -370,73 +398,23 @@ def _silent(_: str) -> None:
 # -- together ------------------------------------------------------------------------------------
 
 
-def _together(
-    data: Windows, dealt: Sequence[Fold], parts: Sequence[Mapping[str, Any]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities (N, classes) of all windows and the fold (N,) that tested each."""
-    p, number = np.full((len(data), len(data.classes)), np.nan), np.zeros(len(data), int)
-    for fold, part in zip(dealt, parts, strict=True):
-        own = _sets(fold, data) == "test"
-        p[own], number[own] = part["p"], fold.number
-    return p, number
-
-
 def _figures(
     own: Recipe,
     data: Windows,
     dealt: Sequence[Fold],
     parts: Sequence[Mapping[str, Any]],
-    aggregate: Any,
+    pool: Pool,
 ) -> dict[str, Any]:
-    p, number = _together(data, dealt, parts)
-    pooled = evaluation(data.label, p, data.sample, data.group, data.classes, aggregate=aggregate)
-    _, first = np.unique(data.sample, return_index=True)
-    _, labels, scores = by_recording(data.sample, data.label, p, aggregate)
-    levels = {
-        "windows": (data.label, p, data.group, number),
-        "recordings": (labels, scores, data.group[first], number[first]),
-    }
-    means = {}
-    for level, (true, scored, group, fold) in levels.items():
-        found = intervals(true, scored.argmax(axis=1), scored, group, fold)
-        values = {name: float(each.estimate) for name, each in found.items()}
-        means[level] = {
-            **{name: value if np.isfinite(value) else None for name, value in values.items()},
-            "interval": limits(found),
-        }
     return {
         "hargcn": version("hargcn"),
         **own.card,
         "windows": {"file": data.path.name, "digest": data.digest},
-        "about": _ABOUT,
-        "pooled": pooled.to_dict(),
-        "mean_over_folds": means,
+        **pool.figures(),
         "folds": [
             {**fold.model_dump(mode="json"), "epoch": part["epoch"], **part["figures"]}
             for fold, part in zip(dealt, parts, strict=True)
         ],
     }
-
-
-def _write_predictions(
-    path: Path,
-    data: Windows,
-    dealt: Sequence[Fold],
-    parts: Sequence[Mapping[str, Any]],
-    aggregate: Any,
-) -> None:
-    """Write a row per recording, in the order of the windows file."""
-    p, number = _together(data, dealt, parts)
-    _, first = np.unique(data.sample, return_index=True)
-    names, labels, scores = by_recording(data.sample, data.label, p, aggregate)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream)
-        header = ["recording", "subject", "fold", "label", "predicted"]
-        rows.writerow([*header, *(f"p({name})" for name in data.classes)])
-        for i in np.argsort(first):
-            true, guess = (data.classes[each] for each in (labels[i], scores[i].argmax()))
-            about = [names[i], data.group[first[i]], number[first[i]], true, guess]
-            rows.writerow([*about, *(f"{each:.6f}" for each in scores[i])])
 
 
 def _join(out: Path, name: str, rows: Sequence[np.ndarray], job: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,24 +75,114 @@ def judge(
         .cpu()
         .numpy()
     )
-    levels = {
-        "windows": (data.wanted, said, data.group),
-        "recordings": _by_recording(data, said, aggregate),
-    }
+    return outcome_evaluation(
+        data.wanted, said, data.sample, data.group, outputs, scale,
+        aggregate=aggregate, intervals=intervals,
+    )  # fmt: skip
+
+
+def outcome_evaluation(
+    wanted: np.ndarray,
+    said: np.ndarray,
+    samples: np.ndarray,
+    groups: np.ndarray,
+    outputs: Outputs,
+    scale: np.ndarray,
+    *,
+    aggregate: Aggregate = "mean",
+    intervals: bool = True,
+) -> Evaluation:
+    """Return the figures of windows and of their recordings, of other outputs than classes.
+
+    Parameters
+    ----------
+    wanted, said
+        Known outcomes, and what was said of them, as in `regression`, `ordinal`, `multi_label`.
+    samples, groups
+        (N,) the recording and the subject of every window.
+    outputs
+        What the outcomes are.
+    scale
+        (output,) standard deviations, the unit of a regression's loss.
+    aggregate, intervals
+        As for `judge`.
+
+    Raises
+    ------
+    ValueError
+        For a recording whose windows have different outcomes.
+    """
+    first, own, answers = by_recording(samples, wanted, said, aggregate)
+    levels = {"windows": (wanted, said, groups), "recordings": (own, answers, groups[first])}
     found = {}
-    for level, (wanted, answers, groups) in levels.items():
-        found[level] = _FIGURES[outputs.kind](wanted, answers, outputs, scale)
+    for level, (true, answered, who) in levels.items():
+        found[level] = _FIGURES[outputs.kind](true, answered, outputs, scale)
         if intervals:
-            limited = limits(_intervals(_ROWS[outputs.kind](wanted, answers), groups))
-            found[level] |= {"subjects": len(np.unique(groups)), "interval": limited}
+            limited = limits(_intervals(_ROWS[outputs.kind](true, answered), who))
+            found[level] |= {"subjects": len(np.unique(who)), "interval": limited}
     return Evaluation(
         **found,
-        labels=data.wanted,
+        labels=wanted,
         probabilities=said,
-        samples=data.sample,
-        groups=data.group,
+        samples=samples,
+        groups=groups,
         settings={"aggregate": aggregate, "outputs": outputs.to_dict()},
     )
+
+
+def mean_over_folds(
+    wanted: np.ndarray, said: np.ndarray, outputs: Outputs, groups: np.ndarray, folds: np.ndarray
+) -> dict[str, Any]:
+    """Return the means of figures over the folds of a cross-fitting in which they are defined.
+
+    Parameters
+    ----------
+    wanted, said, outputs
+        As for `outcome_evaluation`.
+    groups, folds
+        (N,) subject and fold of every row.
+
+    Returns
+    -------
+    dict
+        Every figure but counts and the loss, None where undefined; `interval` of those that are
+        means of rows, where a fold counts as often as its rows are drawn.
+    """
+    unit = np.ones(len(outputs.names))
+    parts = [folds == fold for fold in np.unique(folds)]
+    each = [_FIGURES[outputs.kind](wanted[own], said[own], outputs, unit) for own in parts]
+    names = [n for n, one in each[0].items() if n not in ("n", "loss") and not _nested(one)]
+    means = {}
+    for name in names:
+        defined = [one[name] for one in each if one[name] is not None]
+        means[name] = float(np.mean(defined)) if defined else None
+    sizes = {float(fold): int((folds == fold).sum()) for fold in np.unique(folds)}
+    rows = {
+        name: np.column_stack([values, folds])
+        for name, values in _ROWS[outputs.kind](wanted, said).items()
+        if not np.isnan(values).all()
+    }
+    found = {
+        name: cluster_bootstrap(values, groups, partial(_mean_of_folds, sizes=sizes))
+        for name, values in rows.items()
+    }
+    return {**means, "interval": limits(found)}
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _mean_of_folds(rows: np.ndarray, *, axis: int, sizes: Mapping[float, int]) -> float:
+    """Return the mean over folds (the last column), each weighed by how much of it was drawn."""
+    found, weights = [], []
+    for fold in np.unique(rows[:, -1]):
+        own = rows[rows[:, -1] == fold, :-1]
+        mean = _mean_of_means(own, axis=axis)
+        if not math.isnan(mean):
+            found.append(mean)
+            weights.append(len(own) / sizes[float(fold)])
+    return float(np.average(found, weights=weights)) if found else math.nan
 
 
 def of_known_outcome(windows: Windows) -> Windows:
@@ -216,24 +307,42 @@ _FIGURES: Mapping[Kind, Callable[..., dict[str, Any]]] = {
 }
 
 
-def _by_recording(
-    data: Windows, said: np.ndarray, how: Aggregate
+def by_recording(
+    samples: np.ndarray, wanted: np.ndarray, said: np.ndarray, how: Aggregate
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the outcomes of recordings, what the network says of them, and their subjects."""
-    wanted = data.wanted
-    _, first, group = np.unique(data.sample, return_index=True, return_inverse=True)
+    """Aggregate windows to recordings, sorted by name.
+
+    Parameters
+    ----------
+    samples
+        (N,) the recording of every window.
+    wanted, said
+        As for `outcome_evaluation`.
+    how
+        "mean" or "median" of what is said.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The number (R,) of each recording's first window, its outcome, and what is said of it.
+
+    Raises
+    ------
+    ValueError
+        For a recording whose windows have different outcomes.
+    """
+    _, first, group = np.unique(samples, return_index=True, return_inverse=True)
     alike = (wanted == wanted[first][group]) | (
         np.isnan(wanted.astype(float)) & np.isnan(wanted[first][group].astype(float))
     )
     mixed = np.flatnonzero(~alike.reshape(len(alike), -1).all(axis=1))
     if len(mixed):
         raise ValueError(
-            f"Expected one outcome per recording (got different ones in {data.sample[mixed[0]]})"
+            f"Expected one outcome per recording (got different ones in {samples[mixed[0]]})"
         )
     at = np.argsort(group, kind="stable")
     parts = np.split(said[at], np.cumsum(np.bincount(group))[:-1])
-    answers = np.stack([getattr(np, how)(part, axis=0) for part in parts])
-    return wanted[first], answers, data.group[first]
+    return first, wanted[first], np.stack([getattr(np, how)(part, axis=0) for part in parts])
 
 
 def _intervals(rows: Mapping[str, np.ndarray], groups: np.ndarray) -> dict[str, Interval]:

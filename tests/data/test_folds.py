@@ -52,6 +52,24 @@ def test_everybody_is_held_out_once_and_classes_are_spread(
         assert sum(map(len, who.values())) == len(labels)
 
 
+@given(seed=st.integers(0, 99), count=st.integers(2, 4))
+def test_subjects_of_all_sizes_are_in_every_fold(seed: int, count: int) -> None:
+    """Sorted by their numbers, each run of as many subjects as there are folds is dealt out."""
+    whole = columns([-1] * 12)
+    size = {f"s{i}": i for i in range(12)}
+    numbers = np.array([size[name] for name in whole["group"]], float)
+    numbers[whole["group"] == "s0"] = np.nan  # not known: before all others
+    for fold in deal({**whole, "stratum": numbers}, count, seed=seed):
+        runs = sorted(size[name] // count for name in fold.test)
+        assert runs == list(range(12 // count))
+
+
+def test_levels_that_are_not_known_are_a_stratum_of_their_own() -> None:
+    dealt = deal(columns([-1, 0, 1, -1, 0, 1]), 2)
+    for fold in dealt:
+        assert sorted(int(name[1:]) % 3 for name in fold.test) == [0, 1, 2]
+
+
 def test_as_many_folds_as_subjects_leave_one_out() -> None:
     dealt = deal(columns([0, 1] * 4), 8)
     assert sorted(fold.test for fold in dealt) == [(f"s{i}",) for i in range(8)]
