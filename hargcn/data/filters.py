@@ -1,4 +1,4 @@
-"""The time axis of a recording: gaps, resampling and smoothing.
+"""What nobody saw, and the time axis of a recording: gaps, resampling and smoothing.
 
 None of it mixes the stretches in which a person is there with those in which it is not.
 """
@@ -7,10 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from hargcn.data.recording import ABSENT, INTERPOLATED, OBSERVED, Recording
+from hargcn.skeleton import Skeleton, hop_distance
+
+Unseen = Literal["refuse", "parent"]
+
+
+def stand_ins(recording: Recording, unseen: Unseen) -> Recording:
+    """Give the joints that no frame shows the place of a neighbour, or refuse the recording.
+
+    A stand-in is where the nearest joint towards the root of the bones is that was seen; where
+    none was, the nearest along the bones. Its state is "interpolated": nobody saw it. The notes
+    count recordings `without_<joint>`.
+
+    Raises
+    ------
+    ValueError
+        For "refuse", and persons of whom nothing was ever seen; names persons and joints.
+    """
+    lost = recording.never_seen
+    if not lost.any():
+        return recording
+    joints, persons = recording.skeleton.joints, np.flatnonzero(lost.any(axis=0))
+    named = {p: ", ".join(joints[joint] for joint in np.flatnonzero(lost[:, p])) for p in persons}
+    gone = [int(person) for person in persons if lost[:, person].all()]
+    if gone:
+        raise ValueError(
+            f"{recording.sample}: expected joints that are seen of person {gone[0]} (got none)"
+        )
+    if unseen == "refuse":
+        said = "; ".join(f"{names} of person {person}" for person, names in named.items())
+        raise ValueError(
+            f"{recording.sample}: never observed: {said}. --set preprocess.unseen=parent puts such "
+            "joints where their parents are, marked as not seen; --skip-broken leaves such "
+            "recordings out"
+        )
+    positions, state = recording.positions.copy(), recording.state.copy()
+    for joint, person in np.argwhere(lost):
+        positions[:, :, joint, person] = positions[
+            :, :, _neighbour(recording.skeleton, int(joint), ~lost[:, person]), person
+        ]
+        state[:, joint, person] = INTERPOLATED
+    counts = {f"without_{joints[joint]}": 1 for joint in np.flatnonzero(lost.any(axis=1))}
+    return replace(recording, positions=positions, state=state).noting(**counts)
+
+
+def _neighbour(skeleton: Skeleton, joint: int, seen: np.ndarray) -> int:
+    """Return the nearest seen joint towards the root, else the nearest along the bones."""
+    at = joint
+    while skeleton.parents[at] != at:
+        at = skeleton.parents[at]
+        if seen[at]:
+            return at
+    far = np.where(seen, hop_distance(skeleton)[joint], skeleton.n_joints)
+    return int(far.argmin())
 
 
 def fill_gaps(recording: Recording, max_gap: float) -> Recording:

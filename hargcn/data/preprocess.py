@@ -1,7 +1,7 @@
 """Preprocessing: one chain of optional steps; published chains are presets of its settings.
 
-The steps, in order: jitter, gaps, resampling, median filter, low-pass filter, repetition, centring,
-rotation, scaling. Persons that are absent stay exactly zero throughout.
+The steps, in order: jitter, joints never seen, gaps, resampling, median filter, low-pass filter,
+repetition, centring, rotation, scaling. Persons that are absent stay exactly zero throughout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hargcn.checks import nearest
-from hargcn.data.filters import fill_gaps, lowpass_filter, median_filter, repeat, resample
+from hargcn.data.filters import (
+    Unseen,
+    fill_gaps,
+    lowpass_filter,
+    median_filter,
+    repeat,
+    resample,
+    stand_ins,
+)
 from hargcn.data.recording import Recording
 from hargcn.skeleton import Skeleton
 
@@ -30,6 +38,10 @@ class PreprocessConfig(BaseModel):
     ----------
     fps
         Resample to this many frames per second; None keeps the recording's own.
+    unseen
+        What to do with a recording that never shows some joint, such as feet below the picture:
+        "refuse" it, or let the "parent" stand in, the nearest joint towards the root that was seen
+        (where none was, the nearest along the bones). Such a joint counts as not seen throughout.
     max_gap
         Longest gap that is interpolated, in seconds. Frames in longer gaps, and before the first or
         after the last sight of a joint, are dropped: the person counts as absent there.
@@ -65,6 +77,7 @@ class PreprocessConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     fps: float | None = Field(default=None, gt=0, le=10_000)
+    unseen: Unseen = "refuse"
     max_gap: float = Field(default=0.5, ge=0)
     median: int = Field(default=0, ge=0, le=9999)
     lowpass: float | None = Field(default=None, gt=0, lt=1)
@@ -133,16 +146,18 @@ def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
     -------
     Recording
         Free of NaN. Its notes count `interpolated` (joint positions filled in), `dropped` (frames
-        of a person given up), `resampled` (1 if the rate changed) and `repeated` (frames that only
-        repeat others). Masks follow the resampling, and the first person's repetition.
+        of a person given up), `without_<joint>` (1 if never seen), `resampled` (1 if the rate
+        changed) and `repeated` (frames that only repeat others). Masks follow the resampling, and
+        the first person's repetition.
 
     Raises
     ------
     ValueError
-        If no frame is left, or the skeleton lacks what a step needs.
+        If no frame is left, a joint is never seen and none may stand in, or the skeleton lacks
+        what a step needs.
     """
     out = _jitter(recording, config.jitter, config.seed)
-    out = fill_gaps(out, config.max_gap)
+    out = fill_gaps(stand_ins(out, config.unseen), config.max_gap)
     if config.fps is not None and config.fps != out.fps:
         last = (out.frames - 1) * config.fps / out.fps
         if last > _MOST_FRAMES:

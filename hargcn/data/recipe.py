@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ _TURNS = {
     "frame": "by the directions of trunk and hips, in every frame for every person",
     "shoulders": "shoulders to x, then the trunk upright, by the first person's first frame",
 }
+_WITHOUT = "without_"  # begins the notes that count recordings which never show a joint
 
 
 def recipe(windows: Windows) -> list[str]:
@@ -35,6 +37,7 @@ def recipe(windows: Windows) -> list[str]:
     quality = Quality.from_dict(windows.attrs["quality"])
     steps = {
         "rate": _rate(chain, quality.rates),
+        "never seen": _unseen(chain, quality),
         "gaps": _gaps(chain, quality),
         "filters": _filters(chain, _common(chain, windows, quality.rates)),
         "repetition": f"movements begin anew until frame {chain.repeat}" if chain.repeat else "",
@@ -87,6 +90,17 @@ def _rate(chain: PreprocessConfig, found: Mapping[str, int]) -> str:
     kept = chain.fps is None or set(found) == {f"{chain.fps:g}"}
     asked = "not resampled" if kept else f"resampled to {chain.fps:g} fps"
     return f"{kinds}; {asked}" if kinds else asked
+
+
+def _unseen(chain: PreprocessConfig, quality: Quality) -> str:
+    """Say which joints were never seen in how many recordings, where their parents stand in."""
+    if chain.unseen == "refuse":
+        return ""
+    counts: Counter[str] = Counter()
+    for one in quality.sets.values():
+        counts.update({name: int(n) for name, n in one.notes.items() if name.startswith(_WITHOUT)})
+    found = listed(f"{n[len(_WITHOUT) :]} in {count} recordings" for n, count in counts.items())
+    return f"their parents stand in, marked as not seen ({found or 'every joint was seen'})"
 
 
 def _gaps(chain: PreprocessConfig, quality: Quality) -> str:

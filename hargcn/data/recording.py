@@ -23,7 +23,8 @@ class Recording:
     """The key points of one video or sequence.
 
     Coordinates that are not finite mean "this joint was not observed": the whole joint becomes NaN
-    in that frame. Persons that are absent (`valid` False) are exactly zero.
+    in that frame, and in all of them where the picture ends above the feet. Persons that are absent
+    (`valid` False) are exactly zero.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ class Recording:
             positions[:, ~seen] = np.nan
             positions[:, ~np.broadcast_to(self.valid[:, None], seen.shape)] = 0
             _settle(self)
-            defects = _never_seen(self)
+            if not self.valid.any():
+                defects = ["expected at least one frame with a person (got none)"]
         if defects:
             raise ValueError(f"{self.sample}: " + "; ".join(defects))
 
@@ -120,6 +122,11 @@ class Recording:
     def observed(self) -> np.ndarray:
         """(T, V, M) bool: the person is there and the joint was seen."""
         return np.isfinite(self.positions).all(axis=0) & self.valid[:, None]
+
+    @property
+    def never_seen(self) -> np.ndarray:
+        """(V, M) bool: no frame shows the joint, though the person is there."""
+        return np.asarray(~self.observed.any(axis=0) & self.valid.any(axis=0))
 
     def noting(self, **counts: int | float) -> Recording:
         """Return the recording with counters added to its notes."""
@@ -176,17 +183,6 @@ def _outcome_defects(outcome: np.ndarray | None) -> list[str]:
     if outcome is not None and np.isinf(outcome).any():
         return ["expected outcomes that are finite, or NaN (got infinity)"]
     return []
-
-
-def _never_seen(recording: Recording) -> list[str]:
-    """List the joints that no frame shows, and say so where nobody is there at all."""
-    if not recording.valid.any():
-        return ["expected at least one frame with a person (got none)"]
-    lost = ~recording.observed.any(axis=0) & recording.valid.any(axis=0)
-    return [
-        f"joint {recording.skeleton.joints[joint]!r} of person {person} is never observed"
-        for joint, person in np.argwhere(lost)
-    ]
 
 
 OnError = Literal["raise", "skip"]

@@ -113,7 +113,12 @@ def test_broken_key_points(tmp_path, earlier):
     never = [header, *("," + row.split(",", 1)[1] for row in [first, *rest])]
     file.write_text("\n".join(never), "utf-8")
     line = refused(*common, *named)
-    assert re.match(f"{re.escape(str(file))}: v1: joint .* is never observed", line)
+    assert re.match(
+        f"{re.escape(str(file))}: v1: never observed: .* of person 0\\. --set pre", line
+    )
+    remedied = (*common[:-1], tmp_path / "r.h5", *named, "-s", "preprocess.unseen=parent")
+    said = done(*remedied, "-s", "windows.length=8", "-s", "windows.overlap=4")
+    assert f"never seen: their parents stand in, marked as not seen ({joints[0]} in 1 rec" in said
     file.write_text(content.replace("nose_x", "nos_x"), "utf-8")
     assert "v1.csv: expected the columns" in refused(*common, *named)
     file.write_text(content, "utf-8")

@@ -67,11 +67,11 @@ def test_the_callers_array_is_left_alone() -> None:
     np.testing.assert_array_equal(positions, kept)
 
 
-def test_a_joint_never_observed_is_named() -> None:
+def test_joints_that_no_frame_shows_are_known() -> None:
     positions = drifting(persons=2).positions.copy()
     positions[:, :, 11, 1] = np.nan
-    with pytest.raises(ValueError, match="joint 'left_wrist' of person 1 is never observed"):
-        drifting(positions=positions, persons=2)
+    recording = drifting(positions=positions, persons=2)
+    assert np.argwhere(recording.never_seen).tolist() == [[11, 1]]
 
 
 def test_nobody_at_all() -> None:

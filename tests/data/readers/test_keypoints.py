@@ -65,8 +65,8 @@ def test_empty_cells_and_low_likelihood_are_not_observed(tmp_path) -> None:
     assert recording.notes == {"frames_missing": 0, "low_likelihood": 2}
     rows[:, 38] = 0.3
     write(path, rows, [*columns(), "left_wrist_likelihood"])
-    with pytest.raises(ValueError, match="joint 'left_wrist' .* is never observed"):
-        KeyPoints("inmotion19", fps=30, likelihood=0.5).read(path)
+    never = KeyPoints("inmotion19", fps=30, likelihood=0.5).read(path).never_seen
+    assert np.argwhere(never).tolist() == [[wrist, 0]]
 
 
 def test_frames_left_out_are_gaps(tmp_path) -> None:
