@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import uuid
 from functools import cache
 from importlib.metadata import version
@@ -15,6 +16,8 @@ from torch import nn
 from hargcn.explainers.base import Explainer
 from hargcn.networks.checkpoint import fingerprint
 from hargcn.registry import fields_of
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def code_of(explainer: Explainer) -> list[str]:
@@ -29,13 +32,17 @@ def code_of(explainer: Explainer) -> list[str]:
 
 
 def identity(network: nn.Module) -> str:
-    """Return the digest of a network: its modules, settings, classes and the weights it holds."""
+    """Return the digest of a network: its modules, settings, classes and the weights it holds.
+
+    Modules are told by what they print. Where something lies in memory does not count, or a module
+    that prints a function would be another one in every process; nor does what a function does.
+    """
     about = [repr(network)]
     for module in network.modules():
         names = ("config", "classes", "skeleton", "digest")
         known = (getattr(module, name, None) for name in names)
         about += [repr(each) for each in known if each is not None]
-    return fingerprint(network, *about)
+    return fingerprint(network, *(_ADDRESS.sub("", each) for each in about))
 
 
 def _source(cls: type[Any]) -> str:

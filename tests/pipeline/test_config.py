@@ -35,6 +35,11 @@ def test_the_published_networks_are_configs(name, choices):
     assert read_config(CONFIGS / f"{name}.yaml").model == model_config(choices)
 
 
+def test_the_published_ntu_network_asks_for_the_published_preparation():
+    prepare = read_config(CONFIGS / "published_ntu60_xview.yaml").prepare
+    assert prepare.preprocess == PRESETS["ntu-published"]
+
+
 def test_nothing_set_gives_the_defaults(tmp_path):
     assert read_config(None) == ExperimentConfig()
     assert read_config(written(tmp_path, "# nothing yet\n")) == ExperimentConfig()

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from fixtures.small_model import small_model
+from torch import nn
 
 from hargcn.explainers import DeepSHAP, GradCAM, HybridProduct
 from hargcn.networks.branches import PositionModel
@@ -49,6 +50,33 @@ def test_a_network_is_what_it_holds():
     with torch.no_grad():
         next(tuned.parameters()).view(-1)[0] += 1e-6
     assert identity(tuned) != one
+
+
+class Shown(nn.Linear):
+    """A module that prints a function of its own, and so where it lies in memory."""
+
+    def extra_repr(self) -> str:
+        return f"gate={self.gate}"
+
+
+def shown(gate) -> Shown:
+    made = Shown(2, 1)
+    nn.init.ones_(made.weight), nn.init.zeros_(made.bias)
+    made.gate = gate
+    return made
+
+
+def test_where_something_lies_in_memory_makes_no_other_network():
+    def made():
+        def gate():
+            return 1
+
+        return gate
+
+    one, other = shown(made()), shown(made())
+    assert repr(one) != repr(other)
+    assert identity(one) == identity(other)
+    assert identity(one) != identity(shown(small_model))
 
 
 def test_code_is_that_of_hargcn_and_of_a_plug_in(tmp_path, monkeypatch):
