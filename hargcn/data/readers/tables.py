@@ -183,7 +183,8 @@ def expect_whole(path: Path, rows: pd.DataFrame, column: str) -> None:
     """
     lost = [str(i) for i in rows.index[rows[column].isna()]] if column in rows else []
     if lost:
-        raise ValueError(f"{path}: expected an {column} for every video (none for {listed(lost)})")
+        what = f"{'an' if column[0] in 'aeiou' else 'a'} {column}"
+        raise ValueError(f"{path}: expected {what} for every video (none for {listed(lost)})")
 
 
 def _check_cells(path: Path) -> None:

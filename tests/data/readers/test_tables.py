@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.stick import STICK, stick
 from fixtures.tracker_files import deeplabcut, walking
 
+from hargcn.data.readers.tables import expect_whole
 from hargcn.data.readers.trackers.deeplabcut import DeepLabCut
 from hargcn.outputs import Outputs
 from hargcn.pipeline.prepare import prepare
@@ -120,3 +122,10 @@ def test_the_report_says_the_range_and_what_is_unknown(folder, tmp_path) -> None
     assert quality["outcomes"]["gait"] == {"known": 2, "least": 12.5, "mean": 29.75, "most": 47}
     assert quality["notes"]["outcomes_unknown"] == 2
     assert made.known.tolist() == [True] * 3
+
+
+def test_what_every_video_must_have_is_named_with_its_article() -> None:
+    rows = pd.DataFrame({"subject": [None], "outcome": [None]}, index=["v1"])
+    for column, said in (("subject", "a subject"), ("outcome", "an outcome")):
+        with pytest.raises(ValueError, match=rf"t\.csv: expected {said} for every video"):
+            expect_whole(Path("t.csv"), rows, column)
