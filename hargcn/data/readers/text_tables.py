@@ -15,7 +15,9 @@ from hargcn.registry import settings
 from hargcn.skeleton import names, skeleton
 
 _AXES = ("x", "y", "z")
-_COLUMNS = (*_AXES, "confidence", "-")
+_ONCE = (*_AXES, "confidence", "state")
+_COLUMNS = (*_ONCE, "-")
+_NOT_TRACKED, _INFERRED, _TRACKED = range(3)
 
 
 class TableConfig(BaseModel):
@@ -26,7 +28,9 @@ class TableConfig(BaseModel):
     joints
         Names of the joints in the order of the file, or a layout whose order it is.
     columns
-        What the numbers of each joint are: x, y, z, confidence, or "-" for one to ignore.
+        What the numbers of each joint are: x, y, z, confidence, "state" (Kinect's: 0 not tracked,
+        which counts as not seen, 1 inferred, whose place nobody saw, 2 tracked), or "-" to ignore
+        one.
     rows
         "frame": all joints of a frame stand in one line. "joint": a line per joint, a block of
         lines per frame.
@@ -43,7 +47,7 @@ class TableConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     joints: tuple[str, ...] | str
-    columns: tuple[Literal["x", "y", "z", "confidence", "-"], ...]
+    columns: tuple[Literal["x", "y", "z", "confidence", "state", "-"], ...]
     rows: Literal["frame", "joint"] = "frame"
     before: int = Field(default=0, ge=0, le=100)
     header: int = Field(default=0, ge=0, le=1000)
@@ -53,8 +57,8 @@ class TableConfig(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> TableConfig:
         counts = {kind: self.columns.count(kind) for kind in _COLUMNS}
-        if not counts["x"] or not counts["y"] or any(counts[k] > 1 for k in (*_AXES, "confidence")):
-            raise ValueError("Expected x and y, z and confidence at most once, in columns")
+        if not counts["x"] or not counts["y"] or any(counts[k] > 1 for k in _ONCE):
+            raise ValueError("Expected x and y, z, confidence and state at most once, in columns")
         if self.between and self.rows == "frame":
             raise ValueError("Expected between only where rows is joint")
         if isinstance(self.joints, str) and self.joints not in names():
@@ -77,8 +81,9 @@ class TextTables(Videos):
     ----------
     table
         A YAML file that says how the tables are written, with the keys `joints` (names in the
-        file's order, or a layout's name), `columns` (of each joint: x, y, z, confidence, "-") and,
-        where they differ from these, `rows: frame` (or joint: a line per joint), `before: 0`
+        file's order, or a layout's name), `columns` (of each joint: x, y, z, confidence, state,
+        "-") and, where they differ
+        from these, `rows: frame` (or joint: a line per joint), `before: 0`
         columns to ignore in each line, `header: 0` lines at the top, `between: 0` lines before each
         block of joints, `separator: null` (white space).
     """
@@ -121,7 +126,13 @@ class TextTables(Videos):
         axes = [how.columns.index(axis) for axis in _AXES if axis in how.columns]
         known = "confidence" in how.columns
         confidence = cells[..., how.columns.index("confidence")] if known else None
-        return Sightings(cells[..., axes], confidence, how.named)
+        if "state" not in how.columns:
+            return Sightings(cells[..., axes], confidence, how.named)
+        state = cells[..., how.columns.index("state")]
+        if not np.isin(state, (_NOT_TRACKED, _INFERRED, _TRACKED)).all():
+            raise ValueError(f"{item}: expected states 0, 1 and 2 (got others)")
+        bodies = np.where((state == _NOT_TRACKED)[..., None], np.nan, cells[..., axes])
+        return Sightings(bodies, confidence, how.named, guessed=state == _INFERRED)
 
     def _how(self) -> TableConfig:
         if self.table is None:

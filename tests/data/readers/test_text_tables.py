@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from hargcn.data.readers.text_tables import TextTables
+from hargcn.data.recording import ABSENT, INTERPOLATED, OBSERVED
 from tests.data.readers.trackers.test_anipose import points, stick3d
 from tests.fixtures.motion_files import table
 from tests.fixtures.stick import STICK
@@ -31,6 +32,22 @@ def written(folder, kind, cells=None):
                 cells[..., place] = given[..., known[column]]
     path = table(folder / "v1.txt", cells, how)
     return path, TextTables(stick3d(folder), fps=30, table=folder / "table.yaml")
+
+
+def test_tracking_states_say_what_was_lost_and_what_was_inferred(tmp_path) -> None:
+    kind = {"joints": "coco17", "columns": ["x", "y", "state"], "rows": "joint"}
+    cells = np.full((3, 17, 3), 2.0)
+    cells[..., 0] = np.arange(1, 52).reshape(3, 17)
+    cells[1, 4, 2], cells[2, 5, 2] = 0, 1
+    path, _ = written(tmp_path, kind, cells)
+    reader = TextTables("coco17", fps=30, table=tmp_path / "table.yaml")
+    state = reader.read(path).state[..., 0]
+    assert (state[1, 4], state[2, 5]) == (ABSENT, INTERPOLATED)
+    assert (state == OBSERVED).sum() == 3 * 17 - 2
+    cells[0, 0, 2] = 3
+    path, _ = written(tmp_path, kind, cells)
+    with pytest.raises(ValueError, match=r"v1\.txt: expected states 0, 1 and 2"):
+        reader.read(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
