@@ -62,7 +62,8 @@ class Explanation:
         Variable `attribution` with named dims (for skeleton models of `DIMS` and `EXTRA_DIMS`, the
         first always "sample") and the per-sample variables `target`, `score` and, where known,
         `predicted`, `label` (of classes), `level` (of levels), `outcome` (sample, output; of a
-        regression and of several labels), `base_value`, `additivity_gap`, `relative_gap`,
+        regression and of several labels), `versus` (class),
+        `base_value`, `additivity_gap`, `relative_gap`,
         `standard_error`, and of the windows `positions` (sample, space, frame, joint, person),
         `state` (sample, frame, joint, person), `confidence` like it, `seconds` (sample, frame) and
         `fps`. Coordinates: names along axes, and what each channel is in each branch,
@@ -186,6 +187,9 @@ class Explanation:
     score = _stored("score", "(sample,) the score explained, in units of `utility`.")
     predicted = _stored("predicted", "(sample,) index of the predicted class.")
     label = _stored("label", "(sample,) index of the true class.")
+    versus = _stored(
+        "versus", "(sample,) index of the class instead of which the target is explained."
+    )
     base_value = _stored("base_value", "(sample,) the background's mean score.")
     additivity_gap = _stored("additivity_gap", "(sample,) sum + base value - score.")
     relative_gap = _stored("relative_gap", "(sample,) the gap relative to |score - base value|.")
@@ -207,6 +211,13 @@ class Explanation:
         """The key-point layout, where known."""
         text = self.dataset.attrs.get("skeleton", "")
         return Skeleton.from_dict(json.loads(text), "explanation") if text else None
+
+    @property
+    def asked(self) -> np.ndarray:
+        """(sample, 2) class explained and the one instead of which, -1 where there is none."""
+        target = self.target.to_numpy()
+        versus = self.dataset["versus"] if "versus" in self.dataset else np.full_like(target, -1)
+        return np.stack([target, versus], axis=1)
 
     @property
     def name(self) -> str:

@@ -60,7 +60,7 @@ def same_samples(name: str, one: Explanation, other: Explanation) -> None:
             f"explanation {name!r}: expected the same samples in the same order "
             f"(got {len(samples[0])} against {len(samples[1])}; first difference {odd})"
         )
-    if not np.array_equal(one.target, other.target):
+    if not np.array_equal(one.asked, other.asked):
         raise ValueError(f"explanation {name!r}: expected the same explained class per sample")
 
 

@@ -82,6 +82,7 @@ def at_key_points(
         },
         skeleton=explanation.skeleton,
         frames=frames,
+        variables={"versus": explanation.dataset.get("versus")},
     )
     kept = {name: value for name, value in attrs.items() if name not in made.dataset.attrs}
     return made.assign(**kept)

@@ -222,6 +222,13 @@ def write_csv(table: xr.Dataset, path: str | Path) -> None:
         frame.to_csv(temporary, index=False, float_format="%.6g")
 
 
+def asked_name(explanation: Explanation, sample: int) -> str:
+    """Return the name of the class that a sample is explained for, "A rather than B" of two."""
+    target, versus = (int(each) for each in explanation.asked[sample])
+    name = class_name(explanation, target)
+    return name if versus < 0 else f"{name} rather than {class_name(explanation, versus)}"
+
+
 def class_name(explanation: Explanation, target: int) -> str:
     """Return the name of a class, or its number where the explanation knows no names."""
     names = json.loads(explanation.dataset.attrs.get("classes", "[]"))

@@ -40,7 +40,14 @@ Layers = Annotated[
 ]
 Class = Annotated[
     str,
-    typer.Option("--class", help="Class (or output) to explain: predicted, label, or its name."),
+    typer.Option(
+        "--class",
+        help="Class (or output) to explain: predicted, second, least (probable), label, or a name.",
+    ),
+]
+Versus = Annotated[
+    str,
+    typer.Option(help="Explain why the --class and not this one: a difference of their logits."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Explain the first N windows only.")]
 Of = Annotated[
@@ -57,6 +64,9 @@ BackgroundBy = Annotated[
 ]
 BackgroundClass = Annotated[
     list[str] | None, typer.Option(help="SHAP: choose them of this class only (again for more).")
+]
+BackgroundGroup = Annotated[
+    list[str] | None, typer.Option(help="SHAP: choose them of this subject only (again for more).")
 ]
 On = Annotated[str, typer.Option(help="Explain branches (J, V, B, A) or raw positions.")]
 Convergence = Annotated[
@@ -80,6 +90,7 @@ def explain(
     set_: Set = None,
     layer: Layers = None,
     target: Class = "predicted",
+    versus: Versus = "",
     split: Split = "test",
     of: Of = None,
     limit: Limit = None,
@@ -87,6 +98,7 @@ def explain(
     background: Background = "100",
     background_by: BackgroundBy = "random",
     background_class: BackgroundClass = None,
+    background_group: BackgroundGroup = None,
     on: On = "branches",
     convergence: Convergence = None,
     other_preparation: OtherPreparation = False,
@@ -105,9 +117,10 @@ def explain(
 
     written = explain(
         checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (),
-        target=target, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
+        target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        on=on, convergence=convergence, other_preparation=other_preparation, keep=keep,
+        background_group=background_group or (), on=on, convergence=convergence,
+        other_preparation=other_preparation, keep=keep,
         seed=seed, device=device, shard=shard, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))

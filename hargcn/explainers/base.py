@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn.explainers.contrast import Contrast
 from hargcn.explainers.finite import finite_input, finite_result
 from hargcn.explainers.hooks import expect_fixed
 from hargcn.explainers.scores import expect_utility
@@ -88,7 +89,7 @@ class Explainer(ABC):
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation; called for what is supported."""
 
-    def __call__(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+    def __call__(self, model: nn.Module, x: Tensor, target: Any, versus: Any = None) -> Explanation:
         """Explain the score of one class per sample.
 
         Parameters
@@ -99,6 +100,9 @@ class Explainer(ABC):
             Its input, samples first.
         target
             One class number, or one per sample.
+        versus
+            The same of the class instead of which: the score is that of the difference of the two
+            logits then (see `hargcn.explainers.contrast`).
 
         Raises
         ------
@@ -106,6 +110,9 @@ class Explainer(ABC):
             For a network that the method does not support, targets that are no classes, what is not
             finite (input, scores, attributions), and an argument with a row for each sample.
         """
+        if versus is not None:
+            contrast = Contrast(model, x, target, versus)
+            return contrast.named(self(contrast, x, contrast.asked))
         self.expect_outputs(model)
         reason = self.supports(model, x)
         if reason:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer
+from hargcn.explainers.contrast import questions
 from hargcn.explainers.hooks import undisturbed
 from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import scores_of
@@ -21,7 +22,7 @@ from hargcn.registry import settings
 
 
 class Asked(NamedTuple):
-    """What was asked: the windows, the classes (N,), their scores (N,), frames and joints."""
+    """The windows, numbers of the questions (N,), their scores (N,), frames and joints."""
 
     x: Tensor
     target: np.ndarray
@@ -80,10 +81,10 @@ class Baseline(Explainer):
         frames, joints = frames_and_joints(model, x)
         classes = class_numbers(target, logits)
         score = scores_of(logits.double(), classes, "logit").cpu().numpy()
-        wanted = classes.cpu().numpy()
+        wanted, question = (each.cpu().numpy() for each in (classes, questions(model, classes)))
         known = axis_labels(model, {"joint": joints})
         return Explanation.build(
-            self.maps(Asked(x, wanted, score, frames, joints)),
+            self.maps(Asked(x, question, score, frames, joints)),
             ("sample", "time", "joint"),
             method=self.name,
             label=self.label,

@@ -126,7 +126,7 @@ def _aligned(shap: Explanation, cam: Explanation) -> tuple[xr.DataArray, xr.Data
     named = [list(each.data) for each in joints if each is not None]
     if len(named) == 2 and named[0] != named[1]:
         raise ValueError("Expected explanations of the same joints, in the same order")
-    if not np.array_equal(shap.target, cam.target):
+    if not np.array_equal(shap.asked, cam.asked):
         raise ValueError(
             f"Expected explanations of the same classes (got {shap.name!r} and {cam.name!r})"
         )

@@ -12,6 +12,12 @@ from torch import Tensor
 from hargcn.checks import nearest
 from hargcn.outputs import Outputs
 
+RANKS = {"predicted": 0, "second": 1, "least": -1}
+"""Words for places in the order of probabilities."""
+
+WORDS = (*RANKS, "label")
+"""Words for classes that are others from sample to sample; a name is the same for all."""
+
 
 def class_numbers(target: Any, logits: Tensor) -> Tensor:
     """Return class numbers (N,) for one class, or one per sample.
@@ -59,12 +65,13 @@ def named_classes(
 
     "predicted" is the predicted class, the most probable label, that the predicted level is reached
     (the second one, where it is the lowest), or the value of a regression that has only one.
-    "label" is the true class, or that the true level is reached.
+    "second" and "least" are the second most and the least probable class or label. "label" is the
+    true class, or that the true level is reached.
 
     Parameters
     ----------
     target
-        "predicted", "label", or the name of a class or output.
+        One of `WORDS`, or the name of a class or output.
     logits
         (N, output) of the samples.
     labels
@@ -79,10 +86,10 @@ def named_classes(
         nothing of such outputs.
     """
     outputs = Outputs.of(classes)
-    if target in ("predicted", "label") and outputs.kind != "classes":
+    if target in RANKS and outputs.kind in ("classes", "multi-label"):
+        return _of_rank(target, logits)
+    if target in WORDS and outputs.kind != "classes":
         return _of_outputs(target, logits, labels, outputs)
-    if target == "predicted":
-        return logits.argmax(dim=1)
     if target == "label":
         if (labels < 0).any():
             raise ValueError(
@@ -91,22 +98,29 @@ def named_classes(
                 f"first number {int((labels < 0).argmax())})"
             )
         return torch.as_tensor(labels, device=logits.device)
-    known = ("predicted", "label", *outputs.columns, *outputs.names)
+    known = (*WORDS, *outputs.columns, *outputs.names)
     column = outputs.column(target)
     if column is None:
         what = (
             "a class" if outputs.kind == "classes" else f"an output of {', '.join(outputs.columns)}"
         )
         raise ValueError(
-            f"expected predicted, label or the name of {what} to explain "
+            f"expected {', '.join(WORDS)} or the name of {what} to explain "
             f"(got {target!r}{nearest(target, known)})"
         )
     return torch.full((len(logits),), column, device=logits.device)
 
 
+def _of_rank(word: str, logits: Tensor) -> Tensor:
+    """Return the output at a place in the order of probabilities; of equal ones the first."""
+    if word != "predicted" and logits.shape[1] < 2:
+        raise ValueError(f"expected at least 2 classes to explain the {word} one (got 1)")
+    return logits.argsort(dim=1, descending=True, stable=True)[:, RANKS[word]]
+
+
 def _of_outputs(target: str, logits: Tensor, labels: np.ndarray, outputs: Outputs) -> Tensor:
     """Return what "predicted" and "label" mean for other outputs than classes."""
-    if outputs.kind == "ordinal":
+    if outputs.kind == "ordinal" and target in ("predicted", "label"):
         levels = torch.as_tensor(labels, device=logits.device)
         levels = (logits > 0).sum(dim=1) if target == "predicted" else levels
         if bool((levels < 0).any()):
@@ -115,7 +129,7 @@ def _of_outputs(target: str, logits: Tensor, labels: np.ndarray, outputs: Output
                 f"{int((levels < 0).sum())} of {len(levels)})"
             )
         return (levels - 1).clamp(min=0)
-    if target == "predicted" and (outputs.kind == "multi-label" or len(outputs.columns) == 1):
+    if target == "predicted" and len(outputs.columns) == 1:
         return logits.argmax(dim=1)
     raise ValueError(
         f"expected the name of an output of {', '.join(outputs.columns)} to explain (got "

@@ -90,6 +90,7 @@ class ExplainedWindows:
         for file, explanation in zip(explanations, named.values(), strict=True):
             of_one_network(file, explanation)
             _check_about(file, explanation, model, data)
+            _check_single(file, explanation)
         rows = {name: i for i, name in enumerate(data.names)}
         samples = [str(s) for s in next(iter(named.values())).dataset["sample"].to_numpy()]
         lost = [name for name in samples if name not in rows]
@@ -139,6 +140,15 @@ def _check_alike(files: Sequence[str | Path], explanations: Sequence[Explanation
                 raise ValueError(
                     f"{file}: expected an explanation of the same {what} as in {files[0]}"
                 )
+
+
+def _check_single(file: str | Path, explanation: Explanation) -> None:
+    """Refuse an explanation of a contrast: measures ask what happens to one class's probability."""
+    if "versus" in explanation.dataset:
+        raise ValueError(
+            f"{file}: expected an explanation of single classes, whose probability is measured "
+            "(got one of a class rather than another)"
+        )
 
 
 def _check_about(

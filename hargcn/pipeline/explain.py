@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from hargcn.analysis import ranking
@@ -15,7 +14,8 @@ from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import METHODS, Explainer, make
 from hargcn.explainers.cam.base import ActivationMap
-from hargcn.explainers.deepshap.background import by_size, choose, shares
+from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
+from hargcn.explainers.deepshap.background import by_size
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
@@ -23,12 +23,12 @@ from hargcn.files import locked, track
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
+from hargcn.pipeline.background import choose_background
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.opening import (
     check_preparation,
     known_outcomes,
-    of_classes,
     open_network,
     open_windows,
     own_sets,
@@ -55,6 +55,7 @@ def explain(
     settings: Mapping[str, Any] | Sequence[str] = (),
     layer: Sequence[str] = (),
     target: str = "predicted",
+    versus: str = "",
     split: str = "test",
     of: Sequence[str] = (),
     limit: int | None = None,
@@ -62,6 +63,7 @@ def explain(
     background: int | str = 100,
     background_by: str = "random",
     background_class: Sequence[str] = (),
+    background_group: Sequence[str] = (),
     on: str = "branches",
     convergence: str | Path | None = None,
     other_preparation: bool = False,
@@ -88,13 +90,16 @@ def explain(
     layer
         Names of layers, or "all", for methods that need one; by default the last.
     target
-        "predicted", "label", or the name of a class or output (see `explainers.targets`).
+        "predicted", "second", "least", "label", or the name of a class or output (see
+        `explainers.targets`).
+    versus
+        The same of the class instead of which: explains the difference of the two logits.
     split, of, limit, limit_seed
         Which windows: a set or "all"; of these the ones whose true class is one of `of`; of these
         the first so many, or so many drawn with a seed.
-    background, background_by, background_class
+    background, background_by, background_class, background_group
         For methods that need one: how many training windows and how they are chosen (random,
-        balanced, medoids) from those of all or some classes, or a windows file.
+        balanced, medoids) from those of all or some classes and subjects, or a windows file.
     on
         Explain the network's "branches" or raw "positions".
     other_preparation
@@ -134,9 +139,11 @@ def explain(
     own = dict(settings) if isinstance(settings, Mapping) else read_content(None, settings)
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
-        "settings": own, "layer": list(layer), "target": target, "split": split,
+        "settings": own, "layer": list(layer), "target": target, "versus": versus,
+        "split": split,
         "of": list(of), "limit": limit, "limit_seed": limit_seed, "background": background,
-        "background_by": background_by, "background_class": list(background_class), "on": on,
+        "background_by": background_by, "background_class": list(background_class),
+        "background_group": list(background_group), "on": on,
         "seed": seed, "device": device, "other_preparation": other_preparation, "keep": keep,
     }  # fmt: skip
     METHODS.find(method)
@@ -151,7 +158,7 @@ def explain(
     same_skeleton(model, data)
     check_preparation(model, data, other_preparation)
     chosen = open_windows(windows, split, limit, of=of, limit_seed=limit_seed, network=model)
-    check_target(model, chosen, target)
+    check_target(model, chosen, target, versus)
     layers = layers_of(model, method, layer)
     for path in outputs(out, layers).values():
         writable(path, *inputs)
@@ -162,8 +169,8 @@ def explain(
         first = network.inputs(chosen.read([0]))
         say(str(explainer.forecast(network, first, len(chosen))))
     written = explain_windows(
-        network, chosen, explainer, out, layers=layers, target=target, request=request,
-        shard=shard, keep=keep, progress=progress, say=say,
+        network, chosen, explainer, out, layers=layers, target=target, versus=versus,
+        request=request, shard=shard, keep=keep, progress=progress, say=say,
     )  # fmt: skip
     return written if convergence is None else [*written, draw_convergence(written[0], convergence)]
 
@@ -225,7 +232,7 @@ def build_explainer(
             raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
         rows, weights = choose_background(
             data, request["background"], request["background_by"], request["seed"],
-            request["background_class"],
+            request["background_class"], request.get("background_group", ()),
         )  # fmt: skip
         needed["background"] = network.inputs(rows.read())
         if weights is not None:
@@ -248,7 +255,7 @@ def rebuilt(explanation: Explanation, network: Network, data: Windows) -> Explai
 
 
 def _asked(
-    explainer: Explainer, layers: Sequence[str], target: str, network: Network
+    explainer: Explainer, layers: Sequence[str], words: tuple[str, str], network: Network
 ) -> dict[str, Any]:
     own = {key: value for key, value in explainer.settings.items() if key not in explainer.needs}
     on = "positions" if isinstance(network, PositionModel) else "branches"
@@ -256,7 +263,8 @@ def _asked(
         "method": explainer.name,
         "settings": own,
         "layer": [*layers],
-        "target": target,
+        "target": words[0],
+        "versus": words[1],
         "on": on,
     }
 
@@ -269,6 +277,7 @@ def explain_windows(
     *,
     layers: Sequence[str] = (),
     target: str = "predicted",
+    versus: str = "",
     request: dict[str, Any] | None = None,
     shard: int = 32,
     keep: str = "all",
@@ -293,8 +302,8 @@ def explain_windows(
         The explanation file; with several layers their names are put before its suffix.
     layers
         Several layers instead of the explainer's own.
-    target
-        "predicted", "label", or the name of a class.
+    target, versus
+        As for `explain`.
     request
         Arguments of `explain`, stored with the explanations so that they can be made again;
         without, those of the explainer, which say nothing of where a background came from.
@@ -327,14 +336,14 @@ def explain_windows(
     explainer.expect_outputs(network)
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
-    check_target(network, windows, target)
+    check_target(network, windows, target, versus)
     out = Path(out)
     own = [*layers] or [getattr(explainer, "layer", "")]
-    asked = json.dumps(request or _asked(explainer, layers, target, network))
+    asked = json.dumps(request or _asked(explainer, layers, (target, versus), network))
     job = {
         "code": code_of(explainer), "model": identity(network), "data": windows.digest,
-        "windows": windows.names, "shard": shard, "target": target, "keep": keep,
-        "settings": explainer.settings, "layers": own, "request": request,
+        "windows": windows.names, "shard": shard, "target": target, "versus": versus,
+        "keep": keep, "settings": explainer.settings, "layers": own, "request": request,
     }  # fmt: skip
     starts = range(0, len(windows), shard)
     with locked(out):
@@ -347,7 +356,7 @@ def explain_windows(
         for number, start in enumerate(track(starts, "explaining", progress=progress)):
             if not shards.done(number):
                 some = windows.subset(slice(start, start + shard))
-                made = explain_batch(network, some, explainer, target, layers)
+                made = explain_batch(network, some, explainer, target, layers, versus)
                 kept = {key: reduced(one, keep) for key, one in made.items()}
                 said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
                 shards.add(number, said)
@@ -363,18 +372,26 @@ def explain_batch(
     explainer: Explainer,
     target: str,
     layers: Sequence[str] = (),
+    versus: str = "",
 ) -> dict[str, Explanation]:
     """Explain windows at once; return explanations, described, by layer ("" for the input)."""
-    check_target(network, windows, target)
+    check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
     with torch.inference_mode():
         logits = network(x)
-    wanted = named_classes(target, logits, true_classes(network, windows), outputs_of(network))
+    labels, known = true_classes(network, windows), outputs_of(network)
+    wanted = named_classes(target, logits, labels, known)
+    asked: torch.nn.Module = network
+    if versus:
+        asked = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
+        wanted = asked.asked
     if isinstance(explainer, ActivationMap):
-        made = explainer.at_layers(network, x, wanted, layers or [explainer.layer])
+        made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
-        made = {"": explainer(network, x, wanted)}
+        made = {"": explainer(asked, x, wanted)}
+    if isinstance(asked, Contrast):
+        made = {name: asked.named(one) for name, one in made.items()}
     return {name: described(one, network, windows, batch) for name, one in made.items()}
 
 
@@ -443,47 +460,26 @@ def same_skeleton(network: Network, windows: Windows) -> None:
         )
 
 
-def check_target(network: Network, windows: Windows, target: str) -> None:
+def check_target(network: Network, windows: Windows, target: str, versus: str = "") -> None:
     """Refuse a class to explain that the network does not have, before anything is computed.
 
     Raises
     ------
     ValueError
-        For an unknown name (offers the nearest), or "label" where one is missing.
+        For an unknown name (offers the nearest), "label" where one is missing, a class rather than
+        itself, and one rather than another where outputs are no classes.
     """
     known = outputs_of(network)
     blank = torch.zeros(len(windows), len(known.columns))
+    labels = true_classes(network, windows)
     try:
-        named_classes(target, blank, true_classes(network, windows), known)
+        named_classes(target, blank, labels, known)
+        if versus:
+            expect_classes(known)
+            named_classes(versus, blank, labels, known)
+            expect_two_words(target, versus)
     except ValueError as error:
         raise ValueError(f"{windows.path}: {error}") from error
-
-
-def choose_background(
-    data: Windows, wanted: str, how: str, seed: int, classes: Sequence[str] = ()
-) -> tuple[Windows, np.ndarray | None]:
-    """Return the background, drawn from the training set or a file's, and its weights."""
-    if not wanted.isdigit():
-        if classes:
-            raise ValueError(f"--background-class: expected a number of windows (got {wanted!r})")
-        given = Windows.open(wanted)
-        if (given.skeleton, given.shape) != (data.skeleton, data.shape):
-            raise ValueError(
-                f"--background: expected windows like those of {data.path}, {data.skeleton.name} "
-                f"{data.shape} (got {given.skeleton.name} {given.shape})"
-            )
-        return given, None
-    way = one_of("--background-by", how, ("random", "balanced", "medoids"))
-    train = data.subset("train")
-    if way == "balanced" and not data.outputs.listed:
-        raise ValueError(
-            f"--background-by: expected random or medoids for {data.outputs.kind} outcomes (got "
-            "'balanced', which needs classes)"
-        )
-    train = of_classes(train, classes) if classes else train
-    rows = choose(train.positions, train.label, int(wanted), way, seed)
-    weights = shares(train.positions(), rows) if way == "medoids" else None
-    return train.subset(rows), weights
 
 
 def _model(network: Network) -> SkeletonNetwork:

@@ -95,11 +95,12 @@ def reproduce(
     with TemporaryDirectory() as folder:
         (path,) = explain_windows(
             network, chosen, explainer, Path(folder) / "again.h5", layers=layers,
-            target=request["target"], request=request, keep=attrs.get("kept", "all"),
+            target=request["target"], versus=request.get("versus", ""), request=request,
+            keep=attrs.get("kept", "all"),
             progress=progress,
         )  # fmt: skip
         again = Explanation.open(path)
-    if not np.array_equal(made.target, again.target):
+    if not np.array_equal(made.asked, again.asked):
         raise ValueError(f"{explanation}: expected the same classes to be explained again")
     found = Reproduction(
         len(made),

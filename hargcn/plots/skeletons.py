@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from hargcn.analysis.observed import tells_seen
-from hargcn.analysis.ranking import class_name
+from hargcn.analysis.ranking import asked_name
 from hargcn.data.planted.synthetic import rest_pose
 from hargcn.data.recording import INTERPOLATED
 from hargcn.explanation import Explanation
@@ -239,7 +239,7 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 
 def title(one: Explanation) -> str:
     """Say what is explained: sample, method, class and score."""
-    target = class_name(one, int(one.target[0]))
+    target = asked_name(one, 0)
     score = f"{one.utility} {float(one.score[0]):.2f}"
     return f"{one.values['sample'].to_numpy()[0]}: {one.title} for {target} ({score})"
 

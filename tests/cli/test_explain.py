@@ -11,14 +11,18 @@ from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, hdf5, load_model
 from hargcn.data.windows import Windows
-from hargcn.pipeline.explain import choose_background
+from hargcn.pipeline.background import choose_background
 from hargcn.pipeline.shards import Shards
+from hargcn.plots.skeletons import title
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--class", "clas1"], "got 'clas1'; did you mean 'class1'?"),
+        (["--class", "class1", "--versus", "clas0"], "got 'clas0'; did you mean 'class0'?"),
+        (["--class", "second", "--versus", "second"], "expected another class than 'second'"),
+        (["--method", "shap", "--background-group", "g9"], "Expected --background-group of g"),
         (["--layer", "main.0.tcm"], "Expected --layer of J.init"),
         (["--method", "gradcan"], "got 'gradcan'; did you mean 'gradcam'?"),
         (
@@ -275,3 +279,23 @@ def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_
     done("evaluate", checkpoint, waving, out, "--metrics", "deletion", "--out", tmp_path / "e.csv")
     assert "expected" in refused(*words, "joint", "--out", tmp_path / "y.h5").lower()
     assert out.stat().st_size < shap.stat().st_size
+
+
+def test_one_class_rather_than_another(checkpoint, waving, tmp_path):
+    common = ("explain", checkpoint, waving, "--limit", 4, "--method", "shap", "--background", 4)
+    asked = {"a": ["second"], "b": ["predicted"], "rather": ["predicted", "--versus", "second"]}
+    for name, words in asked.items():
+        given = (*common, "--background-group", "g0", "--class", *words, "--shard", 3)
+        done(*given, "--out", tmp_path / f"{name}.h5")
+    second, first, rather = (Explanation.open(tmp_path / f"{name}.h5") for name in asked)
+    np.testing.assert_allclose(rather.values, first.values - second.values, atol=1e-4)
+    np.testing.assert_array_equal(rather.versus, second.target)
+    np.testing.assert_array_equal(rather.target, rather.predicted)
+    path = tmp_path / "rather.h5"
+    done("reproduce", path, "--checkpoint", checkpoint, "--windows", waving)
+    line = refused(
+        "evaluate", checkpoint, waving, path, "--metrics", "pgi", "--out", tmp_path / "t.csv"
+    )
+    assert line.startswith(f"{path}: expected an explanation of single classes")
+    done("show", path, "--out", tmp_path / "strip.png")
+    assert " rather than class" in title(rather.isel(sample=0))

@@ -6,6 +6,7 @@ import torch
 
 from hargcn.explainers import Constant, DeepSHAP, GradCAM
 from hargcn.explainers.targets import class_numbers, named_classes
+from hargcn.outputs import Outputs
 
 LOGITS = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 1.0]])
 CLASSES = ("sit", "stand", "wave")
@@ -50,6 +51,20 @@ def test_all_methods_refuse_the_same_targets(target):
             explainer(network, x, target)
         said.add(str(error.value))
     assert len(said) == 1
+
+
+def test_second_and_least_probable():
+    nobody = np.array([-1, -1])
+    for words in (CLASSES, Outputs("multi-label", CLASSES)):
+        found = [
+            named_classes(word, LOGITS, nobody, words).tolist() for word in ("second", "least")
+        ]
+        assert found == [[2, 2], [0, 1]]
+    with pytest.raises(ValueError, match="at least 2 classes to explain the second one"):
+        named_classes("second", LOGITS[:, :1], nobody, ("only",))
+    levels = Outputs("ordinal", ("none", "mild", "severe", "worst"))
+    with pytest.raises(ValueError, match="'least', which says nothing of ordinal outputs"):
+        named_classes("least", LOGITS, nobody, levels)
 
 
 def test_classes_by_word():
