@@ -272,6 +272,33 @@ class Explanation:
         """Select by position along axes; a single position drops its axis."""
         return Explanation(self.dataset.isel(_listed(positions)))
 
+    def bin(self, *, time: int) -> Explanation:
+        """Add up every so many neighbouring cells of time, so that what adds up still does.
+
+        The `time` of a bin is the centre of its cells; the last one takes the cells that are left.
+
+        Parameters
+        ----------
+        time
+            Cells per bin, from 1 on.
+
+        Raises
+        ------
+        ValueError
+            For fewer, and for an explanation without an axis of time.
+        """
+        if "time" not in self.dims:
+            raise ValueError(f"bin: expected an axis 'time' (got {', '.join(self.dims)})")
+        if time < 1:
+            raise ValueError(f"bin: expected at least 1 cell of time per bin (got {time})")
+        values, cells = self.values, self.values.sizes["time"]
+        starts = np.arange(0, cells, time)
+        last = np.minimum(starts + time, cells) - 1
+        own = values["time"].to_numpy().astype(float)
+        added = np.add.reduceat(values.to_numpy(), starts, axis=values.dims.index("time"))
+        binned = values.isel(time=starts).copy(data=added)
+        return self._reduced(binned.assign_coords(time=(own[starts] + own[last]) / 2))
+
     def upsample(self, frames: int | None = None) -> Explanation:
         """Bring a coarse map to input frames by linear interpolation between its cells' centres.
 

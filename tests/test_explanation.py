@@ -310,3 +310,28 @@ def test_every_consumer_refuses_axes_it_does_not_understand_by_name(who, consume
     said = r"{}: expected axes sample, branch, .* \(got 'frequency'\)"
     with pytest.raises(ValueError, match=said.format(who)):
         consume(with_frequency())
+
+
+@pytest.mark.parametrize("cells", [1, 3, 4, 10, 25])
+def test_bins_of_time_keep_sums_and_their_centres(cells):
+    whole = build(times=10)
+    binned = whole.bin(time=cells)
+    assert binned.values.sizes["time"] == -(-10 // cells)
+    axes = [dim for dim in whole.dims if dim != "sample"]
+    before, after = (each.values.astype(float).sum(axes) for each in (whole, binned))
+    size = abs(whole.values.astype(float)).sum(axes)  # values are of single precision
+    assert float((abs(after - before) / size).max()) < 1e-6
+    np.testing.assert_array_equal(binned.base_value, whole.base_value)
+    first = whole.values.isel(time=slice(0, cells)).sum("time")
+    np.testing.assert_allclose(binned.values.isel(time=0), first, atol=1e-5)
+    parts = [np.arange(10)[start : start + cells] for start in range(0, 10, cells)]
+    np.testing.assert_array_equal(binned.values["time"], [part.mean() for part in parts])
+    named = build(times=4, coords={"time": [1.5, 5.5, 9.5, 13.5]}).bin(time=2)
+    assert named.values["time"].to_numpy().tolist() == [3.5, 11.5]
+
+
+def test_bins_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"at least 1 cell of time per bin .got 0."):
+        build().bin(time=0)
+    with pytest.raises(ValueError, match="bin: expected an axis 'time'"):
+        build().mean("time").bin(time=2)
