@@ -5,6 +5,13 @@ being a class in a module of this package; `methods()` lists all of them.
 """
 
 from hargcn.explainers.adapter import Adapter, ExplainableModel
+from hargcn.explainers.attribution.gradients import InputXGradient, Saliency
+from hargcn.explainers.attribution.guided import Deconvnet, GuidedBackprop, GuidedGradCAM
+from hargcn.explainers.attribution.integrated_gradients import (
+    ExpectedGradients,
+    IntegratedGradients,
+)
+from hargcn.explainers.attribution.noise import SmoothGrad, SmoothGradSquared
 from hargcn.explainers.base import Explainer, make, methods
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
 from hargcn.explainers.cam.ablation import AblationCAM, LiftCAM
@@ -34,6 +41,15 @@ __all__ = [
     "CAM",
     "AblationCAM",
     "Adapter",
+    "SmoothGradSquared",
+    "SmoothGrad",
+    "Saliency",
+    "IntegratedGradients",
+    "InputXGradient",
+    "GuidedGradCAM",
+    "GuidedBackprop",
+    "ExpectedGradients",
+    "Deconvnet",
     "Constant",
     "DeepSHAP",
     "ExplainableModel",

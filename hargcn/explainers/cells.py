@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -81,6 +81,18 @@ def plane_of(at: ExplainableModel, layer: str, x: Tensor) -> dict[str, int]:
 def stretches(cells: int, size: int) -> np.ndarray:
     """Return the centres of equal stretches of an axis."""
     return (np.arange(cells) + 0.5) * size / cells - 0.5
+
+
+def interpolation(
+    centres: np.ndarray, size: int, how: Literal["linear", "nearest"] = "linear"
+) -> Tensor:
+    """Return the matrix (size, cells) that brings cells with these centres to an axis."""
+    places = np.arange(size)
+    if how == "nearest":
+        near = np.abs(places[:, None] - centres).argmin(axis=1)
+        return torch.from_numpy(np.eye(len(centres))[near])
+    rows = [np.interp(places, centres, row) for row in np.eye(len(centres))]
+    return torch.from_numpy(np.stack(rows, axis=1))
 
 
 def grid_of(at: Adapter, layer: str, x: Tensor) -> Grid | None:

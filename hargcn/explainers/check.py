@@ -27,7 +27,13 @@ from hargcn.explainers.outputs import tensors_in
 MOST = 64
 """Feature maps, of all persons, up to which methods with a pass for each of them are run."""
 
-_SMALL: dict[str, dict[str, Any]] = {"shapcam": {"players": "joints", "permutations": 4}}
+_SMALL: dict[str, dict[str, Any]] = {
+    "shapcam": {"players": "joints", "permutations": 4},
+    "integrated-gradients": {"max_steps": 16, "allow_gap": True},
+    "expected-gradients": {"samples": 4},
+    "smoothgrad": {"samples": 4},
+    "smoothgrad-squared": {"samples": 4},
+}
 _NEEDS_LAYER = ("layer", "cam")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import h5py
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.command_line import done, refused
+from fixtures.methods import GRADIENTS
 from fixtures.moving_windows import moving_windows
 
 from hargcn import Explanation, hdf5, load_model
@@ -299,3 +301,47 @@ def test_one_class_rather_than_another(checkpoint, waving, tmp_path):
     assert line.startswith(f"{path}: expected an explanation of single classes")
     done("show", path, "--out", tmp_path / "strip.png")
     assert " rather than class" in title(rather.isel(sample=0))
+
+
+def mostly_slow(names, quick):
+    """Return the names, those that are not quick marked as slow."""
+    return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in names]
+
+
+@pytest.mark.parametrize(
+    "name", mostly_slow(GRADIENTS, ("integrated-gradients", "guided-gradcam", "saliency"))
+)
+def test_gradient_methods_are_explained_ranked_shown_and_judged(checkpoint, waving, tmp_path, name):
+    path = tmp_path / "made.h5"
+    own = [f"--set={key}={value}" for key, value in GRADIENTS[name].items()]
+    done(
+        "explain", checkpoint, waving, "--method", name, "--limit", 2, "--background", 4, *own,
+        "--set", "utility=prob", "--out", path,
+    )  # fmt: skip
+    found = Explanation.open(path)
+    assert found.dims == ("sample", "branch", "channel", "time", "joint", "person")
+    assert (found.method, found.utility) == (name, "prob")
+    assert GRADIENTS[name].items() <= found.settings.items()
+    done("rank", path, "--out", tmp_path / "rank.png")
+    done("show", path, "--out", tmp_path / "strip.png")
+    out = tmp_path / "table.csv"
+    done(
+        "evaluate", checkpoint, waving, path, "--metrics", "pgi,efficiency-gap,ris", "--top", 1,
+        "--remake", "--out", out,
+    )  # fmt: skip
+    with out.open(encoding="utf-8") as stream:
+        rows = {r["metric"]: r for r in csv.DictReader(stream) if r["method"] == found.name}
+    assert rows["pgi"]["n"] == "2"
+    if name == "integrated-gradients":
+        assert float(rows["efficiency-gap"]["estimate"]) <= 1e-3
+
+
+def test_integrated_gradients_of_positions(checkpoint, waving, tmp_path):
+    common = ("explain", checkpoint, waving, "--method", "integrated-gradients", "--limit", 2)
+    done(*common, "--on", "positions", "--background", 4, "--out", tmp_path / "x.h5")
+    found = Explanation.open(tmp_path / "x.h5")
+    assert found.dims == ("sample", "channel", "time", "joint", "person")
+    assert float(found.relative_gap.max()) <= 1e-3
+    zero = ("--on", "branches", "--set", "baseline=zero", "--set", "tolerance=1e-4")
+    done(*common, *zero, "--background", 4, "--out", tmp_path / "z.h5")
+    assert float(Explanation.open(tmp_path / "z.h5").relative_gap.max()) <= 1e-4

@@ -17,6 +17,8 @@ from hargcn.explainers import Adapter, GradCAM, methods
 from hargcn.explainers import check as module
 
 BOTH = {"hybrid-rank", "hybrid-product"}
+RECTIFIED = {"guided-backprop", "deconvnet", "guided-gradcam"}
+"""Of networks with rectifiers, which the packed one has not."""
 
 
 def packed(**given):
@@ -33,6 +35,8 @@ def test_every_layer_and_every_method_is_in_the_table():
     first = rows["core.first"]
     assert {*first.methods} == {*HEADLESS} | BOTH
     assert first.missing.startswith("cam: expected a layer followed by a global average")
+    assert "expected a network with rectifiers" in first.missing
+    assert "deconvnet, guided-backprop: expected a network with rectifiers" in rows[""].missing
     assert first.understood == "person 2, feature 6, time 8, joint 5, a cell per frame"
     assert rows["pair[0]"].shape == (1, 2, 6, 8, 5)
     assert "expected an activation (row, feature, time[, joint])" in rows["pair[1][0]"].missing
@@ -40,7 +44,7 @@ def test_every_layer_and_every_method_is_in_the_table():
     assert rows["pair[1][1]"].methods == ()
     assert "with its linear_head (got others)" in rows["core.second"].missing
     every = {name for name, cls in methods().items() if cls.__module__.startswith("hargcn.")}
-    assert every - {*CAMS} - BOTH == {*rows[""].methods}
+    assert every - {*CAMS} - BOTH - RECTIFIED == {*rows[""].methods}
     assert rows[""].understood == "sample 3, person 2, channel 3, time 8, joint 5"
 
 

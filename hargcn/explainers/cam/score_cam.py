@@ -9,14 +9,13 @@ from functools import reduce
 from itertools import pairwise
 from typing import Annotated
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted, map_axes
 from hargcn.explainers.cam.gradient_free import WeightedCAM
-from hargcn.explainers.cells import cell_frames, plane_of, stretches
+from hargcn.explainers.cells import cell_frames, interpolation, plane_of, stretches
 from hargcn.explainers.hooks import record
 from hargcn.explainers.scores import scores_of
 from hargcn.outputs import outputs_of
@@ -109,7 +108,7 @@ class _Masks:
         self.features = maps.shape[2]
         cells = cell_frames(at, layer, maps.shape[3], x)
         cells = cells if "time" in at.input_dims else stretches(maps.shape[3], x.shape[time])
-        self.over_time = _interpolation(cells, x.shape[time]).to(x)
+        self.over_time = interpolation(cells, x.shape[time]).to(x)
         plane = plane_of(at, layer, x)
         if plane and ("y", "x") not in pairwise(at.input_dims):
             raise ValueError(
@@ -122,7 +121,7 @@ class _Masks:
         over = []
         for axis, size in places:
             self.sizes[axis] = x.shape[axis]
-            over.append(_interpolation(stretches(size, x.shape[axis]), x.shape[axis]).to(x))
+            over.append(interpolation(stretches(size, x.shape[axis]), x.shape[axis]).to(x))
         self.over_joints = reduce(torch.kron, over) if over else None
         self.joint_first = bool(places) and places[0][0] < time
 
@@ -140,11 +139,3 @@ class _Masks:
         shape = [1] * masks.ndim
         shape[0], shape[self.person] = len(rows), self.persons
         return torch.where(other.view(shape), 1.0, masks)
-
-
-def _interpolation(centres: np.ndarray, size: int) -> Tensor:
-    """Return the matrix (size, cells) that interpolates linearly between the cells' centres."""
-    unit = np.eye(len(centres))
-    return torch.from_numpy(
-        np.stack([np.interp(np.arange(size), centres, row) for row in unit], axis=1)
-    )

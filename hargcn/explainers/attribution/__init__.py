@@ -1,0 +1,1 @@
+"""Attributions to the network's input."""
