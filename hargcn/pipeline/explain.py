@@ -12,11 +12,14 @@ import torch
 from hargcn.analysis import ranking
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Batch, Windows
-from hargcn.explainers.base import METHODS, Explainer, make
+from hargcn.explainers.base import METHODS, NEEDS, Explainer, make
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
 from hargcn.explainers.deepshap.background import by_size
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+
+
+from hargcn.explainers.deepshap.background import by_size, choose, shares
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import locked, track
@@ -165,9 +168,11 @@ def explain(
     network = PositionModel(model) if on == "positions" else model
     explainer = build_explainer(network, data, request, layers)
     explainer.expect_outputs(network)
-    if say is not None and isinstance(explainer, DeepSHAP) and explainer.exact:
+    if say is not None and getattr(explainer, "exact", True):
         first = network.inputs(chosen.read([0]))
-        say(str(explainer.forecast(network, first, len(chosen))))
+        told = explainer.forecast(network, first, len(chosen))
+        if told is not None:
+            say(str(told))
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, versus=versus,
         request=request, shard=shard, keep=keep, progress=progress, say=say,
@@ -227,7 +232,7 @@ def build_explainer(
     if "seed" in fields_of(cls) and "seed" in request:
         own.setdefault("seed", request["seed"])
     needed: dict[str, Any] = {"layer": layers[0] if layers else None}
-    if "background" in cls.needs:
+    if "background" in cls.needed(own):
         if "background" not in request:
             raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
         rows, weights = choose_background(
@@ -257,7 +262,7 @@ def rebuilt(explanation: Explanation, network: Network, data: Windows) -> Explai
 def _asked(
     explainer: Explainer, layers: Sequence[str], words: tuple[str, str], network: Network
 ) -> dict[str, Any]:
-    own = {key: value for key, value in explainer.settings.items() if key not in explainer.needs}
+    own = {key: value for key, value in explainer.settings.items() if key not in NEEDS}
     on = "positions" if isinstance(network, PositionModel) else "branches"
     return {
         "method": explainer.name,

@@ -86,7 +86,7 @@ def test_maps_of_values_are_in_the_units_of_the_values() -> None:
 
 def test_methods_that_mix_units_are_not_for_values() -> None:
     refusing = {name for name, cls in methods().items() if "regression" not in cls.kinds}
-    assert refusing == {"scorecam", "ablationcam", "gradcam++"}
+    assert refusing == {"scorecam", "ablationcam", "gradcam++", "prediction-difference"}
     assert about(methods()["scorecam"])["outputs"] == ["classes", "ordinal", "multi-label"]
     assert about(methods()["shap"])["outputs"] == list(KINDS)
     with pytest.raises(ValueError, match=r"gradcam\+\+: expected a network of classes"):

@@ -1,0 +1,358 @@
+"""Groups of an input's cells that are hidden together, and how a network scores what is left.
+
+Whatever stands for a hidden cell, a frame in which a person is absent (every number is 0) stays as
+it is, and a person who is absent all the time is no player.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from hargcn.explainers.adapter import axis_labels, input_axes
+from hargcn.explainers.base import Explainer, Need
+from hargcn.explainers.finite import finite_input
+from hargcn.explainers.scores import Score, Utility, class_scores, frozen
+from hargcn.explainers.targets import class_numbers
+from hargcn.explanation import Explanation
+from hargcn.outputs import Outputs, outputs_of
+from hargcn.registry import settings
+
+By = Literal["joint", "part", "joint-time", "branch", "person"]
+Replace = Literal["mean", "zero", "background"]
+
+_FOLLOWS: dict[str, tuple[str, ...]] = {
+    "joint": ("person", "joint"),
+    "part": ("person", "joint"),
+    "joint-time": ("person", "time", "joint"),
+    "branch": ("branch",),
+    "person": ("person",),
+}
+
+
+@dataclass(frozen=True)
+class Players:
+    """Which player each cell of an input belongs to.
+
+    Attributes
+    ----------
+    names
+        Of the players.
+    labels
+        Number of each cell's player; the input's axes without the samples, 1 where all are alike.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+
+    def over(self, values: Tensor) -> Tensor:
+        """Lay values (B, player) over the cells, (B, ...) that broadcast against inputs."""
+        return values[:, self.labels]
+
+    def shares(self, values: Tensor, x: Tensor) -> Tensor:
+        """Share each player's value (N, player) equally among its numbers in x (N, ...)."""
+        each = x[0].numel() // self.labels.numel()
+        sizes = torch.bincount(self.labels.flatten(), minlength=len(self.names)) * each
+        return self.over(values / sizes.to(values)).expand(x.shape)
+
+
+def players_of(model: nn.Module, x: Tensor, by: str, bins: int) -> Players:
+    """Divide an input among players.
+
+    Parameters
+    ----------
+    model, x
+        The network, and its input (N, ...) with named axes.
+    by
+        "joint" and "part" of each person, "joint-time" (joints in `bins` stretches of time),
+        "branch" or "person".
+    bins
+        Stretches of time, at most one per frame.
+
+    Raises
+    ------
+    ValueError
+        For an input without such axes, and parts of a network without a skeleton.
+    """
+    dims = input_axes(model, x)
+    sizes = dict(zip(dims, x.shape, strict=True))
+    wanted = _FOLLOWS[by]
+    needed = [d for d in wanted if d != "person" or by == "person"]
+    if not {*needed} <= {*dims}:
+        raise ValueError(
+            f"expected an input with axes {' and '.join(map(repr, needed))} for the players "
+            f"{by!r} (got {', '.join(dims)}); an Adapter's input_dims name them"
+        )
+    known = axis_labels(model, sizes)["coords"]
+    labels, names = torch.zeros([1] * (x.ndim - 1), dtype=torch.long), [""]
+    for dim in (d for d in wanted if d in dims):
+        own, called = _along(model, dim, sizes[dim], by, bins, known.get(dim))
+        shape = [1] * (x.ndim - 1)
+        shape[dims.index(dim) - 1] = sizes[dim]
+        labels = labels * len(called) + own.view(shape)
+        names = [f"{name} {more}".strip() for name in names for more in called]
+    return Players(tuple(names), labels.to(x.device))
+
+
+def _along(
+    model: nn.Module, dim: str, size: int, by: str, bins: int, known: Sequence[str] | None
+) -> tuple[Tensor, list[str]]:
+    """Return each position's number along an axis, and the numbers' names."""
+    places = torch.arange(size)
+    if dim == "time":
+        numbers = places * min(bins, size) // size
+        ends = [places[numbers == n] for n in range(min(bins, size))]
+        return numbers, [f"frames {int(e[0])}-{int(e[-1])}" for e in ends]
+    if by == "part" and dim == "joint":
+        skeleton = getattr(model, "skeleton", None)
+        if skeleton is None or skeleton.n_joints != size:
+            raise ValueError(
+                f"expected a model with a skeleton of {size} joints for the players 'part' (got "
+                f"{None if skeleton is None else skeleton.name})"
+            )
+        for number, joints in enumerate(skeleton.parts.values()):
+            places[list(joints)] = number
+        return places, list(skeleton.parts)
+    if dim == "person" and size == 1 and by != "person":
+        return places, [""]
+    return places, list(known) if known is not None else [f"{dim} {i}" for i in range(size)]
+
+
+def present(x: Tensor, dims: Sequence[str]) -> Tensor:
+    """Return where somebody is: x (N, ...) is not 0 throughout a frame of a person.
+
+    Returns
+    -------
+    Tensor of bool
+        The axes of x, 1 where they are neither sample, time nor person.
+    """
+    rest = [i for i, dim in enumerate(dims) if dim not in ("sample", "time", "person")]
+    return (x != 0).to(x).amax(dim=rest, keepdim=True) > 0 if rest else x != 0
+
+
+def mean_over_time(x: Tensor, dims: Sequence[str]) -> Tensor:
+    """Return x with every number replaced by its mean over the frames of the person's presence."""
+    if "time" not in dims:
+        raise ValueError(f"expected an input with an axis 'time' for its mean (got {dims})")
+    here, axis = present(x, dims).to(x), list(dims).index("time")
+    total = (x * here).sum(dim=axis, keepdim=True)
+    return (total / here.sum(dim=axis, keepdim=True).clamp(min=1)).expand_as(x)
+
+
+@dataclass(frozen=True)
+class Game:
+    """One sample, parts of which are hidden.
+
+    Attributes
+    ----------
+    score
+        From inputs to logits (n, output).
+    x
+        (1, ...) the sample.
+    fill
+        (rows, ...) what stands for hidden cells.
+    weights
+        (rows,) of the rows, summing to 1.
+    here
+        (1, ...) where somebody is, broadcasting against x.
+    batch
+        Inputs per forward pass.
+    whole
+        (1, output) logits of the sample.
+    """
+
+    score: Score
+    x: Tensor
+    fill: Tensor
+    weights: Tensor
+    here: Tensor
+    batch: int
+    whole: Tensor
+
+    def shown(self, keep: Tensor, fill: Tensor | None = None) -> Tensor:
+        """Blend: keep a share (B, ...) of the sample, the rest is `fill`; absent frames stay."""
+        rest = self.fill[:1] if fill is None else fill
+        blended = rest + keep * (self.x - rest)
+        return torch.where((keep == 1) | ~self.here, self.x, blended)
+
+    def logits(self, players: Players, coalitions: Tensor) -> Tensor:
+        """Return logits (B, rows, output) in double precision of coalitions (B, player)."""
+        rows, found = len(self.fill), []
+        numbers = torch.arange(len(coalitions) * rows, device=self.x.device)
+        coalitions = coalitions.to(self.x)
+        with torch.no_grad():
+            for part in numbers.split(self.batch):
+                keep = players.over(coalitions[part // rows])
+                found.append(self.score(self.shown(keep, self.fill[part % rows])).double())
+        return torch.cat(found).unflatten(0, (len(coalitions), rows))
+
+    def worths(
+        self, players: Players, coalitions: Tensor, target: int, utility: str, outputs: Outputs
+    ) -> Tensor:
+        """Return the mean scores (B,) over the rows that stand for hidden cells."""
+        logits = self.logits(players, coalitions)
+        scores = class_scores(logits.flatten(0, 1), utility, outputs)[:, target]
+        return scores.view(logits.shape[:2]) @ self.weights
+
+    def playing(self, players: Players) -> Tensor:
+        """Return (player,) bool: who has a cell where somebody is."""
+        cells, labels = torch.broadcast_tensors(self.here[0], players.labels)
+        found = torch.zeros(len(players.names), dtype=torch.bool, device=self.x.device)
+        found[labels[cells].unique()] = True
+        return found
+
+
+@settings
+class Hiding(Explainer):
+    """What methods share that hide cells of the input and look at the score.
+
+    Samples are played one by one, so that neither the others beside them nor the size of a shard
+    change a value.
+
+    Parameters
+    ----------
+    replace
+        What stands for hidden cells: "mean", the sample's own over time; "zero"; or "background",
+        the rows of a background, over which scores are averaged.
+    batch
+        Inputs per forward pass; bounds the memory, and changes values by rounding only.
+    background
+        Rows (n, ...) of "background".
+    weights
+        (n,) of the background's rows; equal by default.
+    """
+
+    replace: Replace = "mean"
+    batch: Annotated[int, Field(ge=1, exclude=True)] = 64
+    background: Any = None
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        if self.background is None:
+            if self.replace == "background":
+                raise ValueError(f"{self.name}: expected a background to replace by (got none)")
+            return
+        rows = torch.as_tensor(self.background).detach()
+        given = np.ones(len(rows)) if self.weights is None else np.asarray(self.weights, float)
+        if not len(rows) or given.shape != (len(rows),) or not given.sum() > 0:
+            raise ValueError("Expected a background and a weight for each of its samples")
+        finite_input(rows, "background sample")
+        object.__setattr__(self, "background", rows)
+        object.__setattr__(self, "weights", given / given.sum())
+
+    @classmethod
+    def needed(cls, given: Mapping[str, Any]) -> tuple[Need, ...]:
+        """Return what is needed: the background, where it replaces."""
+        if given.get("replace") == "background" and "background" not in cls.needs:
+            return (*cls.needs, "background")
+        return cls.needs
+
+    @property
+    def explained(self) -> Utility:
+        """The score that the explanation is of."""
+        own: Utility = getattr(self, "utility", "prob")
+        return own
+
+    def supports(self, model: nn.Module, x: Tensor) -> str:
+        """Return why not: axes without names, or a background of another shape."""
+        if x.ndim < 2 or not len(x):
+            return f"expected samples (got {tuple(x.shape)})"
+        try:
+            dims = input_axes(model, x)
+            if self.replace == "mean":
+                mean_over_time(x[:1], dims)
+            self.divided(model, x)
+        except ValueError as error:
+            return str(error)
+        if self.replace == "background" and self.background.shape[1:] != x.shape[1:]:
+            return (
+                f"expected samples shaped like the background {tuple(self.background.shape[1:])} "
+                f"(got {tuple(x.shape)})"
+            )
+        return ""
+
+    @abstractmethod
+    def divided(self, model: nn.Module, x: Tensor) -> Players:
+        """Return the players of an input, or raise ValueError."""
+
+    @abstractmethod
+    def played(
+        self, game: Game, players: Players, target: int, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Return what is found of one sample; "values" (player,) first."""
+
+    def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        """Explain one class per sample."""
+        outputs, players, dims = outputs_of(model), self.divided(model, x), input_axes(model, x)
+        with frozen(model, "logit", x, x) as (score, samples, _):
+            with torch.no_grad():
+                logits = torch.cat([score(one) for one in samples.split(1)])
+            wanted = class_numbers(target, logits)
+            found = []
+            ones = zip(samples.split(1), logits.split(1), wanted.tolist(), strict=True)
+            for one, whole, column in ones:
+                game = self._game(score, one, whole, dims)
+                found.append(self.played(game, players, column, outputs))
+        joined = {name: torch.stack([each[name] for each in found]) for name in found[0]}
+        return self._built(model, samples, players, joined, wanted, logits)
+
+    def _game(self, score: Score, one: Tensor, whole: Tensor, dims: Sequence[str]) -> Game:
+        fill, weights = torch.zeros_like(one), torch.ones(1)
+        if self.replace == "mean":
+            fill = mean_over_time(one, dims)
+        elif self.replace == "background":
+            fill, weights = self.background.to(one), torch.as_tensor(self.weights)
+        here, weights = present(one, dims), weights.double().to(one.device)
+        return Game(score, one, fill, weights, here, self.batch, whole.double())
+
+    def spread(self, players: Players, values: Tensor, x: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+        """Return values (N, player) on the cells of the input, and "" for all of its axes."""
+        return players.shares(values, x), ()
+
+    def _built(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        players: Players,
+        found: dict[str, Tensor],
+        target: Tensor,
+        logits: Tensor,
+    ) -> Explanation:
+        values = found.pop("values")
+        cells, axes = self.spread(players, values, x)
+        dims = axes or input_axes(model, x)
+        sizes = dict(zip(dims, cells.shape, strict=True))
+        scores = class_scores(logits.double(), self.explained, outputs_of(model))
+        kept: dict[str, Any] = {k: v if v.ndim == 1 else _with_axes(k, v) for k, v in found.items()}
+        named = {} if axes else {"player": list(players.names)}
+        if not axes:
+            kept["player_value"] = (("sample", "player"), values)
+        coords = axis_labels(model, sizes)
+        coords["coords"] = {"time": np.arange(sizes.get("time", 0)), **coords["coords"]}
+        made = Explanation.build(
+            cells.to(x),
+            dims,
+            method=self.name,
+            label=self.label,
+            target=target,
+            score=scores.gather(1, target[:, None])[:, 0],
+            predicted=logits.argmax(dim=1),
+            utility=self.explained,
+            settings=self.settings,
+            variables=kept,
+            frames=sizes.get("time"),
+            **coords,
+        )
+        return made.assign(coords=named)
+
+
+def _with_axes(name: str, values: Tensor) -> tuple[tuple[str, ...], Tensor]:
+    """Name the axis of what a method keeps beside its values."""
+    return ("sample", {"objective": "step"}.get(name, "player")), values
