@@ -33,6 +33,9 @@ _SMALL: dict[str, dict[str, Any]] = {
     "expected-gradients": {"samples": 4},
     "smoothgrad": {"samples": 4},
     "smoothgrad-squared": {"samples": 4},
+
+
+    "lime": {"masks": 8},
 }
 _NEEDS_LAYER = ("layer", "cam")
 
