@@ -10,6 +10,7 @@ from hargcn import Explanation
 SETTINGS = {
     "occlusion": ["-s", "by=joint-time", "-s", "bins=2"],
     "lime": ["-s", "by=part", "-s", "masks=20"],
+    "rise": ["-s", "masks=20"],
     "prediction-difference": ["--background", "2"],
 }
 

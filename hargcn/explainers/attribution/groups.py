@@ -24,6 +24,7 @@ from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
 from hargcn.outputs import Outputs, outputs_of
 from hargcn.registry import settings
+from hargcn.skeleton import Skeleton
 
 By = Literal["joint", "part", "joint-time", "branch", "person"]
 Replace = Literal["mean", "zero", "background"]
@@ -47,10 +48,16 @@ class Players:
         Of the players.
     labels
         Number of each cell's player; the input's axes without the samples, 1 where all are alike.
+    sizes
+        How many there are along each axis that tells players apart, the last counted fastest.
+    skeleton
+        The network's, where it has one.
     """
 
     names: tuple[str, ...]
     labels: Tensor
+    sizes: Mapping[str, int]
+    skeleton: Skeleton | None
 
     def over(self, values: Tensor) -> Tensor:
         """Lay values (B, player) over the cells, (B, ...) that broadcast against inputs."""
@@ -91,14 +98,15 @@ def players_of(model: nn.Module, x: Tensor, by: str, bins: int) -> Players:
             f"{by!r} (got {', '.join(dims)}); an Adapter's input_dims name them"
         )
     known = axis_labels(model, sizes)["coords"]
-    labels, names = torch.zeros([1] * (x.ndim - 1), dtype=torch.long), [""]
+    labels, names, counts = torch.zeros([1] * (x.ndim - 1), dtype=torch.long), [""], {}
     for dim in (d for d in wanted if d in dims):
         own, called = _along(model, dim, sizes[dim], by, bins, known.get(dim))
         shape = [1] * (x.ndim - 1)
         shape[dims.index(dim) - 1] = sizes[dim]
-        labels = labels * len(called) + own.view(shape)
+        labels, counts[dim] = labels * len(called) + own.view(shape), len(called)
         names = [f"{name} {more}".strip() for name in names for more in called]
-    return Players(tuple(names), labels.to(x.device))
+    skeleton = getattr(model, "skeleton", None)
+    return Players(tuple(names), labels.to(x.device), counts, skeleton)
 
 
 def _along(
