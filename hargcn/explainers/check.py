@@ -33,8 +33,6 @@ _SMALL: dict[str, dict[str, Any]] = {
     "expected-gradients": {"samples": 4},
     "smoothgrad": {"samples": 4},
     "smoothgrad-squared": {"samples": 4},
-
-
     "lime": {"masks": 8},
     "rise": {"masks": 8},
 }

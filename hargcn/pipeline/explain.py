@@ -16,10 +16,6 @@ from hargcn.explainers.base import METHODS, NEEDS, Explainer, make
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
 from hargcn.explainers.deepshap.background import by_size
-from hargcn.explainers.deepshap.explainer import DeepSHAP
-
-
-from hargcn.explainers.deepshap.background import by_size, choose, shares
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import locked, track
