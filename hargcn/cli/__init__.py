@@ -18,6 +18,7 @@ import typer
 
 from hargcn.allocator import keep_freed_memory
 from hargcn.cli import (
+    axioms,
     crossfit,
     demo,
     evaluate,
@@ -45,7 +46,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _MODULES = (
-    demo, init, prepare, network, explain, plot, evaluate, crossfit, experiment, settings, verify,
+    demo, init, prepare, network, explain, plot, evaluate, axioms, crossfit, experiment, settings,
+    verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

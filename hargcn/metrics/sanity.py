@@ -51,7 +51,7 @@ def randomisation(
     similar = []
     for start, stop in zip(edges, edges[1:], strict=False):
         for module in owners[start:stop]:
-            _randomise(module, rng)
+            randomise(module, rng)
         again = _flat(explain_again(explainer, broken, x, target, run), absolute)
         similar.append(rank_correlation(original, again))
     coords = {
@@ -85,7 +85,8 @@ def class_sensitivity(
 
 
 @torch.no_grad()
-def _randomise(module: nn.Module, rng: torch.Generator) -> None:
+def randomise(module: nn.Module, rng: torch.Generator) -> None:
+    """Replace a module's own parameters by Gaussian numbers of their mean and spread."""
     for parameter in module.parameters(recurse=False):
         spread = float(parameter.std(correction=0))
         noise = torch.randn(parameter.shape, generator=rng).to(parameter)

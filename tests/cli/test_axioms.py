@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pandas as pd
+from fixtures.command_line import done, refused
+
+from hargcn.metrics.axioms import AXIOMS
+
+
+def test_axioms_are_a_table_with_reasons(checkpoint, waving, tmp_path):
+    out = tmp_path / "axioms.csv"
+    few = ("--method", "shap", "--method", "gradcam", "--limit", 1, "--background", 2)
+    said = done("axioms", checkpoint, waving, *few, "--out", out)
+    found = pd.read_csv(out, keep_default_na=False)
+    assert list(found["axiom"]) == [*AXIOMS] * 2
+    verdicts = found.set_index(["method", "axiom"])["verdict"]
+    assert verdicts["shap", "completeness"] == verdicts["shap", "null-player"] == "pass"
+    assert "gradcam, completeness: figure: Grad-CAM has no promise of a sum" in said
+    assert said.endswith(f"{out}\n")
+
+
+def test_a_hybrid_has_no_axioms_of_its_own(checkpoint, waving, tmp_path):
+    out = tmp_path / "axioms.csv"
+    said = refused("axioms", checkpoint, waving, "--method", "hybrid-rank", "--out", out)
+    assert "hybrid-rank: expected a method of its own" in said
+    assert not out.exists()
