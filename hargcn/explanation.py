@@ -20,6 +20,7 @@ from hargcn.files import replacing
 from hargcn.skeleton import Skeleton
 
 if TYPE_CHECKING:
+    import pandas as pd
     import shap
 
 FORMAT = "hargcn-explanation-2"
@@ -378,6 +379,22 @@ class Explanation:
             combine_attrs="override",
         )
         return Explanation(joined)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a long table: a row per attribution, with names (or places) along every axis.
+
+        The column `attribution` holds the values; every variable and coordinate of samples alone,
+        such as `target`, `score` and `group`, is repeated in a column of its own.
+        """
+        alone = [
+            name for name, each in self.dataset.variables.items()
+            if each.dims == ("sample",) and name != "sample"
+        ]  # fmt: skip
+        values = self.values.reset_coords(drop=True)
+        columns = {str(name): self.dataset[name].reset_coords(drop=True) for name in alone}
+        sizes = np.prod(values.shape[1:], dtype=int)
+        frame = values.to_dataframe(name="attribution").reset_index()
+        return frame.assign(**{k: np.repeat(v.to_numpy(), sizes) for k, v in columns.items()})
 
     def to_shap(self) -> shap.Explanation:
         """Return a shap.Explanation of (sample, joint) sums, which shap's own plots accept.

@@ -36,6 +36,7 @@ from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.deepshap.library import LibrarySHAP
 from hargcn.explainers.deepshap.rules import register_rule
 from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_average
+from hargcn.explainers.interoperation import explain_func
 
 __all__ = [
     "CAM",
@@ -75,6 +76,7 @@ __all__ = [
     "Truth",
     "XGradCAM",
     "explain_all",
+    "explain_func",
     "make",
     "methods",
     "product",

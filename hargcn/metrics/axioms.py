@@ -320,7 +320,9 @@ AXIOMS: dict[str, Axiom] = {
         same_for_outputs, 0.99, "Choi, part 1", "two outputs have the same map"
     ),
     "randomisation": Axiom(
-        same_when_random, 0.5, "Adebayo et al. 2018, 3", "the map does not depend on what was learnt"
+        same_when_random,
+        0.5,
+        "Adebayo et al. 2018, 3", "the map does not depend on what was learnt"
     ),
     "relabelling": Axiom(
         relabelling, ROUNDING, "Choi, part 1", "the map depends on the numbers of the joints"
