@@ -109,19 +109,16 @@ def explain(
 ) -> None:
     """Explain what a network decides about windows; the same command after a kill goes on.
 
-    Example: hargcn explain model.safetensors windows.h5 --layer main.1.tcn --out gradcam.h5
-
     Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
     """
     from hargcn.pipeline.explain import explain
 
     written = explain(
-        checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (),
+        checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (), seed=seed,
         target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        background_group=background_group or (), on=on, convergence=convergence,
-        other_preparation=other_preparation, keep=keep,
-        seed=seed, device=device, shard=shard, progress=True, say=_say,
+        background_group=background_group or (), on=on, convergence=convergence, keep=keep, shard=shard,
+        other_preparation=other_preparation, device=device, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")

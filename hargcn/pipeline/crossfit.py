@@ -31,7 +31,7 @@ from hargcn.pipeline.pooling import Pool
 from hargcn.pipeline.shards import job_of, outputs
 from hargcn.pipeline.train import Recipe, read_recipe
 from hargcn.training.fit import FILES, expect_run, fit
-from hargcn.training.objectives import expect_defined, monitored
+from hargcn.training.objectives import expect_monitored, monitored
 
 BY = {"subject": "group", "group": "group", "camera": "camera", "setup": "setup"}
 """What can be held out, by the name it is asked for."""
@@ -284,7 +284,7 @@ def _expect_values(data: Windows, fold: Fold, sets: np.ndarray, settings: Experi
     if (sets == "val").any():
         monitor = monitored(settings.train, data.outputs)
         try:
-            expect_defined(monitor, data.subset(np.flatnonzero(sets == "val")))
+            expect_monitored(monitor, data.subset(np.flatnonzero(sets == "val")))
         except ValueError as error:
             raise ValueError(f"fold {fold.number}: {error}") from error
 

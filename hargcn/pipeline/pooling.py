@@ -125,7 +125,9 @@ class Pool:
         """Return each recording's first window, its outcome, and what is said of it."""
         data = self.data
         if data.outputs.kind != "classes":
-            return outcomes.by_recording(data.sample, data.wanted, self.said, self.aggregate)
+            return outcomes.outcomes_by_recording(
+                data.sample, data.wanted, self.said, self.aggregate
+            )
         _, first = np.unique(data.sample, return_index=True)
         _, labels, said = by_recording(data.sample, data.label, self.said, self.aggregate)
         return first, labels, said

@@ -57,7 +57,7 @@ def monitored(config: TrainConfig, outputs: Outputs) -> str:
     return one_of(f"train.monitor for {outputs.kind}", config.monitor, MONITORS[outputs.kind])
 
 
-def expect_defined(monitor: str, val: Windows) -> None:
+def expect_monitored(monitor: str, val: Windows) -> None:
     """Refuse validation windows that leave a figure undefined, whatever a network says of them.
 
     Raises

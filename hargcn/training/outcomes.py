@@ -112,7 +112,7 @@ def outcome_evaluation(
     ValueError
         For a recording whose windows have different outcomes.
     """
-    first, own, answers = by_recording(samples, wanted, said, aggregate)
+    first, own, answers = outcomes_by_recording(samples, wanted, said, aggregate)
     levels = {"windows": (wanted, said, groups), "recordings": (own, answers, groups[first])}
     found = {}
     for level, (true, answered, who) in levels.items():
@@ -307,7 +307,7 @@ _FIGURES: Mapping[Kind, Callable[..., dict[str, Any]]] = {
 }
 
 
-def by_recording(
+def outcomes_by_recording(
     samples: np.ndarray, wanted: np.ndarray, said: np.ndarray, how: Aggregate
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Aggregate windows to recordings, sorted by name.

@@ -20,7 +20,7 @@ from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
 from hargcn.training.batches import Batches, check, steps
 from hargcn.training.classification import Evaluation
-from hargcn.training.objectives import LOWER, MONITORS, expect_defined, monitored, objective
+from hargcn.training.objectives import LOWER, MONITORS, expect_monitored, monitored, objective
 from hargcn.training.optimisation import (
     TrainConfig,
     move_average,
@@ -72,7 +72,7 @@ class Trainer:
         self.select = _selection(config, self.val)
         chooses = self.select == "best" or config.patience is not None or config.monitor is not None
         if self.val is not None and chooses:
-            expect_defined(self.monitor, self.val)
+            expect_monitored(self.monitor, self.val)
         self.objective = objective(
             config, self.model, self.train, new=isinstance(model, ModelConfig)
         )

@@ -202,6 +202,7 @@ ndim: 2
 """
 
 
+@pytest.mark.slow
 def test_from_key_points_of_ones_own_skeleton_to_pictures(tmp_path):
     layout = tmp_path / "skeleton.yaml"
     layout.write_text(USERS_SKELETON, encoding="utf-8")

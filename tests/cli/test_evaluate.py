@@ -54,6 +54,7 @@ def test_evaluating_prints_methods_beside_chance(shap, cam, checkpoint, waving, 
     assert said.endswith(f"{out}\n")
 
 
+@pytest.mark.slow
 def test_fewer_windows_where_a_limit_says_so(cam, checkpoint, waving, tmp_path):
     some = ("--limit", 2, "--limit-seed", 5)
     few = ("--edit", "input:freeze", "--top", 1, "--random", 1)

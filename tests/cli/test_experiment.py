@@ -39,6 +39,7 @@ def test_an_experiment_runs_and_says_where_its_results_are(checkout):
     assert (out / "test.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("checkout")
 def test_broken_commands_are_refused_in_one_line(tmp_path):
     line = refused("experiment", "tinny")

@@ -177,7 +177,8 @@ def test_shap_on_positions_with_chosen_backgrounds(checkpoint, waving, tmp_path,
     assert float(found.relative_gap.max()) < 1e-3
 
 
-@pytest.mark.parametrize("form", ["product", pytest.param("rank", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["product", "rank"])
 def test_combine_makes_a_hybrid_that_pictures_and_measures_take(checkpoint, waving, tmp_path, form):
     common = ("explain", checkpoint, waving, "--limit", 4)
     one, other, out = (tmp_path / f"{name}.h5" for name in ("shap", "cam", "hybrid"))
@@ -203,6 +204,7 @@ def test_only_explanations_of_one_question_are_combined(checkpoint, waving, tmp_
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_only_with_the_same_background(
     checkpoint, waving, tmp_path, monkeypatch
 ):
@@ -262,6 +264,7 @@ def test_classes_that_are_not_there_are_refused(checkpoint, waving, earlier):
     assert line.startswith("--background-class: expected a number of windows (got ")
 
 
+@pytest.mark.slow
 def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_path):
     """The sums of what is kept otherwise; every consumer takes them, and they are made again."""
     out, all_of_it = tmp_path / "x.h5", Explanation.open(shap)
@@ -283,6 +286,7 @@ def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_
     assert out.stat().st_size < shap.stat().st_size
 
 
+@pytest.mark.slow
 def test_one_class_rather_than_another(checkpoint, waving, tmp_path):
     common = ("explain", checkpoint, waving, "--limit", 4, "--method", "shap", "--background", 4)
     asked = {"a": ["second"], "b": ["predicted"], "rather": ["predicted", "--versus", "second"]}
@@ -308,9 +312,7 @@ def mostly_slow(names, quick):
     return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in names]
 
 
-@pytest.mark.parametrize(
-    "name", mostly_slow(GRADIENTS, ("integrated-gradients", "guided-gradcam", "saliency"))
-)
+@pytest.mark.parametrize("name", mostly_slow(GRADIENTS, ("integrated-gradients",)))
 def test_gradient_methods_are_explained_ranked_shown_and_judged(checkpoint, waving, tmp_path, name):
     path = tmp_path / "made.h5"
     own = [f"--set={key}={value}" for key, value in GRADIENTS[name].items()]

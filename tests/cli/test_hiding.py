@@ -15,7 +15,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("on", ["branches", "positions"])
+@pytest.mark.parametrize("on", ["branches", pytest.param("positions", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", SETTINGS)
 def test_explained_ranked_and_shown(checkpoint, waving, tmp_path, method, on):
     out = tmp_path / "e.h5"

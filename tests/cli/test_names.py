@@ -45,7 +45,7 @@ def idle(checkpoint, gradcams, monkeypatch):
         raise AssertionError("computed before the names were checked")
 
     monkeypatch.setattr(MultiBranchSTGCN, "forward", forbidden)
-    monkeypatch.setattr("hargcn.pipeline.explain.choose", forbidden)
+    monkeypatch.setattr("hargcn.pipeline.background.choose", forbidden)
 
 
 @pytest.mark.usefixtures("idle")

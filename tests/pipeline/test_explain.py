@@ -163,6 +163,7 @@ def shaps(model, windows, monkeypatch):
     return both
 
 
+@pytest.mark.slow
 def test_the_same_shap_goes_on(model, windows, tmp_path, shaps):
     rows = model.inputs(windows.subset(slice(0, 3)).read())
     met, _ = shaps(tmp_path / "x.h5", DeepSHAP(rows), DeepSHAP(rows.clone()))

@@ -81,6 +81,7 @@ def test_a_conversion_takes_class_names_and_says_where_it_comes_from(tmp_path, m
         network.convert("shapgcn", theirs, "inmotion19", out, classes=names)
 
 
+@pytest.mark.slow
 def test_a_converted_network_declares_its_preparation_or_the_commands_warn(
     tmp_path, monkeypatch, waving
 ):

@@ -133,7 +133,7 @@ def _along(
     return places, list(known) if known is not None else [f"{dim} {i}" for i in range(size)]
 
 
-def present(x: Tensor, dims: Sequence[str]) -> Tensor:
+def in_sight(x: Tensor, dims: Sequence[str]) -> Tensor:
     """Return where somebody is: x (N, ...) is not 0 throughout a frame of a person.
 
     Returns
@@ -149,7 +149,7 @@ def mean_over_time(x: Tensor, dims: Sequence[str]) -> Tensor:
     """Return x with every number replaced by its mean over the frames of the person's presence."""
     if "time" not in dims:
         raise ValueError(f"expected an input with an axis 'time' for its mean (got {dims})")
-    here, axis = present(x, dims).to(x), list(dims).index("time")
+    here, axis = in_sight(x, dims).to(x), list(dims).index("time")
     total = (x * here).sum(dim=axis, keepdim=True)
     return (total / here.sum(dim=axis, keepdim=True).clamp(min=1)).expand_as(x)
 
@@ -317,7 +317,7 @@ class Hiding(Explainer):
             fill = mean_over_time(one, dims)
         elif self.replace == "background":
             fill, weights = self.background.to(one), torch.as_tensor(self.weights)
-        here, weights = present(one, dims), weights.double().to(one.device)
+        here, weights = in_sight(one, dims), weights.double().to(one.device)
         return Game(score, one, fill, weights, here, self.batch, whole.double())
 
     def spread(self, players: Players, values: Tensor, x: Tensor) -> tuple[Tensor, tuple[str, ...]]:
