@@ -117,8 +117,8 @@ def explain(
         checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (), seed=seed,
         target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        background_group=background_group or (), on=on, convergence=convergence, keep=keep, shard=shard,
-        other_preparation=other_preparation, device=device, progress=True, say=_say,
+        background_group=background_group or (), on=on, convergence=convergence, keep=keep,
+        other_preparation=other_preparation, device=device, shard=shard, progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")
