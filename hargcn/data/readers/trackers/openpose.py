@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hargcn.data.readers.trackers.frames import Frames, by_video, videos_of
 from hargcn.data.readers.trackers.json_files import joints, read_json, start_of
 from hargcn.data.readers.videos import Sightings, Videos, listed_people
 from hargcn.registry import settings
@@ -34,27 +35,25 @@ class OpenPose(Videos):
     def sniff(cls, path: str | Path) -> bool:
         """Go by a frame's name, and by the people in it."""
         path = Path(path)
-        frames = [path] if path.is_file() else [f for each in cls._listed(path) for f in _of(each)]
+        frames = [path] if path.is_file() else _first(by_video(cls._listed(path), _FRAME))
         return any(_FRAME.fullmatch(f.name) and '"people"' in start_of(f) for f in frames[:1])
 
     @classmethod
-    def files(cls, path: Path) -> list[Path]:
-        """Return the videos, `FOLDER/<video>`; of a frame the one that it belongs to."""
-        frame = _FRAME.fullmatch(path.name)
-        return [path.with_name(frame[1])] if frame and path.is_file() else super().files(path)
-
-    @classmethod
     def _listed(cls, folder: Path) -> list[Path]:
-        files = [*folder.glob(cls.pattern), *folder.glob(f"*/{cls.pattern}")]
-        return sorted({f.with_name(m[1]) for f in files if (m := _FRAME.fullmatch(f.name))})
+        found = [*folder.glob(cls.pattern), *folder.glob(f"*/{cls.pattern}")]
+        return [file for file in found if _FRAME.fullmatch(file.name)]
 
-    def title(self, item: Path) -> str:
+    def videos(self, path: Path) -> list[Frames]:
+        """Return the videos with their frames; of a frame the one that it belongs to."""
+        return videos_of(path, self.files(path), _FRAME)
+
+    def title(self, item: Frames) -> str:
         """Return the name of a video."""
-        return item.name
+        return item.video.name
 
-    def sightings(self, item: Path) -> Sightings:
+    def sightings(self, item: Frames) -> Sightings:
         """Read the frames of a video."""
-        files = _of(item)
+        files = item.files
         first, frames, names = min(files.values()), {}, {}
         for file, number in files.items():
             people = _people(file)
@@ -62,14 +61,11 @@ class OpenPose(Videos):
                 joints(file, "pose_keypoints_2d", each.get("pose_keypoints_2d")) for each in people
             ]
             names[number - first] = [_identity(each) for each in people]
-        return listed_people(item, frames, names, self.persons)
+        return listed_people(item.video, frames, names, self.persons)
 
 
-def _of(video: Path) -> dict[Path, int]:
-    """Return the frames of a video with their numbers, in their order."""
-    named = {f: _FRAME.fullmatch(f.name) for f in video.parent.glob(f"{video.name}_*.json")}
-    found = {f: int(m[2]) for f, m in named.items() if m and m[1] == video.name}
-    return dict(sorted(found.items(), key=lambda each: each[1]))
+def _first(videos: list[Frames]) -> list[Path]:
+    return [file for video in videos[:1] for file in video.files]
 
 
 def _people(file: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hargcn.checks import shortened
 from hargcn.data.readers.base import existing
+from hargcn.data.readers.trackers.frames import Frames, by_video, videos_of
 from hargcn.data.readers.trackers.json_files import array, read_json, start_of
 from hargcn.data.readers.videos import Sightings, Videos, listed_people
 from hargcn.registry import settings
@@ -59,39 +60,34 @@ class Ultralytics(Videos):
     def sniff(cls, path: str | Path) -> bool:
         """Go by a frame's name, and by the numbers or words in it."""
         path = Path(path)
-        videos = cls._listed(path)[:_LOOKED_AT] if path.is_dir() else []
-        frames = [path] if path.is_file() else [f for video in videos for f in _of(video)][:32]
+        videos = by_video(cls._listed(path), _FRAME)[:_LOOKED_AT] if path.is_dir() else []
+        frames = [path] if path.is_file() else [f for video in videos for f in video.files][:32]
         return any(_FRAME.fullmatch(frame.name) and _fits(frame) for frame in frames)
-
-    @classmethod
-    def files(cls, path: Path) -> list[Path]:
-        """Return the videos, `FOLDER/<video>`; of a frame the one that it belongs to."""
-        frame = _FRAME.fullmatch(path.name)
-        return [path.with_name(frame[1])] if frame and path.is_file() else super().files(path)
 
     @classmethod
     def _listed(cls, folder: Path) -> list[Path]:
         found = [f for place in ("*", "*/*", "*/labels/*") for f in folder.glob(place)]
-        named = ((file, _FRAME.fullmatch(file.name)) for file in found)
-        return sorted({file.with_name(match[1]) for file, match in named if match})
+        return [file for file in found if _FRAME.fullmatch(file.name)]
 
-    def title(self, item: Path) -> str:
+    def videos(self, path: Path) -> list[Frames]:
+        """Return the videos with their frames; of a frame the one that it belongs to."""
+        return videos_of(path, self.files(path), _FRAME)
+
+    def title(self, item: Frames) -> str:
         """Return the name of a video."""
-        return item.name
+        return item.video.name
 
-    def sightings(self, item: Path) -> Sightings:
+    def sightings(self, item: Frames) -> Sightings:
         """Read the frames of a video."""
-        files = _of(item)
-        if not files:
-            raise FileNotFoundError(f"{item}: no such video")
+        files = item.files
         people = {file: _json(file) for file in files if file.suffix.lower() == ".json"}
         lines = {file: _lines(file) for file in files if file not in people}
         wanted = [skeleton(self.layout).n_joints] if self.layout else list(self.layouts)
-        people |= _people(item, lines, wanted)
+        people |= _people(item.video, lines, wanted)
         first = min(files.values())
         frames = {number - first: [pose for pose, _ in people[f]] for f, number in files.items()}
         names = {number - first: [name for _, name in people[f]] for f, number in files.items()}
-        found = listed_people(item, frames, names, self.persons)
+        found = listed_people(item.video, frames, names, self.persons)
         bodies = found.bodies * (self.size or 1)
         seen = found.confidence is not None and np.isfinite(found.confidence).any()
         return replace(found, bodies=bodies, confidence=found.confidence if seen else None)
@@ -99,17 +95,6 @@ class Ultralytics(Videos):
 
 Person = tuple[np.ndarray, int | None]
 """(joint, 3), x, y and visibility, and the track."""
-
-
-def _of(video: Path) -> dict[Path, int]:
-    """Return the frames of a video with their numbers, in their order."""
-    named = {f: _FRAME.fullmatch(f.name) for f in video.parent.glob(f"{_plain(video.name)}_*")}
-    found = {f: int(m[2]) for f, m in named.items() if m and m[1] == video.name and f.is_file()}
-    return dict(sorted(found.items(), key=lambda each: each[1]))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _fits(file: Path) -> bool:
