@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fixtures import ntu_files
 from fixtures.dataset_files import ctrgcn, deeplabcut_hdf, kinetics, pyskl, stgcn
+from fixtures.motion_files import SIZE, anipose, c3d, h36m, lightning_pose, ultralytics
 from fixtures.tracker_files import (
     alphapose,
     coco_annotations,
@@ -104,7 +105,54 @@ def mmpose_without_scores(folder: Path) -> Path:
     return written(folder / "v.json", people)
 
 
+def tracked_states(folder: Path) -> Path:
+    how = "{joints: coco17, columns: [x, y, state], rows: joint}"
+    (folder / "table.yaml").write_text(how, encoding="utf-8")
+    cells = walking(FRAMES, 17)[:, 0]
+    cells[..., 2] = 2
+    cells[LOST, JOINT, 2] = 0
+    rows = [" ".join(map(repr, row)) for row in cells.reshape(-1, 3).tolist()]
+    return _rewritten(folder / "v.txt", "\n".join(rows) + "\n")
+
+
+SAYS_NOTHING = {
+    "bvh": "a motion turns every joint of a skeleton in every frame",
+    "mini-rgbd": "a rendered body has a pixel for every joint in every frame",
+}
+"""Formats that cannot say that a joint was lost, and why."""
+
 SAMPLES = {
+    "lightning-pose: empty cells": (
+        "lightning-pose",
+        lambda folder: lightning_pose(folder / "v.csv", lost(17, NAN), list(COCO)),
+        {"layout": "coco17"},
+        0.5,
+    ),
+    "anipose: empty cells": (
+        "anipose",
+        lambda folder: anipose(folder / "v.csv", lost(17, NAN)[:, 0], list(COCO)),
+        {"layout": "coco17"},
+        0.75,
+    ),
+    "ultralytics: zeros": (
+        "ultralytics",
+        lambda folder: ultralytics(folder, lost(17, ZERO)),
+        {"size": SIZE},
+        0.5,
+    ),
+    "c3d: a residual of -1": (
+        "c3d",
+        lambda folder: c3d(folder / "v.c3d", lost(17, NAN)[:, 0], list(COCO)),
+        {"layout": "coco17"},
+        None,
+    ),
+    "h36m: no number": (
+        "h36m",
+        lambda folder: h36m(folder / "v.npz", {"S1": {"Walking": lost(17, NAN)[:, 0]}}),
+        {},
+        None,
+    ),
+    "table: a state of 0": ("table", tracked_states, {"layout": "coco17", "table": None}, None),
     "ntu: inferred": ("ntu", lambda folder: ntu(folder, 1), {}, None),
     "ntu: not tracked": ("ntu", lambda folder: ntu(folder, 0), {}, None),
     "utd-mhad: zeros": ("utd-mhad", utd, {}, None),
@@ -185,6 +233,8 @@ SAMPLES = {
 def windows_of(folder: Path, name: str) -> Batch:
     reader, make, options, _ = SAMPLES[name]
     kind = READERS.find(reader)
+    if "table" in options:
+        options = {**options, "table": folder / "table.yaml"}
     rate = {} if reader in ("ntu", "utd-mhad") else {"fps": 30}
     found = kind(**options, **rate).recordings(make(folder))
     ready = found.map(lambda recording: preprocess(recording, PreprocessConfig()))
@@ -192,6 +242,13 @@ def windows_of(folder: Path, name: str) -> Batch:
     return write_windows(
         folder / "windows.h5", ready, classes, WindowConfig(length=FRAMES, overlap=0)
     ).read()
+
+
+def test_every_reader_has_a_sample_or_a_reason() -> None:
+    sampled = {reader for reader, *_ in SAMPLES.values()}
+    own = {name for name, kind in READERS.all().items() if kind.__module__.startswith("hargcn.")}
+    assert own == sampled | set(SAYS_NOTHING)
+    assert not sampled & set(SAYS_NOTHING)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
