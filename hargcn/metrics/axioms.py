@@ -89,9 +89,9 @@ class Trial:
     def changed(self, change: Callable[[Tensor], Tensor]) -> Trial:
         """Return the trial of changed windows; a method's background changes with them."""
         method = self.explainer
-        if "background" in fields_of(type(method)):
-            rows = torch.as_tensor(vars(method)["background"])
-            method = replace(method, **{"background": change(rows)})
+        rows = getattr(method, "background", None)
+        if rows is not None:
+            method = replace(method, **{"background": change(torch.as_tensor(rows))})
         return replace(self, explainer=method, x=change(self.x))
 
 
@@ -122,14 +122,17 @@ class AxiomResult:
 def completeness(trial: Trial) -> float:
     """Worst |sum of values + base value - score| / |score - base value| ([S] 3).
 
-    Score and base value come from forward passes of ours, not from what the method stores; the base
-    value is the mean over its background, 0 for a method without one.
+    The score comes from forward passes of ours, not from what the method stores. The base value is
+    the one that it states; else the mean score over its background, 0 for a method without one.
     """
-    values = trial.map().values.to_numpy().astype(float)
+    made = trial.map()
+    values = made.values.to_numpy().astype(float)
     score = np.take_along_axis(trial.scores(trial.x), trial.target.cpu().numpy()[:, None], 1)[:, 0]
     base = np.zeros_like(score)
     rows = getattr(trial.explainer, "background", None)
-    if rows is not None:
+    if "base_value" in made.dataset:
+        base = made.base_value.to_numpy().astype(float)
+    elif rows is not None:
         levels = trial.scores(torch.as_tensor(rows).to(trial.x.device))
         weights = getattr(trial.explainer, "weights", None)
         base = np.average(levels, axis=0, weights=weights)[trial.target.cpu().numpy()]
@@ -337,15 +340,21 @@ AXIOMS: dict[str, Axiom] = {
 def check_axiom(name: str, trial: Trial) -> AxiomResult:
     """Check one axiom; what a method refuses is not applicable, and says why.
 
-    The threshold of a method that draws samples and stores their standard error is widened by four
-    of its largest, relative to the map.
+    A method that promises a sum and refuses a network that it supports has failed the sum. The
+    threshold of a method that draws samples and stores their standard error is widened by four of
+    its largest, relative to the map.
     """
     axiom, method = AXIOMS[name], trial.explainer
+    if unsupported := method.supports(trial.model, trial.x):
+        return AxiomResult(name, method.name, "not applicable", why=unsupported)
     try:
         figure = axiom.measure(trial)
         threshold = axiom.threshold + _sampling(trial)
     except ValueError as error:
-        return AxiomResult(name, method.name, "not applicable", why=str(error))
+        broken = axiom.promised and method.promise != "none" and not isinstance(error, Inapplicable)
+        return AxiomResult(
+            name, method.name, "fail" if broken else "not applicable", why=str(error)
+        )
     if axiom.promised and method.promise == "none":
         why = f"{method.label} has no promise of a sum"
         return AxiomResult(name, method.name, "figure", figure, why=why)

@@ -108,7 +108,10 @@ def _of_method(
     """Judge a method; where it refuses the network, every axiom says why."""
     name = str(request["method"])
     wanted = [layer] if layer and "layer" in METHODS.find(name).needs else []
-    explainer = build_explainer(model, data, request, layers_of(model, name, wanted))
+    try:
+        explainer = build_explainer(model, data, request, layers_of(model, name, wanted))
+    except ValueError as error:
+        return [AxiomResult(axiom, name, "not applicable", why=str(error)) for axiom in AXIOMS]
     x = model.inputs(some.read())
     with torch.no_grad():
         target = model(x).argmax(1)

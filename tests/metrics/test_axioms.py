@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hargcn.explainers import Adapter, Constant, DeepSHAP, FakeCAM, GradCAM, HiResCAM, Random
+from hargcn.explainers.attribution.integrated_gradients import IntegratedGradients
 from hargcn.explanation import Explanation
 from hargcn.metrics.axioms import AXIOMS, Trial, check_axiom
 from hargcn.metrics.transformed import rewritten
@@ -24,7 +25,12 @@ class Wrong:
     def __init__(self, mistake: str = "") -> None:
         self.mistake, self.calls = mistake, 0
 
+    def supports(self, _model: nn.Module, _x: Tensor) -> str:
+        return ""
+
     def __call__(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
+        if self.mistake == "refusal":
+            raise ValueError("Expected a relative gap of at most 1e-3 (got 0.2)")
         self.calls += 1
         x = x.clone().requires_grad_()
         logits = model(x)
@@ -80,6 +86,25 @@ def test_deepshap_keeps_all_axioms():
     shap = DeepSHAP(windows(4, 1))
     verdicts = {name: found(shap, name).verdict for name in AXIOMS if name != "swapped-persons"}
     assert set(verdicts.values()) == {"pass"}, verdicts
+
+
+def test_a_broken_promise_that_the_method_notices_itself_is_a_failure():
+    x = torch.rand(2, 2, 5, 4)
+    trial = Trial(Wrong("refusal"), network(), x, torch.tensor([0, 1]))
+    found = check_axiom("completeness", trial)
+    assert (found.verdict, "gap of at most 1e-3" in found.why) == ("fail", True)
+    assert check_axiom("continuity", trial).verdict == "not applicable"  # nothing of it was seen
+
+
+def test_the_base_of_a_sum_is_the_methods_own():
+    """Integrated gradients begin at the score of the mean window, not at the mean score."""
+    rows = 3 * torch.randn(6, 2, 5, 4, generator=torch.Generator().manual_seed(0))
+    method = IntegratedGradients(rows)
+    trial = Trial(method, network(bias=True), torch.rand(2, 2, 5, 4), torch.tensor([0, 1]))
+    with torch.no_grad():
+        scores = trial.model(rows).mean(0), trial.model(rows.mean(0, keepdim=True))[0]
+    assert (scores[0] - scores[1]).abs().max() > 0.01
+    assert check_axiom("completeness", trial).verdict == "pass"
 
 
 @pytest.mark.parametrize("cam", [GradCAM, HiResCAM])
