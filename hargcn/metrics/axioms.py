@@ -340,16 +340,17 @@ AXIOMS: dict[str, Axiom] = {
 def check_axiom(name: str, trial: Trial) -> AxiomResult:
     """Check one axiom; what a method refuses is not applicable, and says why.
 
-    A method that promises a sum and refuses a network that it supports has failed the sum. The
-    threshold of a method that draws samples and stores their standard error is widened by four of
-    its largest, relative to the map.
+    A method that promises a sum and refuses a network that it supports has failed the sum. Where
+    two maps must be equal, the threshold of a method that draws samples and stores their standard
+    error is widened by four of its largest, relative to the map.
     """
     axiom, method = AXIOMS[name], trial.explainer
     if unsupported := method.supports(trial.model, trial.x):
         return AxiomResult(name, method.name, "not applicable", why=unsupported)
     try:
         figure = axiom.measure(trial)
-        threshold = axiom.threshold + _sampling(trial)
+        drawn = _sampling(trial) if axiom.threshold == ROUNDING else 0.0
+        threshold = axiom.threshold + drawn
     except ValueError as error:
         broken = axiom.promised and method.promise != "none" and not isinstance(error, Inapplicable)
         return AxiomResult(

@@ -8,6 +8,7 @@ from hargcn.explainers import methods
 from hargcn.metrics.axioms import AXIOMS
 
 
+@pytest.mark.slow
 def test_axioms_are_a_table_with_reasons(checkpoint, waving, tmp_path):
     out = tmp_path / "axioms.csv"
     few = ("--method", "shap", "--method", "gradcam", "--limit", 1, "--background", 2)

@@ -178,6 +178,7 @@ def follow(windows: Path, folder: Path, persons: int, *options: str) -> None:
     assert not list(folder.glob("*.parts"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* of the positive attribution lies on cells")  # padded frames
 def test_from_skeleton_files_to_pictures(skeletons, tmp_path):
     windows = tmp_path / "ntu.h5"

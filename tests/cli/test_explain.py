@@ -155,6 +155,7 @@ def test_all_layers_of_one_call(checkpoint, waving, tmp_path):
     assert made == set(load_model(checkpoint).layer_names())
 
 
+@pytest.mark.slow
 def test_convergence_against_the_size_of_the_background(checkpoint, waving, tmp_path):
     done(
         "explain", checkpoint, waving, "--method", "shap", "--background", 6, "--limit", 3,
@@ -232,6 +233,7 @@ def test_a_killed_run_goes_on_only_with_the_same_background(
     assert len(set(marks)) == 4
 
 
+@pytest.mark.slow
 def test_windows_and_background_of_some_classes(checkpoint, waving, tmp_path):
     out = tmp_path / "x.h5"
     done(

@@ -109,6 +109,7 @@ def test_correlation_is_over_all_its_layers(config, waving, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_perturbing_and_evaluating(config, waving, cam, tmp_path):
     out = tmp_path / "p.h5"
     few = ("--edit", "input:freeze", "--top", 2, "--random", 2)

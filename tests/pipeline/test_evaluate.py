@@ -93,6 +93,7 @@ def test_curves_begin_with_windows_as_they_are(shap, cam, checkpoint, waving, tm
     np.testing.assert_array_equal(GapCurve.open(out).dataset["gap"], found.dataset["gap"])
 
 
+@pytest.mark.slow
 def test_the_range_of_an_edge_edit_may_be_recomputed(cam, checkpoint, waving, tmp_path):
     options = {"edit": "edge:self:away:0.9", "top": 3, "random": 1, **QUIET}
     plain, again = (
@@ -143,6 +144,7 @@ def test_measures_explain_again_only_where_allowed_and_announce_it(
     assert line.startswith(f"gradcam {LAYER}: explaining again takes about ")
 
 
+@pytest.mark.slow
 def test_a_long_run_is_announced(cam, checkpoint, waving, tmp_path, monkeypatch):
     heard = []
     given = (checkpoint, waving, [cam])
@@ -159,6 +161,7 @@ def test_a_long_run_is_announced(cam, checkpoint, waving, tmp_path, monkeypatch)
     assert heard == [f"about 1 h 06 min {hint}", f"about 1 min 15 s {hint}"]
 
 
+@pytest.mark.slow
 def test_some_of_the_explained_windows_are_enough(shap, cam, checkpoint, waving, tmp_path):
     """They give the values that they have among all."""
     given, some = (checkpoint, waving, [shap, cam]), {"limit": 2, "limit_seed": 3}

@@ -80,6 +80,7 @@ def ran(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_experiment_leaves_its_results_beside_its_file(ran):
     results = ran.parent / "results"
     assert sorted(path.name for path in ran.parent.iterdir()) == ["config.yaml", "results"]
@@ -93,6 +94,7 @@ def test_an_experiment_leaves_its_results_beside_its_file(ran):
     assert (card["experiment"], card["training"]["seed"]) == ("recipe.yaml", 3)
 
 
+@pytest.mark.slow
 def test_steps_take_the_windows_that_they_ask_for(ran):
     windows = Windows.open(ran.parent / "results" / "windows.h5").subset("test")
     label = dict(zip(windows.names, windows.label, strict=True))
@@ -129,6 +131,7 @@ def test_a_finished_network_is_trained_again_only_afresh(tmp_path):
     assert not log.read_bytes().endswith(b"\n\n")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_comes_along_replaces_training(ran, tmp_path):
     network = ran.parent / "results" / "run" / "model.safetensors"
     text = TINY.split("  - correlate")[0].replace("steps:", f"checkpoint: {network}\nsteps:")

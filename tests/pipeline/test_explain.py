@@ -185,6 +185,7 @@ def test_another_shap_starts_anew(model, windows, tmp_path, shaps, change):
     assert ("branch" in made.dims) == (change != "positions")
 
 
+@pytest.mark.slow
 def test_done_means_done(model, windows, tmp_path, kill):
     out, said = tmp_path / "x.h5", []
     given = {"layers": LAYERS, "shard": 5, "progress": False, "say": said.append}
@@ -201,6 +202,7 @@ def test_done_means_done(model, windows, tmp_path, kill):
     assert kill.met == [5, 5, 2]
 
 
+@pytest.mark.slow
 def test_other_windows_or_another_network_start_anew(model, windows, tmp_path, kill):
     out = tmp_path / "x.h5"
     other = load_model(save_model(small_model(seed=1), tmp_path / "other.safetensors"))

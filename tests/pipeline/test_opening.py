@@ -125,6 +125,7 @@ def test_a_step_that_an_older_card_does_not_know_was_none(waving):
         check_preparation(model, windows)
 
 
+@pytest.mark.slow
 def test_commands_refuse_them_and_record_what_was_allowed(checkpoint, tmp_path):
     longer = moving_windows(tmp_path / "longer.h5", frames=18, test=("g3",)).path
     out = tmp_path / "x.h5"

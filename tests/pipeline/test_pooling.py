@@ -24,7 +24,13 @@ NAMED = {"regression": "pain", "ordinal": "severe", "multi-label": "ataxia"}
 FIGURE = {"regression": "mae", "ordinal": "accuracy", "multi-label": "accuracy"}
 
 
-@pytest.fixture(scope="module", params=OUTPUTS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, marks=() if kind == "regression" else pytest.mark.slow)
+        for kind in OUTPUTS
+    ],
+)
 def fitted(request: pytest.FixtureRequest, tmp_path_factory) -> tuple[str, Windows, CrossFit]:
     """Four subjects in two folds; the outcomes of two recordings are not known."""
     folder = tmp_path_factory.mktemp("pooled")

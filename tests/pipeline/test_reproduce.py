@@ -15,6 +15,7 @@ from hargcn.pipeline.reproduce import reproduce
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [

@@ -75,6 +75,7 @@ def test_it_learns_and_writes_a_checkpoint_log_and_card(windows: Windows, tmp_pa
     assert card["validation"]["windows"]["loss"] == pytest.approx(float(best["val_loss"]))
 
 
+@pytest.mark.slow
 def test_equal_seeds_train_equal_networks_and_the_global_generator_rests(
     windows: Windows, tmp_path: Path
 ) -> None:
