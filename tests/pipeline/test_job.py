@@ -97,6 +97,6 @@ def test_code_is_that_of_hargcn_and_of_a_plug_in(tmp_path, monkeypatch):
 
 def test_code_without_a_file_is_never_the_same():
     space = {"DeepSHAP": DeepSHAP, "__name__": "__main__typed"}
-    exec("class Typed(DeepSHAP):\n    'as at a prompt'", space)  # noqa: S102 as at a prompt
+    exec("class Typed(DeepSHAP):\n    'as at a prompt'", space)
     typed = space["Typed"](torch.zeros(2, 3))
     assert code_of(typed) != code_of(typed)

@@ -120,12 +120,12 @@ def members(path: Path) -> tuple[str, ...]:
     ValueError
         If it is none, or cut off.
     """
+    file = existing(path)
     try:
-        with zipfile.ZipFile(existing(path)) as archive:
+        with zipfile.ZipFile(file) as archive:
             return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    # Whichever field of an archive is damaged, zipfile raises one of these.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
         said = shortened(str(error))
         raise ValueError(f"{path}: expected a whole .npz of NumPy ({said})") from error
 

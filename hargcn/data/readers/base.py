@@ -85,7 +85,7 @@ class Reader(ABC):
         """Say whether a file is of this format: by its name, or better by a look at its start."""
         return cls._named_so(file)
 
-    def published(self, path: str | Path) -> Mapping[str, SplitConfig]:  # noqa: ARG002
+    def published(self, path: str | Path) -> Mapping[str, SplitConfig]:  # noqa: ARG002 - overridden
         """Return the published splits by name; overridden where the files hold them."""
         return self.splits
 

@@ -141,7 +141,7 @@ def _records(path: Path, file: h5py.File, key: str) -> tuple[_Blocks, np.ndarray
 
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("expected pickled names of columns")  # noqa: TRY004
+        raise ValueError("expected pickled names of columns")
     return bytes(value)
 
 

@@ -148,7 +148,7 @@ class _Machine:
             raise ValueError("a value that is not there")
         value = self.stack.pop()
         if isinstance(value, _Begun):
-            raise ValueError("an array without its content")  # noqa: TRY004
+            raise ValueError("an array without its content")
         return value
 
     def pop_mark(self) -> list[Any]:
@@ -189,7 +189,7 @@ class _Machine:
             raise ValueError(f"a value that is not there, {place} of its memo")
         value = self.memo[place]
         if isinstance(value, _Begun):
-            raise ValueError("an array without its content")  # noqa: TRY004
+            raise ValueError("an array without its content")
         self.stack.append(value)
 
     def drop(self, _: None) -> None:
@@ -207,7 +207,7 @@ class _Machine:
     def stack_name(self, _: None) -> None:
         name, module = self.pop(), self.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError("a name that is no text")  # noqa: TRY004
+            raise ValueError("a name that is no text")
         self.name(f"{module} {name}")
 
     def reduce(self, _: None) -> None:
@@ -372,14 +372,14 @@ def _dict(machine: _Machine, pairs: Any = ()) -> dict[Any, Any]:
     if isinstance(pairs, _Name):  # the default of a defaultdict
         return {}
     if not isinstance(pairs, list | tuple):
-        raise ValueError("a dict of something else than pairs")  # noqa: TRY004
+        raise ValueError("a dict of something else than pairs")
     return {_key(key): value for key, value in machine.pay(pairs)}
 
 
 def _container(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     def make(machine: _Machine, values: Any = ()) -> Any:
         if not isinstance(values, list | tuple | bytes | memoryview):
-            raise ValueError("a container of something else than a list")  # noqa: TRY004
+            raise ValueError("a container of something else than a list")
         return kind(machine.pay(values))
 
     return make

@@ -115,7 +115,7 @@ class Kinetics(Labelled):
 def _pose(file: Path, where: str, person: Any, size: tuple[int, int]) -> np.ndarray:
     """Return (joint, 3): pixels and score."""
     if not isinstance(person, dict):
-        raise ValueError(f"{file}: {where}: expected people with pose and score")  # noqa: TRY004
+        raise ValueError(f"{file}: {where}: expected people with pose and score")
     pose = array(file, f"{where}: pose", person.get("pose"))
     score = array(file, f"{where}: score", person.get("score"))
     if pose.ndim != 1 or score.ndim != 1 or pose.size != 2 * score.size:
