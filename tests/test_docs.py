@@ -19,7 +19,7 @@ from hargcn.explainers import DeepSHAP
 from hargcn.explainers.base import METHODS
 from hargcn.explainers.deepshap.rules import RULES
 from hargcn.pipeline.config import read_config
-from hargcn.pipeline.explain import explain_windows
+from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.prepare import synthesise
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,7 +24,8 @@ from hargcn.files import locked, replacing
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline import network
 from hargcn.pipeline.config import ExperimentConfig, read_content
-from hargcn.pipeline.explain import KEPT, build_explainer, check_target, explain, layers_of
+from hargcn.pipeline.explain import build_explainer, explain, layers_of
+from hargcn.pipeline.explain_windows import KEPT, check_target
 from hargcn.pipeline.job import code_of, package
 from hargcn.pipeline.joining import join
 from hargcn.pipeline.pooling import Pool

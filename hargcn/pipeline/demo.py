@@ -17,7 +17,7 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.localisation import energy, mask_area
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline import network
-from hargcn.pipeline.explain import explain_windows
+from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import synthesise

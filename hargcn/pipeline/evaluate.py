@@ -41,7 +41,8 @@ from hargcn.outputs import outputs_of
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows
-from hargcn.pipeline.explain import check_target, explain_batch, layers_of
+from hargcn.pipeline.explain import layers_of
+from hargcn.pipeline.explain_windows import check_target, explain_batch
 from hargcn.pipeline.located import check_heeded, maps_without_network, noted
 from hargcn.pipeline.marks import open_marks
 from hargcn.pipeline.opening import (

@@ -11,7 +11,8 @@ import numpy as np
 
 from hargcn.explanation import Explanation
 from hargcn.networks.branches import PositionModel
-from hargcn.pipeline.explain import build_explainer, explain_windows
+from hargcn.pipeline.explain import build_explainer
+from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import of_one_network, open_network, open_windows, own_sets
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-8}

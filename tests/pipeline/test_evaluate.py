@@ -10,7 +10,7 @@ from hargcn.explainers import GradCAM
 from hargcn.metrics.gap_curve import GapCurve
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.evaluate import correlate, curve_pictures, evaluate, perturb
-from hargcn.pipeline.explain import explain_windows
+from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import open_windows
 
 LAYER = "main.0.attention"

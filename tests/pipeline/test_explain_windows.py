@@ -17,7 +17,8 @@ from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
-from hargcn.pipeline.explain import explain_batch, explain_windows, true_classes
+from hargcn.pipeline.explain_windows import explain_batch, explain_windows
+from hargcn.pipeline.opening import true_classes
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 
