@@ -57,10 +57,25 @@ LimitSeed = Annotated[
     int | None, typer.Option(help="Draw the --limit windows with this seed, not the first ones.")
 ]
 Background = Annotated[
-    str, typer.Option(help="SHAP: number of training windows, or a windows file.")
+    str,
+    typer.Option(
+        help="SHAP: number of training windows, auto (as many as --tolerance needs), or a windows "
+        "file."
+    ),
 ]
 BackgroundBy = Annotated[
-    str, typer.Option(help="SHAP: how to choose them: random, balanced, medoids.")
+    str,
+    typer.Option(
+        help="SHAP: how to choose them: random (the default), balanced, herding (spread as all of "
+        "them are; the default of auto), medoids."
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="SHAP, --background auto: largest relative error of joint x time attributions. "
+        "[default: 0.1]"
+    ),
 ]
 BackgroundClass = Annotated[
     list[str] | None, typer.Option(help="SHAP: choose them of this class only (again for more).")
@@ -96,9 +111,10 @@ def explain(
     limit: Limit = None,
     limit_seed: LimitSeed = None,
     background: Background = "100",
-    background_by: BackgroundBy = "random",
+    background_by: BackgroundBy = "",
     background_class: BackgroundClass = None,
     background_group: BackgroundGroup = None,
+    tolerance: Tolerance = None,
     on: On = "branches",
     convergence: Convergence = None,
     other_preparation: OtherPreparation = False,
@@ -110,6 +126,8 @@ def explain(
     """Explain what a network decides about windows; the same command after a kill goes on.
 
     Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
+
+    Example: hargcn explain model.safetensors windows.h5 --method shap --background auto -o shap.h5
     """
     from hargcn.pipeline.explain import explain
 
@@ -117,8 +135,9 @@ def explain(
         checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (), seed=seed,
         target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        background_group=background_group or (), on=on, convergence=convergence, keep=keep,
-        other_preparation=other_preparation, device=device, shard=shard, progress=True, say=_say,
+        background_group=background_group or (), tolerance=tolerance, on=on, keep=keep,
+        convergence=convergence, other_preparation=other_preparation, device=device, shard=shard,
+        progress=True, say=_say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")

@@ -15,6 +15,7 @@ from hargcn.explainers.deepshap.background import by_size
 from hargcn.explanation import Explanation
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.pipeline.auto_background import AUTO, TOLERANCE, check_auto, find_rows
 from hargcn.pipeline.background import choose_background
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.explain_windows import (
@@ -46,9 +47,10 @@ def explain(
     limit: int | None = None,
     limit_seed: int | None = None,
     background: int | str = 100,
-    background_by: str = "random",
+    background_by: str = "",
     background_class: Sequence[str] = (),
     background_group: Sequence[str] = (),
+    tolerance: float | None = None,
     on: str = "branches",
     convergence: str | Path | None = None,
     other_preparation: bool = False,
@@ -84,7 +86,10 @@ def explain(
         the first so many, or so many drawn with a seed.
     background, background_by, background_class, background_group
         For methods that need one: how many training windows and how they are chosen (random,
-        balanced, medoids) from those of all or some classes and subjects, or a windows file.
+        balanced, herding, medoids) from those of all or some classes and subjects, or a windows
+        file; "auto" finds how many SHAP needs (see `pipeline.auto_background`), herding by default.
+    tolerance
+        For "auto": the largest relative error of joint x time attributions, by default 0.1.
     on
         Explain the network's "branches" or raw "positions".
     other_preparation
@@ -121,19 +126,25 @@ def explain(
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
     background = str(background)
+    check_auto(method, background, tolerance)
+    by = background_by or ("herding" if background == AUTO else "random")
     own = dict(settings) if isinstance(settings, Mapping) else read_content(None, settings)
     request = {
         "checkpoint": Path(checkpoint).name, "windows": Path(windows).name, "method": method,
         "settings": own, "layer": list(layer), "target": target, "versus": versus,
         "split": split,
         "of": list(of), "limit": limit, "limit_seed": limit_seed, "background": background,
-        "background_by": background_by, "background_class": list(background_class),
+        "background_by": by, "background_class": list(background_class),
         "background_group": list(background_group), "on": on,
         "seed": seed, "device": device, "other_preparation": other_preparation, "keep": keep,
     }  # fmt: skip
     METHODS.find(method)
     at_least("--shard", shard, 1)
-    inputs = [checkpoint, windows, *([] if background.isdigit() else [background])]
+    inputs = [
+        checkpoint,
+        windows,
+        *([] if background.isdigit() or background == AUTO else [background]),
+    ]
     out = writable(out, *inputs)
     if convergence is not None:
         writable(convergence, *inputs, out, suffix=PICTURES)
@@ -148,6 +159,11 @@ def explain(
     for path in outputs(out, layers).values():
         writable(path, *inputs)
     network = PositionModel(model) if on == "positions" else model
+    if background == AUTO:
+        found = find_rows(network, data, chosen, request, tolerance or TOLERANCE, out, progress)
+        request |= found.as_request()
+        if say is not None:
+            say(str(found))
     explainer = build_explainer(network, data, request, layers)
     explainer.expect_outputs(network)
     if say is not None and getattr(explainer, "exact", True):
@@ -218,7 +234,7 @@ def build_explainer(
         if "background" not in request:
             raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
         rows, weights = choose_background(
-            data, request["background"], request["background_by"], request["seed"],
+            network, data, request["background"], request["background_by"], request["seed"],
             request["background_class"], request.get("background_group", ()),
         )  # fmt: skip
         needed["background"] = network.inputs(rows.read())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from hargcn.checks import one_of
 from hargcn.data.windows import Batch, Windows
@@ -155,14 +156,7 @@ def explain_batch(
     check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
-    with torch.inference_mode():
-        logits = network(x)
-    labels, known = true_classes(network, windows), outputs_of(network)
-    wanted = named_classes(target, logits, labels, known)
-    asked: torch.nn.Module = network
-    if versus:
-        asked = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
-        wanted = asked.asked
+    asked, wanted = question(network, windows, x, target, versus)
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
@@ -170,6 +164,30 @@ def explain_batch(
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     return {name: described(one, network, windows, batch) for name, one in made.items()}
+
+
+def question(
+    network: Network, windows: Windows, x: Tensor, target: str, versus: str = ""
+) -> tuple[nn.Module, Tensor]:
+    """Return the network to ask, a contrast for a difference, and which output of each window.
+
+    Parameters
+    ----------
+    network, windows
+        A network and what it is asked about.
+    x
+        Its input for them.
+    target, versus
+        As for `explain`.
+    """
+    with torch.inference_mode():
+        logits = network(x)
+    labels, known = true_classes(network, windows), outputs_of(network)
+    wanted = named_classes(target, logits, labels, known)
+    if not versus:
+        return network, wanted
+    contrast = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
+    return contrast, contrast.asked
 
 
 def reduced(explanation: Explanation, keep: str) -> Explanation:

@@ -42,6 +42,17 @@ from hargcn.plots.skeletons import title
         (["--method", "shap", "--background", "0"], "background sample"),
         (["--method", "shap", "--background", "no.h5"], "no.h5: no such windows file"),
         (["--method", "shap", "--background-by", "age"], "Expected --background-by of random"),
+        (["--background", "auto"], "--background auto: expected --method shap (got gradcam)"),
+        (
+            ["--method", "shap", "--tolerance", "0.1"],
+            "--tolerance: expected --background auto (got",
+        ),
+        (["--method", "shap", "--background", "auto", "--tolerance", "0"], "--tolerance above 0"),
+        (["--method", "shap", "--background", "auto", "--tolerance", "nan"], "--tolerance above 0"),
+        (
+            ["--method", "shap", "--background", "auto", "--background-by", "medoids"],
+            "Expected --background-by with --background auto of herding, random (got 'medoids')",
+        ),
         (["--method", "shap", "--on", "joints"], "Expected --on of branches"),
         (["--method", "shap", "--set", "chunk=0"], "method shap: chunk: "),
         (["--method", "shap", "--set", "relu=true"], "method shap: unknown key 'relu'"),
@@ -247,9 +258,9 @@ def test_windows_and_background_of_some_classes(checkpoint, waving, tmp_path):
     several = test.subset(np.flatnonzero(test.label != 1))
     drawn = np.sort(np.random.default_rng(3).permutation(len(several))[:5])
     assert names == several.subset(drawn).names != several.names[:5]
-    rows, _ = choose_background(data, "4", "random", 1234, ["class1"])
-    assert set(rows.label) == {1}
     model = load_model(checkpoint)
+    rows, _ = choose_background(model, data, "4", "random", 1234, ["class1"])
+    assert set(rows.label) == {1}
     with torch.inference_mode():
         base = float(model(model.inputs(rows.read()))[:, found.target.to_numpy()[0]].mean())
     assert float(found.base_value[0]) == pytest.approx(base, abs=1e-4)

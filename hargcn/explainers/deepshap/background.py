@@ -13,6 +13,9 @@ from hargcn.files import replacing
 
 SIZE = 100
 
+ORDERS = ("random", "balanced", "herding")
+"""Ways of choosing that are an order of the samples, of which a background takes the first."""
+
 
 def choose(
     values: ArrayLike | Callable[[], ArrayLike],
@@ -26,14 +29,14 @@ def choose(
     Parameters
     ----------
     values : (N, ...) array, or a function that gives it
-        Samples; looked at by "medoids" only.
+        Samples, looked at by "medoids" only; for "herding" the network's outputs for them.
     labels : (N,) array
         Their classes; looked at by "balanced" only.
     n : int
         How many; all samples where there are fewer.
-    method : {"random", "balanced", "medoids"}
-        Without replacement; as many of every class as far as there are; or the samples nearest to
-        the centres of k-means (see `medoids`).
+    method : {"random", "balanced", "herding", "medoids"}
+        The first of an order (see `in_order`), or the samples nearest to the centres of k-means
+        (see `medoids`).
     seed : int
         Of the draw.
 
@@ -50,14 +53,89 @@ def choose(
     labels = np.asarray(labels)
     if n < 1 or len(labels) < 1:
         raise ValueError(f"Expected at least one background sample (got {n} of {len(labels)})")
-    order = np.random.default_rng(seed).permutation(len(labels))
-    if method == "random":
-        return np.sort(order[:n])
-    if method == "balanced":
-        return np.sort(_in_turn(labels, order)[:n])
     if method == "medoids":
         return medoids(values() if callable(values) else values, n, seed)
-    raise ValueError(f"Expected a method of random, balanced, medoids (got {method!r})")
+    return np.sort(in_order(values, labels, method, seed)[:n])
+
+
+def in_order(
+    values: ArrayLike | Callable[[], ArrayLike],
+    labels: ArrayLike,
+    method: str = "random",
+    seed: int = 1234,
+) -> np.ndarray:
+    """Order samples so that a background of n is the first n, whatever n is.
+
+    Parameters
+    ----------
+    values, labels, seed
+        As for `choose`.
+    method : {"random", "balanced", "herding"}
+        Without replacement; every class gives its first before any gives its second; or see
+        `herding`.
+
+    Returns
+    -------
+    (N,) array of int
+        All samples.
+
+    Raises
+    ------
+    ValueError
+        For a method that is no order.
+    """
+    labels = np.asarray(labels)
+    if method == "herding":
+        return herding(values() if callable(values) else values, seed)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if method == "random":
+        return order
+    if method == "balanced":
+        return _in_turn(labels, order)
+    raise ValueError(f"Expected a method of {', '.join(ORDERS)}, medoids (got {method!r})")
+
+
+def herding(values: ArrayLike, seed: int = 1234) -> np.ndarray:
+    """Order samples so that the first ones, however many, are spread as all of them are.
+
+    Each next sample is the one that brings the energy distance (Szekely and Rizzo 2013) between
+    those taken and all down the most: kernel herding (Chen, Welling and Smola 2010) with the
+    kernel -|a - b|, which has no width to choose.
+
+    Parameters
+    ----------
+    values : (N, ...) array
+        What is compared, in units of its standard deviation; for a background the network's
+        outputs, which cost a forward pass.
+    seed : int
+        Of the first sample.
+
+    Returns
+    -------
+    (N,) array of int
+        All samples.
+    """
+    from sklearn.metrics import pairwise_distances
+
+    distance = pairwise_distances(standardised(values))
+    far = distance.mean(axis=1)
+    order = [int(np.random.default_rng(seed).integers(len(far)))]
+    total = distance[order[0]].copy()
+    left = np.full(len(far), True)
+    while len(order) < len(far):
+        left[order[-1]] = False
+        gain = np.where(left, total / (len(order) + 1) - far, -np.inf)
+        order.append(int(gain.argmax()))
+        total += distance[order[-1]]
+    return np.array(order)
+
+
+def standardised(values: ArrayLike) -> np.ndarray:
+    """Return samples (N, k), each column in units of its standard deviation, if it has one."""
+    array = np.asarray(values, float)
+    flat = array.reshape(len(array), -1)
+    scale = flat.std(axis=0)
+    return flat / np.where(scale > 0, scale, 1)
 
 
 def _in_turn(labels: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, ClassVar
 
@@ -152,6 +152,35 @@ class DeepSHAP(Explainer):
         found = map(finite_result, self._explain(model, x, columns))
         return dict(zip(map(int, classes), found, strict=True))
 
+    def by_row(
+        self, model: nn.Module, x: Tensor, target: Any, kept: Sequence[str] = ("time", "joint")
+    ) -> np.ndarray:
+        """Explain one class per sample against each background row alone.
+
+        Parameters
+        ----------
+        model, x, target
+            As for `explain`.
+        kept : sequence of str
+            Axes to keep; the others are summed.
+
+        Returns
+        -------
+        (N, rows, ...) array
+            The sums; their weighted mean over the rows are those of `explain`.
+        """
+        with self._ready(model, x) as (score, samples, rows):
+            columns = class_numbers(target, self._outputs(score, samples))[:, None].cpu().numpy()
+            axes = list(enumerate(input_axes(model, samples, self.dims)))[1:]
+            left = [samples.shape[axis] for axis, name in axes if name in kept]
+            sums = np.zeros((len(samples), len(rows), *left))
+            others = [axis for axis, name in axes if name not in kept]
+            for i, start, (phi,) in self._attributions(score, samples, rows, columns):
+                # A sum over no axes would be one over all of them.
+                found = phi.sum(others, dtype=torch.float64) if others else phi
+                sums[i, start : start + len(phi)] = found.cpu().numpy()
+        return sums
+
     def forecast(
         self, model: nn.Module, x: Tensor, samples: int | None = None, classes: int = 1
     ) -> Forecast:
@@ -255,6 +284,14 @@ class DeepSHAP(Explainer):
         self, tallies: list[Tally], score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
     ) -> None:
         """Sum over the background by hargcn's own multipliers."""
+        for i, start, found in self._attributions(score, x, rows, columns):
+            for tally, phi in zip(tallies, found, strict=True):
+                tally.add(i, start, phi)
+
+    def _attributions(
+        self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
+    ) -> Iterator[tuple[int, int, Iterable[Tensor]]]:
+        """Give a sample, the first of some rows, and its attributions against these, per column."""
         plan = self._plan(score, rows, x)
         size = self._sub_chunk(plan, x)
         starts = range(0, len(rows), size)
@@ -269,10 +306,8 @@ class DeepSHAP(Explainer):
                 graph, built = Background(score, plan, part), (block, start)
             assert graph is not None
             found = graph.multipliers(x[i : i + 1], columns[i].tolist())
-            for tally, m in zip(tallies, found, strict=True):
-                # Into the difference: a multiplier may be a view of few numbers.
-                phi = (x[i : i + 1] - part).mul_(m)
-                tally.add(i, start, phi)
+            # Into the difference: a multiplier may be a view of few numbers.
+            yield i, start, ((x[i : i + 1] - part).mul_(m) for m in found)
 
     def _refuse_gap(
         self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray

@@ -11,6 +11,8 @@ from hargcn.explainers.deepshap import background
 from hargcn.explainers.deepshap.background import (
     by_size,
     choose,
+    herding,
+    in_order,
     load_background,
     medoids,
     save_background,
@@ -56,8 +58,56 @@ def test_medoids_stand_for_clusters(dimensions):
     np.testing.assert_array_equal(medoids(values[:4], 9), np.arange(4))
 
 
+def test_herding_by_hand():
+    """From 0 on the line of 0, 1, 2, 3, 8.
+
+    Mean distances are 2.8, 2.2, 2, 2.2, 5.2. Of 1, 2, 3, 8 the second has the largest of |x| / 2
+    less these, -1.7, -1, -0.7, -1.2; the third that of (|x| + |x - 3|) / 3: 1, 2, 8 have -1.2, -1,
+    -0.87.
+    """
+    line = np.array([0.0, 1, 2, 3, 8])
+    seed = next(s for s in range(99) if np.random.default_rng(s).integers(5) == 0)
+    np.testing.assert_array_equal(herding(line, seed)[:3], [0, 3, 4])
+    assert sorted(herding(line, seed)) == [0, 1, 2, 3, 4]
+
+
+def energy(values: np.ndarray, chosen: np.ndarray) -> float:
+    """Return the energy distance between some of the values and all, on the line."""
+    some = values[chosen]
+    across = np.abs(some[:, None] - values).mean()
+    own = np.abs(some[:, None] - some).mean() + np.abs(values[:, None] - values).mean()
+    return float(2 * across - own)
+
+
+@pytest.mark.parametrize("n", [10, 23, 40])
+def test_every_beginning_of_a_herding_order_is_spread_as_all_are(n):
+    values = np.random.default_rng(2).gamma(0.5, size=300)
+    herded = [energy(values, herding(values, seed)[:n]) for seed in range(5)]
+    drawn = [energy(values, in_order([], values, "random", seed)[:n]) for seed in range(50)]
+    assert max(herded) < 0.3 * np.median(drawn)
+
+
+def test_herding_begins_by_seed_and_knows_no_units():
+    values = np.random.default_rng(0).normal(size=(30, 2))
+    values = np.column_stack([values, np.full(30, 7.0)])
+    order = herding(values, 1)
+    np.testing.assert_array_equal(order, herding(values * [1000, 1, 1], 1))
+    assert (order != herding(values, 2)).any()
+
+
+@pytest.mark.parametrize("method", ["random", "balanced", "herding"])
+def test_a_smaller_background_is_the_beginning_of_a_larger_one(method):
+    values = np.random.default_rng(0).normal(size=(len(LABELS), 2))
+    order = in_order(lambda: values, LABELS, method)
+    assert sorted(order) == list(range(len(LABELS)))
+    for n in (1, 10, 99):
+        np.testing.assert_array_equal(choose(values, LABELS, n, method), np.sort(order[:n]))
+
+
 def test_wrong_choices():
-    with pytest.raises(ValueError, match="method of random, balanced, medoids"):
+    with pytest.raises(ValueError, match="method of random, balanced, herding, medoids"):
+        in_order([], LABELS, "medoids")
+    with pytest.raises(ValueError, match="method of random, balanced, herding, medoids"):
         choose([], LABELS, 3, "best")
     with pytest.raises(ValueError, match="at least one background sample"):
         choose([], LABELS, 0)

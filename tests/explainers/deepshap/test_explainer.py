@@ -254,6 +254,24 @@ def test_standard_error_is_the_spread_over_the_background():
     )
 
 
+def test_attributions_by_row_make_the_explanation():
+    model = small_model()
+    x, rows = draw(2, 4, 4, 8, 19, 1), draw(5, 4, 4, 8, 19, 1, seed=2)
+    shap = DeepSHAP(rows, weights=[1, 2, 3, 4, 5], chunk=2)
+    whole = shap(model, x, [0, 2])
+    found = shap.by_row(model, x, [0, 2])
+    assert found.shape == (2, 5, 8, 19)
+    wanted = whole.sum("branch", "channel", "person").values.to_numpy()
+    np.testing.assert_allclose(
+        np.average(found, axis=1, weights=[1, 2, 3, 4, 5]), wanted, atol=1e-5
+    )
+    joints = shap.by_row(model, x, [0, 2], kept=("joint",))
+    np.testing.assert_allclose(joints, found.sum(axis=2), atol=1e-5)
+    alone = DeepSHAP(rows[3:4])(model, x, [0, 2])
+    mine = alone.sum("branch", "channel", "person").values.to_numpy()
+    np.testing.assert_allclose(found[:, 3], mine, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_members_of_the_background_and_absent_persons_add_up(name):
     model, shape = foreign(name)
