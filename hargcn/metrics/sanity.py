@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from itertools import count, pairwise
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from hargcn.analysis.statistics import rank_correlation
+from hargcn.explainers.hooks import undisturbed
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import cells, check
@@ -29,10 +32,8 @@ def randomisation(
 ) -> xr.DataArray:
     """Rank correlation with the maps of the same model, its parameters randomised top down.
 
-    Parameter-randomisation cascade (Adebayo et al. 2018, section 4): from the head to the input
-    and cumulatively, in `stages` steps, every parameter, edge importances included, is replaced by
-    Gaussian numbers of its own mean and standard deviation. A copy is randomised, never `model`.
-    An explanation that stays the same (1) does not depend on what was learnt; 0 is sound.
+    Parameter-randomisation cascade (Adebayo et al. 2018, section 4), see `cascade`. An explanation
+    that stays the same (1) does not depend on what was learnt; 0 is sound.
 
     Returns
     -------
@@ -42,21 +43,17 @@ def randomisation(
     """
     check(x, explanation)
     run = run or Runner()
-    broken = copy.deepcopy(model)
-    owners = [m for m in broken.modules() if list(m.parameters(recurse=False))][::-1]
-    rng = torch.Generator().manual_seed(run.seed)
     target = explanation.target.to_numpy()
     original = _flat(cells(explanation, x.shape[-3]), absolute)
-    edges = np.linspace(0, len(owners), min(stages, len(owners)) + 1).astype(int)
-    similar = []
-    for start, stop in zip(edges, edges[1:], strict=False):
-        for module in owners[start:stop]:
-            randomise(module, rng)
+    ready = run.prepare(x[:1], np.arange(1)).detach()
+    shares, similar = [], []
+    for share, broken in cascade(model, ready, stages, run.seed):
         again = _flat(explain_again(explainer, broken, x, target, run), absolute)
         similar.append(rank_correlation(original, again))
+        shares.append(share)
     coords = {
         "sample": explanation.values["sample"].to_numpy(),
-        "stage": edges[1:] / len(owners),
+        "stage": shares,
     }
     return xr.DataArray(np.stack(similar, 1), coords, ("sample", "stage"), name="randomisation")
 
@@ -82,6 +79,64 @@ def class_sensitivity(
     again = explain_again(explainer, model, x, logits.argmax(1), run)
     similar = rank_correlation(_flat(cells(explanation, x.shape[-3])), _flat(again))
     return per_sample(similar, explanation, "class-sensitivity")
+
+
+def cascade(
+    model: nn.Module, x: Tensor, stages: int, seed: int
+) -> Iterator[tuple[float, nn.Module]]:
+    """Yield a network whose parameters become random from its output down, step by step.
+
+    In `stages` steps and cumulatively, every parameter, edge importances included, is replaced by
+    Gaussian numbers of its own mean and standard deviation (Adebayo et al. 2018, section 4).
+
+    Parameters
+    ----------
+    model
+        Never changed.
+    x
+        An input of it: running it tells which module comes after which.
+    stages
+        Steps, at most one per module with parameters of its own.
+    seed
+        Of the numbers.
+
+    Yields
+    ------
+    tuple of float and Module
+        The share of such modules that are random, and a copy of the network, the same every time.
+    """
+    broken = copy.deepcopy(model)
+    owners = _from_the_output(broken, x)
+    rng = torch.Generator().manual_seed(seed)
+    edges = np.linspace(0, len(owners), min(stages, len(owners)) + 1).astype(int)
+    for start, stop in pairwise(edges):
+        for module in owners[start:stop]:
+            randomise(module, rng)
+        yield stop / len(owners), broken
+
+
+def _from_the_output(model: nn.Module, x: Tensor) -> list[nn.Module]:
+    """Return the modules with parameters of their own, what ended last first.
+
+    A module that is never called itself, whose parameters others read, goes with the one above it.
+    """
+    ended: dict[nn.Module, int] = {}
+    times = count()
+    hooks = [
+        module.register_forward_hook(lambda module, *_: ended.update({module: next(times)}))
+        for module in model.modules()
+    ]
+    try:
+        with undisturbed(model), torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for module in model.modules():  # from the top down
+        for child in module.children():
+            ended.setdefault(child, ended.get(module, -1))
+    owners = [each for each in model.modules() if list(each.parameters(recurse=False))]
+    return sorted(reversed(owners), key=lambda each: -ended.get(each, -1))
 
 
 @torch.no_grad()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hargcn.explainers.adapter import ExplainableModel, adapted
+from hargcn.explainers.hooks import undisturbed
 from hargcn.explainers.outputs import logits_of
 from hargcn.outputs import Outputs, outputs_of
+from hargcn.skeleton import Skeleton
 
 
 class Around(nn.Module):
@@ -28,7 +33,8 @@ class Around(nn.Module):
     mix
         (outputs, outputs): new outputs are `outputs @ mix.T`.
     joints
-        New place -> old place of every joint: the layers' activations are told in this order.
+        New place -> old place of every joint: the layers' activations, the joints' names and the
+        skeleton are told in this order.
     """
 
     def __init__(
@@ -44,12 +50,16 @@ class Around(nn.Module):
         self._at: ExplainableModel = adapted(model, x)
         self._before, self._mix, self._joints = before, mix, joints
         self.input_dims = self._at.input_dims
-        self.skeleton = getattr(self._at, "skeleton", None)
+        known = getattr(self._at, "skeleton", None)
+        self.skeleton = known if known is None or joints is None else renumbered(known, joints)
 
     @property
     def axis_names(self) -> Mapping[str, Sequence[str]]:
-        """Names along axes and of the classes."""
-        return self._at.axis_names
+        """Names along axes and of the classes, the joints' in the new order."""
+        names = dict(self._at.axis_names)
+        if self._joints is not None and "joint" in names:
+            names["joint"] = [names["joint"][old] for old in self._joints.tolist()]
+        return names
 
     @property
     def outputs(self) -> Outputs:
@@ -95,7 +105,7 @@ class Around(nn.Module):
 class ScaleAndShift(nn.Module):
     """A batch norm of evaluation mode, its statistics folded into one product and one sum."""
 
-    def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
+    def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -154,25 +164,103 @@ class ClampReLU(nn.Module):
         return x.clamp(min=0)
 
 
-def _another(module: nn.Module) -> nn.Module | None:
-    """Return a module of the same function written differently, None where we know none."""
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        return ScaleAndShift(module) if module.running_mean is not None else None
-    if isinstance(module, nn.Linear) and type(module) is nn.Linear:
-        return TwoLinear(module)
+def renumbered(skeleton: Skeleton, order: Tensor) -> Skeleton:
+    """Return the same body with its joints in another order, new place -> old place."""
+    said = skeleton.to_dict()
+    lists = {key: [said[key][old] for old in order.tolist()] for key in ("joints", "parents")}
+    return Skeleton.from_dict({**said, **lists})
+
+
+def _another(module: nn.Module) -> tuple[str, nn.Module] | None:
+    """Return a module of the same function and what it is, None where we know none."""
+    if isinstance(module, _BatchNorm) and module.running_mean is not None:
+        return "batch norms as a scale and a shift", ScaleAndShift(module)
+    if type(module) is nn.Linear:
+        return "linear layers as two", TwoLinear(module)
     if isinstance(module, nn.SiLU):
-        return ProductSiLU()
-    return ClampReLU() if isinstance(module, nn.ReLU) else None
+        return "SiLU as x sigmoid(x)", ProductSiLU()
+    return ("ReLU as a limit", ClampReLU()) if isinstance(module, nn.ReLU) else None
 
 
-def rewritten(model: nn.Module) -> tuple[nn.Module, int]:
-    """Return a copy of the same function written differently, and how many modules changed."""
-    again = copy.deepcopy(model).eval()
-    changed = 0
+def rewritten(model: nn.Module, x: Tensor) -> tuple[nn.Module, dict[str, int]]:
+    """Return a copy of the same function written differently, and how often what changed.
+
+    A batch norm behind a convolution or a linear layer is folded into it, other modules are
+    exchanged one by one, and the input goes in as 2 (x / 2).
+
+    Parameters
+    ----------
+    model
+        Any network; it stays as it is.
+    x
+        An input of it: running it tells which batch norm follows which layer.
+    """
+    again, folded = _folded(model, x)
+    changed = Counter({"batch norms folded into the layer before": folded} if folded else {})
     for parent in list(again.modules()):
         for name, child in list(parent.named_children()):
             other = _another(child)
             if other is not None:
-                setattr(parent, name, other.eval())
-                changed += 1
-    return again, changed
+                setattr(parent, name, other[1].eval())
+                changed[other[0]] += 1
+    if changed:
+        changed["the input as 2 (x / 2)"] = 1
+    return Around(again, x, lambda rows: 2 * (rows / 2)), dict(changed)
+
+
+def _folded(model: nn.Module, x: Tensor) -> tuple[nn.Module, int]:
+    """Return a copy whose batch norms are folded into the layers before, and how many are.
+
+    None are where somebody else takes such a layer's output as well: the function would change.
+    """
+    again = copy.deepcopy(model).eval()
+    pairs = _followed(again, x)
+    for layer, norm in pairs:
+        _fold(again, layer, norm)
+    with undisturbed(model), undisturbed(again), torch.no_grad():
+        before, after = (logits_of(each(x)) for each in (model, again))
+    if torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+        return again, len(pairs)
+    return copy.deepcopy(model).eval(), 0
+
+
+def _followed(model: nn.Module, x: Tensor) -> list[tuple[nn.Module, _BatchNorm]]:
+    """Return layers and the batch norm that takes their output as it is, both run once."""
+    outputs: list[tuple[nn.Module, Tensor]] = []
+    takes: list[tuple[_BatchNorm, Tensor]] = []
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            takes.append((module, given[0]))
+        else:
+            outputs.append((module, output))
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, _BatchNorm)
+    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, kinds)]
+    try:
+        with undisturbed(model), torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    runs = Counter(module for module, _ in [*outputs, *takes])
+    return [
+        (layer, norm)
+        for norm, taken in takes
+        for layer, output in outputs
+        if output is taken and runs[layer] == runs[norm] == 1
+    ]
+
+
+def _fold(model: nn.Module, layer: Any, norm: _BatchNorm) -> None:
+    """Give a layer the scale and shift of the batch norm behind it, which becomes the identity."""
+    same = ScaleAndShift(norm)
+    with torch.no_grad():
+        bias = torch.zeros_like(same.shift) if layer.bias is None else layer.bias
+        scale = same.scale.view(-1, *[1] * (layer.weight.ndim - 1))
+        layer.weight = nn.Parameter(layer.weight * scale)
+        layer.bias = nn.Parameter(bias * same.scale + same.shift)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child is norm:
+                setattr(parent, name, nn.Identity())

@@ -1,5 +1,6 @@
 """Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
 
+from hargcn.plots.axioms import plot_axioms
 from hargcn.plots.boxes import plot_ranking
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
@@ -9,6 +10,7 @@ from hargcn.plots.style import save_figure
 
 __all__ = [
     "plot_agreement",
+    "plot_axioms",
     "plot_confusion",
     "plot_convergence",
     "plot_correlation",

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -142,7 +142,7 @@ def plot_correlation(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figu
     size = (2.6 + 1.15 * len(columns), 1.3 + 0.5 * len(branches))
     figure, (axis,) = canvas(ax, size)
     kind = {"spearman": "Spearman ρ", "kendall": "Kendall τ"}[table.attrs["kind"]]
-    image = _matrix(axis, values, texts, rows, columns, signed_norm(values, 1.0), SIGNED)
+    image = draw_matrix(axis, values, texts, rows, columns, signed_norm(values, 1.0), SIGNED)
     bar = figure.colorbar(image, ax=axis, label=kind, shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
     axis.set_title(f"agreement with {table.attrs['reference']} (n = {int(table['n'].max())})")
@@ -182,7 +182,7 @@ def plot_agreement(
     norm = Normalize(0, 1) if measure == "overlap" else signed_norm(values, 1.0)
     figure, (axis,) = canvas(ax, (2.6 + 0.62 * len(names), 1.6 + 0.55 * len(names)))
     colours = "Reds" if measure == "overlap" else SIGNED
-    image = _matrix(axis, values, texts, names, names, norm, colours)
+    image = draw_matrix(axis, values, texts, names, names, norm, colours)
     axis.tick_params(axis="x", labelrotation=40)
     for tick in axis.get_xticklabels():
         tick.set(ha="right", rotation_mode="anchor")
@@ -228,7 +228,7 @@ def plot_confusion(
     side = 2.2 + 0.3 * n
     figure, (axis,) = canvas(ax, (side + 0.8, side))
     names = [str(name).replace("_", " ") for name in classes]
-    image = _matrix(axis, shares, texts, names, names, Normalize(0, 1), "Blues")
+    image = draw_matrix(axis, shares, texts, names, names, Normalize(0, 1), "Blues")
     axis.tick_params(axis="x", labelrotation=90)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
@@ -267,14 +267,14 @@ def _hatch(ax: Axes, edges: np.ndarray, states: np.ndarray) -> None:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.5 / len(states) - 0.06))
 
 
-def _matrix(
+def draw_matrix(
     ax: Axes,
     values: np.ndarray,
     texts: np.ndarray,
     rows: Sequence[str],
     columns: Sequence[str],
     norm: Normalize,
-    colours: str,
+    colours: str | Colormap,
 ) -> Any:
     """Draw a matrix with a text in every cell, black or white, whichever reads better."""
     image = ax.imshow(values, norm=norm, cmap=colours, aspect="auto")

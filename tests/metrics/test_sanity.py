@@ -4,10 +4,12 @@ import copy
 
 import numpy as np
 import torch
+from fixtures.attribution_toys import network
+from fixtures.attribution_toys import windows as two_persons
 from fixtures.toy_networks import Line, explained
 
 from hargcn.explainers.baselines import Random
-from hargcn.metrics.sanity import class_sensitivity, randomisation
+from hargcn.metrics.sanity import cascade, class_sensitivity, randomisation
 
 WEIGHTS = [2.0, -1.0, 0.5, 3.0, -2.0, 0.1]
 
@@ -82,3 +84,32 @@ def test_two_classes_of_a_linear_model_are_opposites():
     np.testing.assert_allclose(class_sensitivity(model, x, movement(model, x, target), movement), 1)
     random = class_sensitivity(model, x, Random(1)(model, x, target), Random(1))
     assert abs(float(random.mean())) < 0.1
+
+
+def test_the_cascade_goes_from_the_output_down_whatever_the_order_of_registration():
+    model = network(bias=True)  # registered head first
+    names = ("head", "norm", "conv")
+    before = {name: model.model.get_submodule(name).weight.clone() for name in names}
+    state = copy.deepcopy(model.state_dict())
+    changed = []
+    for share, broken in cascade(model, two_persons(1), 3, seed=0):
+        weights = {name: broken.model.get_submodule(name).weight for name in names}
+        changed.append((share, [n for n in names if not torch.equal(weights[n], before[n])]))
+    assert changed == [(1 / 3, ["head"]), (2 / 3, ["head", "norm"]), (1, ["head", "norm", "conv"])]
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_module_that_is_only_read_goes_with_the_one_that_reads_it():
+    class Reads(torch.nn.Module):
+        def __init__(self, below):
+            super().__init__()
+            self.below, self.held = below, torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.below(x) @ self.held.weight
+
+    below = torch.nn.Linear(2, 2)
+    model = Reads(below)
+    _, first = next(cascade(model, torch.ones(1, 2), 2, seed=0))
+    assert torch.equal(first.below.weight, below.weight)
+    assert not torch.equal(first.held.weight, model.held.weight)

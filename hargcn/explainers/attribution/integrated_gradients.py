@@ -293,7 +293,8 @@ class ExpectedGradients(PathAttribution):
     Rows and places on the path are drawn with the seed, the same for every sample. The values add
     up to score - base value (the background's mean score) in expectation only: `additivity_gap` and
     `relative_gap` (relative to |score - base value|, or 1% of the background's spread, if that is
-    more) are stored, and so is `standard_error` over the draws, shaped like `values`.
+    more) are stored, and so are `standard_error` over the draws, shaped like `values`, and
+    `sum_standard_error` (sample,), that of the values' sum.
 
     Parameters
     ----------
@@ -330,7 +331,9 @@ class ExpectedGradients(PathAttribution):
                 self._drawn(score, own[i : i + 1], rows[drawn], places, int(column))
                 for i, column in enumerate(wanted)
             ]
-        values, errors = (torch.stack(each).to(own.dtype) for each in zip(*found, strict=True))
+        values, errors, of_sums = (
+            torch.stack(each).to(own.dtype) for each in zip(*found, strict=True)
+        )
         base = self.weights @ levels
         top = scores.gather(1, wanted[:, None])[:, 0].double().cpu().numpy()
         gap = values.double().flatten(1).sum(1).numpy() + base - top
@@ -340,24 +343,27 @@ class ExpectedGradients(PathAttribution):
             "additivity_gap": gap,
             "relative_gap": np.abs(gap) / np.where(size > 0, size, 1),
             "standard_error": (input_axes(model, values), errors.float()),
+            "sum_standard_error": of_sums.float(),
         }
         return self.built(model, values, wanted, scores, variables=variables)
 
     def _drawn(
         self, score: Network, x: Tensor, rows: Tensor, places: Tensor, column: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mean over draws for one sample (1, ...), and its standard error."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean over draws for one sample (1, ...), its standard error, its sum's."""
         mean, square = torch.zeros_like(x[0]).double(), torch.zeros_like(x[0]).double()
+        sums = []
         ways = places.to(x).view(-1, *[1] * (x.ndim - 1))
         for part in torch.arange(len(rows), device=x.device).split(self.chunk):
             gradient = gradients(score, torch.lerp(rows[part], x, ways[part]), column)[0]
             phi = ((x - rows[part]) * gradient).double()
             mean += phi.sum(0)
             square += phi.square().sum(0)
+            sums.append(phi.flatten(1).sum(1))
         n = len(rows)
         mean /= n
         variance = (square / n - mean.square()).clamp(min=0) / (n - 1)
-        return mean.cpu(), variance.sqrt().cpu()
+        return mean.cpu(), variance.sqrt().cpu(), torch.cat(sums).std().cpu() / n**0.5
 
 
 @dataclass(frozen=True, eq=False)
