@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,14 +64,14 @@ class Explanation:
         Variable `attribution` with named dims (for skeleton models of `DIMS` and `EXTRA_DIMS`, the
         first always "sample") and the per-sample variables `target`, `score` and, where known,
         `predicted`, `label` (of classes), `level` (of levels), `outcome` (sample, output; of a
-        regression and of several labels), `versus` (class),
-        `base_value`, `additivity_gap`, `relative_gap`,
-        `standard_error`, and of the windows `positions` (sample, space, frame, joint, person),
-        `state` (sample, frame, joint, person), `confidence` like it, `seconds` (sample, frame) and
-        `fps`. Coordinates: names along axes, and what each channel is in each branch,
-        `channel_name` (branch, channel). Attributes: `method`, `layer`, `utility`, `settings`
-        (JSON), `skeleton` (JSON), `outputs` (JSON, where they are no classes), `dtype` (the float
-        type of the computation), `hargcn` and `torch` (their versions), digests.
+        regression and of several labels), `versus` (class), `base_value`, `additivity_gap`,
+        `relative_gap`, `standard_error`, `sum_standard_error`, and of the windows `positions`
+        (sample, space, frame, joint, person), `state` (sample, frame, joint, person), `confidence`
+        like it, `seconds` (sample, frame) and `fps`. Coordinates: names along axes, and what each
+        channel is in each branch, `channel_name` (branch, channel). Attributes: `method`, `layer`,
+        `utility`, `settings` (JSON), `skeleton` (JSON), `outputs` (JSON, where they are no
+        classes), `dtype` (the float type of the computation), `hargcn` and `torch` (their
+        versions), digests.
     """
 
     dataset: xr.Dataset
@@ -381,10 +382,15 @@ class Explanation:
         return Explanation(joined)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a long table: a row per attribution, with names (or places) along every axis.
+        """Return a long table: a row per attribution.
 
-        The column `attribution` holds the values; every variable and coordinate of samples alone,
-        such as `target`, `score` and `group`, is repeated in a column of its own.
+        Returns
+        -------
+        pandas.DataFrame
+            A column per axis, in their order, with the names along it (places, where it has none;
+            of `time` the centre frame of the cell), `attribution`, and a column for every variable
+            or coordinate of samples alone, repeated: `target` and `score`; where known `predicted`,
+            `label`, `base_value`, `additivity_gap`, `relative_gap`, `fps`, `group` and the like.
         """
         alone = [
             name for name, each in self.dataset.variables.items()
@@ -397,21 +403,29 @@ class Explanation:
         return frame.assign(**{k: np.repeat(v.to_numpy(), sizes) for k, v in columns.items()})
 
     def to_shap(self) -> shap.Explanation:
-        """Return a shap.Explanation of (sample, joint) sums, which shap's own plots accept.
+        """Return a shap.Explanation that shap's own plots (bar, waterfall, beeswarm ...) accept.
 
-        The joints' sums add up to score - base value, as shap's plots expect; without a base value
-        the explanation makes no such promise and is refused.
+        `values` are (sample, joint) sums, `base_values` (sample,) the base value, `feature_names`
+        the joints; without an axis of joints every cell is a feature, named by its place. `data` is
+        None, for a joint has no one value; plots that colour by it are grey. Sums add up to score -
+        base value, as shap's plots expect; without a base value the explanation makes no such
+        promise and is refused.
         """
         import shap
 
         self.expect_axes("to_shap")
         base = self.base_value.to_numpy()
-        sums = self.values.sum([d for d in self.dims if d not in ("sample", "joint")])
-        if "joint" not in sums.dims:
-            sums = self.values.stack(joint=[d for d in self.dims if d != "sample"])
-        named = "joint" in self.dataset.coords
-        names = [str(j) for j in self.dataset["joint"].to_numpy()] if named else None
-        return shap.Explanation(values=sums.to_numpy(), base_values=base, feature_names=names)
+        kept = ["joint"] if "joint" in self.dims else [d for d in self.dims if d != "sample"]
+        sums = self.values.sum([d for d in self.dims if d not in ("sample", *kept)])
+        known = [
+            [str(name) if dim in sums.coords else f"{dim} {name}" for name in sums[dim].to_numpy()]
+            for dim in kept
+        ]
+        return shap.Explanation(
+            values=sums.to_numpy().reshape(len(self), -1),
+            base_values=base,
+            feature_names=[" ".join(names) for names in product(*known)],
+        )
 
 
 def titles(explanations: Mapping[str, Explanation]) -> dict[str, str]:

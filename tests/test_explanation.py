@@ -137,6 +137,39 @@ def test_to_shap_keeps_the_sum():
     assert theirs.feature_names[9] == "left_wrist"
 
 
+@pytest.mark.parametrize(
+    ("plot", "joints"),
+    [("bar", "named"), ("waterfall", "named"), ("beeswarm", "named"), ("heatmap", "named"),
+     ("heatmap", "unnamed"), ("waterfall", "none"), ("heatmap", "none")],
+)  # fmt: skip
+def test_shap_draws_what_to_shap_returns(plot, joints):
+    import matplotlib.pyplot as plt
+    import shap
+
+    dims = ("sample", "channel", "time") if joints == "none" else ("sample", "time", "joint")
+    coords = {"joint": ["hip", "knee", "toe"]} if joints == "named" else {}
+    coords |= {"channel": ["x", "y"]} if joints == "none" else {}
+    made = Explanation.build(
+        np.arange(24.0).reshape(4, 2, 3) - 9, dims, method="shap", target=[0] * 4,
+        score=np.arange(24.0).reshape(4, 6).sum(1) - 50, coords=coords,
+        variables={"base_value": np.full(4, 4.0)},
+    )  # fmt: skip
+    theirs = made.to_shap()
+    assert (
+        theirs.feature_names
+        == {
+            "named": ["hip", "knee", "toe"],
+            "unnamed": ["joint 0", "joint 1", "joint 2"],
+            "none": [f"{channel} time {t}" for channel in "xy" for t in range(3)],
+        }[joints]
+    )
+    np.testing.assert_allclose(theirs.values.sum(1) + theirs.base_values, made.score)
+    getattr(shap.plots, plot)(theirs[0] if plot == "waterfall" else theirs, show=False)
+    shown = {text.get_text() for axis in plt.gcf().axes for text in axis.get_yticklabels()}
+    plt.close("all")
+    assert any(str(theirs.feature_names[-1]) in text for text in shown), shown
+
+
 def test_missing_variables_are_named():
     with pytest.raises(ValueError, match="holds no 'label'"):
         _ = build().label
