@@ -19,7 +19,7 @@ from hargcn.analysis.statistics import rank_correlation
 from hargcn.explainers.base import Explainer
 from hargcn.metrics.sanity import cascade
 from hargcn.metrics.transformed import Around, rewritten
-from hargcn.metrics.trial import ERRORS, Inapplicable, Trial, flat, norm, relative, attributions
+from hargcn.metrics.trial import ERRORS, Inapplicable, Trial, attributions, flat, norm, relative
 from hargcn.outputs import outputs_of
 
 Verdict = Literal["pass", "fail", "figure", "not applicable", "error"]
