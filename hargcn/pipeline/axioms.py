@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hargcn.checks import at_least, writable
+from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import METHODS, methods
 from hargcn.explainers.deepshap.resources import duration
@@ -99,6 +99,8 @@ def axioms(
         model = open_network(checkpoint, device, data)
         data = own_sets(model, data)
         check_preparation(model, data, other_preparation)
+        if layer:
+            one_of("--layer", layer, model.layer_names())
         x = model.inputs(open_windows(windows, split, limit, network=model).read())
         request = {
             "settings": {}, "seed": seed, "background": str(background),

@@ -76,3 +76,10 @@ def test_a_picture_takes_the_place_of_nothing_else(checkpoint, waving, tmp_path,
     with pytest.raises(ValueError, match=picture.name):
         axioms(checkpoint, waving, out, method=["constant"], picture=picture, **FEW)
     assert not out.exists()
+
+
+def test_an_unknown_layer_is_no_verdict_of_every_method(checkpoint, waving, tmp_path):
+    out = tmp_path / "axioms.csv"
+    with pytest.raises(ValueError, match=r"--layer.*main\.1\.tcm"):
+        axioms(checkpoint, waving, out, method=["gradcam"], layer="main.1.tcm", **FEW)
+    assert not out.exists()
