@@ -46,5 +46,5 @@ def test_a_new_user_gets_there_in_ten_minutes(tmp_path, monkeypatch):
         assert not [line for line in shown if line not in said]
     assert time.monotonic() - begun < TEN_MINUTES
     ranking = Ranking.of(Explanation.open("shap.h5"))
-    assert ranking.joints[0] == "right_wrist"
+    assert ranking.features[0] == "right_wrist"
     assert min(Path(name).stat().st_size for name in ("ranking.png", "strip.png")) > 10_000

@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hargcn.analysis.asked import class_name
 from hargcn.analysis.grid import common_grid
-from hargcn.analysis.ranking import Order, class_name, sample_groups, top_k_overlap
+from hargcn.analysis.ranking import Order, sample_groups, top_k_overlap
 from hargcn.analysis.statistics import Correlation, cluster_bootstrap, rank_correlation
 from hargcn.explanation import Explanation, titles
 

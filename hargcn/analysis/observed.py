@@ -83,19 +83,6 @@ def cell_states(explanation: Explanation) -> np.ndarray:
     return np.where(observed >= 0.5, OBSERVED, unseen)
 
 
-def observed_scores(explanation: Explanation) -> xr.DataArray:
-    """Return (sample, joint) scores as `Explanation.joint_scores`, over what was seen only.
-
-    The signed mean, each cell weighed by the share of it that was observed; NaN where a joint was
-    never seen in a window.
-    """
-    shares = seen(explanation)
-    values = explanation.values.mean([d for d in explanation.dims if d not in shares.dims])
-    others = [dim for dim in shares.dims if dim not in ("sample", "joint")]
-    total = shares.sum(others)
-    return (values * shares).sum(others) / total.where(total > 0)
-
-
 def joint_shares(explanation: Explanation) -> xr.DataArray:
     """Return (joint,): the share of the cells of those who are there at all that was seen."""
     shares = seen(explanation)

@@ -1,8 +1,7 @@
-"""Which joints matter most: scores, orders, top sets, and how steady a ranking is."""
+"""Which joints, or other features, matter most: orders, top sets, how steady a ranking is."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hargcn.analysis.features import feature_scores, feature_shares
 from hargcn.analysis.grid import same_samples
-from hargcn.analysis.observed import Cells, joint_shares, observed_scores
+from hargcn.analysis.observed import Cells
 from hargcn.analysis.statistics import cluster_bootstrap, rank_correlation
 from hargcn.explanation import Explanation
 from hargcn.files import replacing
@@ -71,19 +71,19 @@ def _top(scores: ArrayLike, k: int, by: Order) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The joints of some samples by importance.
+    """The joints, or other features, of some samples by importance.
 
     Parameters
     ----------
     scores
-        (sample, joint) signed attributions.
+        (sample, feature) signed attributions; the second axis is called like the feature.
     by
         What is important: the largest value ("signed") or the largest magnitude.
     name
         Where the scores come from, for tables and pictures.
     seen
-        (joint,) share of the cells that was seen, where only these count: a joint without a score
-        was never seen in a window.
+        (feature,) share of the cells that was seen, where only these count: a feature without a
+        score was never seen in a window.
     """
 
     scores: xr.DataArray
@@ -92,53 +92,82 @@ class Ranking:
     seen: xr.DataArray | None = None
 
     @classmethod
-    def of(cls, explanation: Explanation, by: Order = "signed", cells: Cells = "all") -> Ranking:
-        """Rank the joints of an explanation by its `joint_scores`, or those of observed cells."""
-        explanation.expect_axes("rank")
-        if "joint" not in explanation.dims:
-            raise ValueError(
-                f"Expected an explanation with an axis 'joint' (got {explanation.dims})"
-            )
-        names = joint_names(explanation)
+    def of(
+        cls,
+        explanation: Explanation,
+        by: Order = "signed",
+        cells: Cells = "all",
+        feature: str = "joint",
+    ) -> Ranking:
+        """Rank the features of an explanation by their sums, or by means over observed cells.
+
+        See `analysis.features.feature_scores`, which says what is refused.
+        """
+        scores = feature_scores(explanation, feature, cells)
         if cells == "all":
-            scores = explanation.joint_scores().assign_coords(joint=names)
             return cls(scores, by, explanation.name)
-        scores = observed_scores(explanation).assign_coords(joint=names)
-        seen = joint_shares(explanation).assign_coords(joint=names)
-        return cls(scores, by, explanation.name, seen)
+        seen = feature_shares(explanation, feature).to_numpy()
+        return cls(scores, by, explanation.name, scores[0].drop_vars("sample").copy(data=seen))
+
+    @property
+    def feature(self) -> str:
+        """What is ranked: the name of the scores' second axis."""
+        return str(self.scores.dims[1])
 
     @property
     def order(self) -> np.ndarray:
-        """(sample, joint) joint indices, the most important first."""
+        """(sample, feature) indices, the most important first."""
         return ordering(self.scores, self.by)
 
     @property
     def ranks(self) -> xr.DataArray:
-        """(sample, joint) rank of each joint; 1 is the most important, ties share their mean."""
+        """(sample, feature) ranks; 1 is the most important, ties share their mean."""
         from scipy.stats import rankdata
 
         scores = abs(self.scores) if self.by == "magnitude" else self.scores
         return self.scores.copy(data=rankdata(-scores, axis=1, nan_policy="omit"))
 
     @property
-    def joints(self) -> tuple[str, ...]:
-        """Joint names by the median over the samples, the most important first."""
+    def features(self) -> tuple[str, ...]:
+        """Names by the median over the samples, the most important first."""
         order = ordering(_quantiles(self.scores, 0.5)[0], self.by)
-        return tuple(str(joint) for joint in self.scores["joint"].to_numpy()[order])
+        return tuple(str(each) for each in self.scores[self.feature].to_numpy()[order])
 
     @property
     def medians(self) -> np.ndarray:
-        """(joint,) median scores in the order of `joints`."""
-        return _quantiles(self.scores.sel(joint=list(self.joints)), 0.5)[0]
+        """(feature,) median scores in the order of `features`."""
+        return _quantiles(self.scores.sel({self.feature: list(self.features)}), 0.5)[0]
+
+    def sizes(self, groups: ArrayLike | None = None, n: int = 1000, seed: int = 1234) -> xr.Dataset:
+        """Return the mean magnitude of each feature's score, (feature,), as `mean`, `low`, `high`.
+
+        Parameters
+        ----------
+        groups
+            (sample,) subjects, by which the 95% interval is clustered; NaN limits of fewer than
+            two.
+        n, seed
+            Resamples of the bootstrap and its seed.
+        """
+        found = cluster_bootstrap(abs(self.scores), groups, n=n, seed=seed)
+        columns = zip(("mean", "low", "high"), found, strict=True)
+        names = {self.feature: self.scores[self.feature].to_numpy()}
+        return xr.Dataset({name: (self.feature, each) for name, each in columns}, names)
+
+    @property
+    def largest(self) -> tuple[str, ...]:
+        """Names by the mean magnitude over the samples, the largest first."""
+        order = ordering(abs(self.scores).mean("sample"))
+        return tuple(str(each) for each in self.scores[self.feature].to_numpy()[order])
 
     def top(self, k: int) -> xr.DataArray:
-        """Return (sample, joint) bool: whether a joint is among the sample's k most important."""
+        """Return (sample, feature) bool: whether it is among the sample's k most important."""
         return self.scores.copy(data=_top(self.scores, k, self.by))
 
     def summary(
         self, groups: ArrayLike | None = None, n: int = 1000, seed: int = 1234
     ) -> xr.Dataset:
-        """Describe every joint over the samples.
+        """Describe every feature over the samples.
 
         Parameters
         ----------
@@ -150,7 +179,7 @@ class Ranking:
         Returns
         -------
         xarray.Dataset
-            Over (joint,), the most important first: `median`, `q1`, `q3`, `mean` with its 95%
+            Over (feature,), the most important first: `median`, `q1`, `q3`, `mean` with its 95%
             interval `mean_low`, `mean_high`, and `rank`, the mean rank over the samples; `seen`
             where only observed cells count.
         """
@@ -162,16 +191,16 @@ class Ranking:
         if self.seen is not None:
             columns["seen"] = self.seen.to_numpy()
         table = xr.Dataset(
-            {name: ("joint", column) for name, column in columns.items()},
-            {"joint": self.scores["joint"].to_numpy()},
+            {name: (self.feature, column) for name, column in columns.items()},
+            {self.feature: self.scores[self.feature].to_numpy()},
             {"name": self.name, "by": self.by, "n": self.scores.sizes["sample"]},
         )
-        return table.sel(joint=list(self.joints))
+        return table.sel({self.feature: list(self.features)})
 
 
 def _quantiles(scores: xr.DataArray, *shares: float) -> np.ndarray:
-    """Return (share, joint) quantiles over the samples in which a joint has a score."""
-    columns = [column[np.isfinite(column)] for column in scores.transpose("joint", ...).to_numpy()]
+    """Return (share, feature) quantiles over the samples in which a feature has a score."""
+    columns = [column[np.isfinite(column)] for column in scores.transpose(..., "sample").to_numpy()]
     unknown = np.full(len(shares), np.nan)
     return np.stack([np.quantile(c, shares) if len(c) else unknown for c in columns], axis=1)
 
@@ -220,28 +249,6 @@ def write_csv(table: xr.Dataset, path: str | Path) -> None:
     frame = table.drop_dims("sample", errors="ignore").to_dataframe().reset_index()
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
-
-
-def asked_name(explanation: Explanation, sample: int) -> str:
-    """Return the name of the class that a sample is explained for, "A rather than B" of two."""
-    target, versus = (int(each) for each in explanation.asked[sample])
-    name = class_name(explanation, target)
-    return name if versus < 0 else f"{name} rather than {class_name(explanation, versus)}"
-
-
-def class_name(explanation: Explanation, target: int) -> str:
-    """Return the name of a class, or its number where the explanation knows no names."""
-    names = json.loads(explanation.dataset.attrs.get("classes", "[]"))
-    return str(names[target]) if target < len(names) else f"class {target}"
-
-
-def joint_names(explanation: Explanation) -> list[str]:
-    """Return the names along the joint axis: its own, the skeleton's, or numbers."""
-    n = explanation.values.sizes["joint"]
-    if "joint" in explanation.values.coords:
-        return [str(joint) for joint in explanation.values["joint"].to_numpy()]
-    skeleton = explanation.skeleton
-    return list(skeleton.joints) if skeleton else [str(joint) for joint in range(n)]
 
 
 def sample_groups(explanation: Explanation, groups: ArrayLike | None = None) -> np.ndarray | None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 OfClass = Annotated[
     str | None, typer.Option("--class", help="Only windows explained for this class.")
 ]
+By = Annotated[str, typer.Option(help="Rank by joint, part, branch, channel or branch,channel.")]
+Kind = Annotated[
+    str, typer.Option("--picture", help="boxes, beeswarm (a dot per window) or bar (mean sizes).")
+]
 OtherData = Annotated[
     bool, typer.Option("--other-data", help="Also explanations of different windows or skeletons.")
 ]
@@ -51,6 +55,8 @@ Start = Annotated[float, typer.Option(min=0, help="Second of the video when the 
 def rank(
     explanations: Explanations,
     out: Picture,
+    by: By = "joint",
+    picture: Kind = "boxes",
     class_: OfClass = None,
     other_data: OtherData = False,
     cells: Cells = "all",
@@ -58,21 +64,25 @@ def rank(
     top: Top = 10,
     dpi: Dpi = 200,
 ) -> None:
-    """Rank the joints: box plots side by side, and a table of the medians.
+    """Rank joints, body parts, branches or channels: a picture, and a table of median sums.
 
-    With --cells observed it says how much of each joint was seen.
+    With --cells observed of means, and it says how much of each feature was seen.
 
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png --strip strip.png
+
+    Example: hargcn rank shap.h5 --by branch,channel --picture beeswarm --out channels.png
     """
+    from hargcn.analysis.features import FEATURES
     from hargcn.pipeline.pictures import rank
 
     found = rank(
-        explanations, out, class_=class_, other_data=other_data, cells=cells, strip=strip, dpi=dpi
-    )
+        explanations, out, by=by, picture=picture, class_=class_, other_data=other_data,
+        cells=cells, strip=strip, dpi=dpi,
+    )  # fmt: skip
     columns = map(_medians, found.values())
     rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]
-    of = "" if cells == "all" else ", of observed cells (share seen)"
-    table(f"joints by median score{of}", ["rank", *found], rows[:top])
+    of = "sum" if cells == "all" else "mean per observed cell (share seen)"
+    table(f"{FEATURES[by]} by median {of}", ["rank", *found], rows[:top])
     typer.echo("\n".join(str(path) for path in (out, strip) if path is not None))
 
 
@@ -110,12 +120,12 @@ def show(
 
 
 def _medians(ranking: Ranking) -> list[str]:
-    """Return a column of the printed table: joints, medians, and how much was seen."""
-    pairs = zip(ranking.joints, ranking.medians.tolist(), strict=True)
-    named = [f"{joint} {'-' if isnan(median) else f'{median:+.3g}'}" for joint, median in pairs]
+    """Return a column of the printed table: features, medians, and how much was seen."""
+    pairs = zip(ranking.features, ranking.medians.tolist(), strict=True)
+    named = [f"{each} {'-' if isnan(median) else f'{median:+.3g}'}" for each, median in pairs]
     if ranking.seen is None:
         return named
-    shares = ranking.seen.sel(joint=list(ranking.joints)).to_numpy()
+    shares = ranking.seen.sel({ranking.feature: list(ranking.features)}).to_numpy()
     return [f"{said} ({share:.0%})" for said, share in zip(named, shares, strict=True)]
 
 

@@ -22,6 +22,7 @@ from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
 from hargcn.pipeline.job import code_of, identity
+from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
 from hargcn.pipeline.seen import pieces, warn_unseen
 from hargcn.pipeline.shards import Shards
@@ -163,7 +164,8 @@ def explain_batch(
         made = {"": explainer(asked, x, wanted)}
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
-    return {name: described(one, network, windows, batch) for name, one in made.items()}
+    made = {name: described(one, network, windows, batch) for name, one in made.items()}
+    return with_input(made, network, x, batch)
 
 
 def question(

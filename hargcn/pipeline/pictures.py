@@ -1,4 +1,4 @@
-"""Pictures of explanation files: joints ranked, and single windows drawn."""
+"""Pictures of explanation files: features ranked, and single windows drawn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
 from hargcn.checks import nearest, one_of, writable
@@ -15,6 +16,7 @@ from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.seen import warn_unseen
 from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
+from hargcn.plots.panels import PANELS
 
 _DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
 
@@ -23,13 +25,15 @@ def rank(
     explanations: Sequence[str | Path],
     out: str | Path,
     *,
+    by: str = "joint",
+    picture: str = "boxes",
     class_: str | None = None,
     other_data: bool = False,
     cells: str = "all",
     strip: str | Path | None = None,
     dpi: int = 200,
 ) -> dict[str, Ranking]:
-    """Rank the joints, and draw box plots side by side.
+    """Rank the joints, or other features, and draw them side by side.
 
     Parameters
     ----------
@@ -37,13 +41,19 @@ def rank(
         Explanation files.
     out
         Picture to write (.png, .svg, .pdf).
+    by
+        What is ranked: "joint", body "part", "branch", "channel" or "branch,channel", each by the
+        signed sum of its attributions, which together add up to those of all.
+    picture
+        "boxes" of the windows, "beeswarm" (a dot per window) or "bar" (mean size with its
+        interval); see `plots.plot_ranking`.
     class_
         Only windows that were explained for this class.
     other_data
         Take explanations of different windows, classes or skeletons side by side.
     cells
-        "all", or only what was "observed": scores are means over these then, each cell weighed by
-        the share of its frames that was.
+        "all", or only what was "observed": scores are means per cell of these then, each weighed
+        by the share of its frames that was.
     strip
         Another picture to write: the first of the windows, as `show` draws it, of the first file.
     dpi
@@ -65,10 +75,12 @@ def rank(
     FileNotFoundError
         Without one of the files.
     ValueError
-        For explanations of different data, a class that is unknown or that no window was explained
-        for, or another kind of picture.
+        For explanations of different data or without the features, a class that is unknown or that
+        no window was explained for, or another kind of picture.
     """
     chosen: Cells = one_of("--cells", cells, get_args(Cells))
+    one_of("--by", by, FEATURES)
+    one_of("--picture", picture, PANELS)
     out = writable(out, *explanations)
     if strip is not None:
         strip = writable(strip, *explanations)
@@ -79,7 +91,7 @@ def rank(
         _check_same_data(named)
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
-    figure, _ = plot_ranking(named, cells=chosen)
+    figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
     save_figure(figure, out, dpi)
     if strip is not None:
         first = next(iter(named.values())).dataset["sample"].to_numpy()[0]
@@ -87,7 +99,7 @@ def rank(
     if chosen == "all":
         for name, each in named.items():
             warn_unseen(name, [each])
-    return {name: Ranking.of(each, cells=chosen) for name, each in named.items()}
+    return {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
 
 
 def show(

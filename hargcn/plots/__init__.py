@@ -1,9 +1,9 @@
 """Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
 
 from hargcn.plots.axioms import plot_axioms
-from hargcn.plots.boxes import plot_ranking
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
+from hargcn.plots.rankings import plot_ranking
 from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, save_gif
 from hargcn.plots.style import save_figure

@@ -16,8 +16,8 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hargcn.analysis.features import joint_names
 from hargcn.analysis.observed import cell_states, tells_seen
-from hargcn.analysis.ranking import joint_names
 from hargcn.data.recording import ABSENT, INTERPOLATED, STATES
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title

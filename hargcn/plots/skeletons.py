@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -14,12 +13,12 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
+from hargcn.analysis.asked import asked_name
 from hargcn.analysis.observed import tells_seen
-from hargcn.analysis.ranking import asked_name
 from hargcn.data.planted.synthetic import rest_pose
 from hargcn.data.recording import INTERPOLATED
 from hargcn.explanation import Explanation
-from hargcn.plots.style import COLOURS, SIGNED, STYLE, canvas, signed_norm
+from hargcn.plots.style import SIGNED, STYLE, canvas, looks, signed_norm
 from hargcn.skeleton import Skeleton, hop_distance
 
 View = str | tuple[float, float]
@@ -239,7 +238,7 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 
 def title(one: Explanation) -> str:
     """Say what is explained: sample, method, class and score."""
-    target = asked_name(one, 0)
+    target = asked_name(one)
     score = f"{one.utility} {float(one.score[0]):.2f}"
     return f"{one.values['sample'].to_numpy()[0]}: {one.title} for {target} ({score})"
 
@@ -308,9 +307,10 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
         figure, (axes,) = canvas(ax, (1.5 + 5 * larger, max(3.5, 0.22 * rows + 1.0)))
         bones = points[np.array(skeleton.edges)]
         axes.add_collection(LineCollection(bones, colors="#9a9a9a", linewidths=2, zorder=1))
-        for colour, (part, members) in zip(cycle(COLOURS), skeleton.parts.items(), strict=False):
-            x, y = points[list(members)].T
-            axes.scatter(x, y, 26, color=colour, ec="#333333", lw=0.6, label=part, zorder=3)
+        for part, look in looks(list(skeleton.parts)).items():
+            x, y = points[list(skeleton.parts[part])].T
+            drawn: dict[str, Any] = {"color": look.colour, "marker": look.marker, "label": part}
+            axes.scatter(x, y, 26, **drawn, ec="#333333", lw=0.6, zorder=3)
         for side, joints in zip((-1, 1), sides, strict=True):
             _name_joints(axes, points, skeleton, joints, side, larger / max(rows - 1, 1))
         axes.set(aspect="equal", title=f"{skeleton.name}: {skeleton.n_joints} joints")

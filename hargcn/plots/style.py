@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -47,6 +47,24 @@ PICTURES = (".png", ".svg", ".pdf")
 """What a picture's name may end in."""
 
 GREY = "#8c8c8c"
+
+_PATTERNS = (("", "o"), ("////", "s"), ("....", "^"), ("xxxx", "D"))
+
+
+class Look(NamedTuple):
+    """How one of several things looks: its colour, and its hatch as a box or marker as a point."""
+
+    colour: str
+    hatch: str
+    marker: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """Return a look for each name: own colours, and own patterns where there are more names."""
+    return {
+        name: Look(COLOURS[i % len(COLOURS)], *_PATTERNS[i // len(COLOURS) % len(_PATTERNS)])
+        for i, name in enumerate(names)
+    }
 
 
 def wrapped(text: str, width: float) -> str:

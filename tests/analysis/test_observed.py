@@ -7,7 +7,6 @@ from fixtures.fake_explanations import cam_like, explanation, shap_like
 from hargcn.analysis.observed import (
     cell_states,
     joint_shares,
-    observed_scores,
     said_of_unseen,
     seen,
     unseen,
@@ -69,7 +68,6 @@ def test_where_all_was_seen_scores_are_the_usual_ones():
     for made in (shap_like(3, persons=2), cam_like(3)):
         frames, joints = 24, made.values.sizes["joint"]
         whole = with_states(made, np.ones((frames, joints, made.values.sizes["person"])))
-        np.testing.assert_allclose(observed_scores(whole), whole.joint_scores(), atol=1e-12)
         assert (joint_shares(whole) == 1).all()
         assert (unseen(whole) == 0).all()
 
@@ -79,9 +77,9 @@ def test_only_what_was_seen_counts_for_a_ranking(tmp_path):
     values = np.array([[9.0, 1.0, 0.0], [1.0, 3.0, 0.0]])[..., None]
     states = np.array([[2, 1, 2], [1, 1, 2]])[..., None]
     made = small(values, states)
-    assert Ranking.of(made).joints == ("hand", "foot", "head")
+    assert Ranking.of(made).features == ("hand", "foot", "head")
     ranking = Ranking.of(made, cells="observed")
-    assert ranking.joints == ("foot", "hand", "head")
+    assert ranking.features == ("foot", "hand", "head")
     np.testing.assert_array_equal(ranking.medians, [2, 1, np.nan])
     assert ranking.seen.to_numpy().tolist() == [0.5, 1, 0]
     np.testing.assert_array_equal(ranking.ranks[0], [2, 1, np.nan])

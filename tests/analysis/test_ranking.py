@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
+from hargcn.analysis.features import joint_names
 from hargcn.analysis.ranking import (
     Ranking,
-    class_name,
     convergence,
-    joint_names,
     ordering,
     sample_groups,
     top_k_overlap,
     write_csv,
 )
+from hargcn.analysis.statistics import cluster_bootstrap
 
 SCORES = arrays(float, (3, 7), elements=st.integers(-9, 9), fill=st.nothing())
 
@@ -80,11 +80,11 @@ def test_the_top_set_holds_k_joints_none_worse_than_those_outside(scores, k):
     assert (inside >= outside).all()
 
 
-def test_scores_are_signed_means_over_all_other_axes():
+def test_scores_are_signed_sums_over_all_other_axes():
     made = shap_like(3)
     ranking = Ranking.of(made)
-    np.testing.assert_allclose(ranking.scores, made.values.to_numpy().mean((1, 2, 3, 5)))
-    assert ranking.joints[0] in made.skeleton.joints
+    np.testing.assert_allclose(ranking.scores, made.values.to_numpy().sum((1, 2, 3, 5)))
+    assert ranking.features[0] in made.skeleton.joints
     assert ranking.name == "shap"
 
 
@@ -102,8 +102,21 @@ def test_the_summary_is_sorted_by_the_median_and_its_mean_lies_in_its_interval()
 
 
 def test_an_explanation_without_joints_cannot_be_ranked():
-    with pytest.raises(ValueError, match=r"axis 'joint' \(got \('sample', 'time'\)\)"):
+    with pytest.raises(ValueError, match=r"axis 'joint' to rank by joint \(got sample, time\)"):
         Ranking.of(explanation(np.zeros((2, 3)), ("sample", "time")))
+
+
+def test_sizes_are_mean_magnitudes_with_an_interval_by_subject():
+    made = explanation([[3, -1], [-5, 1], [4, 2]], ("sample", "joint"), joint=list("ab"))
+    ranking = Ranking.of(made)
+    table = ranking.sizes(["s1", "s1", "s2"], n=200)
+    assert table["mean"].to_numpy().tolist() == [4, pytest.approx(4 / 3)]
+    expected = cluster_bootstrap([[3, 1], [5, 1], [4, 2]], ["s1", "s1", "s2"], n=200)
+    np.testing.assert_array_equal(table["low"], expected.low)
+    np.testing.assert_array_equal(table["high"], expected.high)
+    assert np.isnan(ranking.sizes(["s1"] * 3)["low"]).all()
+    assert ranking.largest == ("a", "b")
+    assert Ranking.of(explanation([[1.0, -9.0]], ("sample", "joint"))).largest == ("1", "0")
 
 
 def test_convergence_is_spearman_against_the_largest_background():
@@ -119,9 +132,6 @@ def test_convergence_is_spearman_against_the_largest_background():
 
 def test_names_come_from_coordinates_then_the_skeleton_then_numbers():
     made = shap_like(2)
-    assert class_name(made, 1) == "class 1"
-    named = made.assign(classes='["wave", "clap"]')
-    assert class_name(named, 1) == "clap"
     assert joint_names(made)[0] == "head"
     assert joint_names(explanation(np.zeros((1, 2)), ("sample", "joint"))) == ["0", "1"]
     assert sample_groups(made) is None

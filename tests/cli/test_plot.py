@@ -9,12 +9,32 @@ from hargcn import Explanation
 
 def test_the_table_holds_the_medians_of_every_method(shap, gradcams, tmp_path):
     said = done("rank", shap, *gradcams, "--top", 2, "--out", tmp_path / "r.png")
-    medians = Explanation.open(shap).joint_scores().median("sample").to_series()
+    sums = Explanation.open(shap).values.sum(["branch", "channel", "time", "person"])
+    medians = sums.median("sample").to_series()
     for joint, median in medians.sort_values(ascending=False)[:2].items():
         assert str(joint) in said
         assert f"{median:+.3g}" in said
     assert str(medians.sort_values().index[0]) not in said
     assert (tmp_path / "r.png").stat().st_size > 1000
+
+
+def test_branches_and_their_channels_are_ranked_and_maps_have_none(shap, gradcams, tmp_path):
+    said = done("rank", shap, "--by", "branch,channel", "--top", 30, "-o", tmp_path / "r.svg")
+    assert "channels of branches by median sum" in said
+    drawn = (tmp_path / "r.svg").read_text("utf-8")
+    assert "V: velocity x over 1 frame" in said
+    assert "V: velocity x over 1 frame" in drawn
+    parts = done("rank", *gradcams, "--by", "part", "--picture", "bar", "-o", tmp_path / "p.svg")
+    assert "left_arm" in parts
+    said = refused("rank", shap, *gradcams, "--by", "branch", "-o", tmp_path / "no.svg")
+    assert "explanation 'gradcam main.0.tcn': expected an axis 'branch' to rank by branch" in said
+    assert "(got sample, time, joint, person; class activation maps" in said
+    assert "did you mean 'branch'" in refused(
+        "rank", shap, "--by", "brunch", "-o", tmp_path / "x.svg"
+    )
+    said = refused("rank", shap, "--picture", "pie", "-o", tmp_path / "x.svg")
+    assert "Expected --picture of boxes, beeswarm, bar" in said
+    assert not list(tmp_path.glob("[nx]*"))
 
 
 def test_files_of_the_same_method_keep_apart(shap, tmp_path):

@@ -68,7 +68,7 @@ def test_joints_are_ranked_by_the_medians_of_every_method(shap, gradcams, tmp_pa
     assert list(found) == ["shap", "gradcam main.0.tcn", "gradcam main.0.attention"]
     medians = Explanation.open(shap).joint_scores().median("sample")
     best = str(medians["joint"].to_numpy()[medians.to_numpy().argmax()])
-    assert found["shap"].joints[0] == best
+    assert found["shap"].features[0] == best
     with Image.open(tmp_path / "r.png") as picture:
         assert np.array(picture).std() > 0
 

@@ -53,3 +53,11 @@ def test_names_of_ones_own_make_a_tree_on_given_axes():
     steps = np.linalg.norm(points[[1, 2, 3]] - points[0], axis=1)
     assert steps[0] == pytest.approx(steps[1])
     assert steps[2] == pytest.approx(2 * steps[0])  # two edges away
+
+
+def test_each_part_of_many_has_a_look_of_its_own():
+    layout = skeleton("coco133")
+    _, axes = plot_layout(layout)
+    dots = [each for each in axes.collections if each.get_label() in layout.parts]
+    seen = {(*each.get_facecolor()[0], each.get_paths()[0].vertices.tobytes()) for each in dots}
+    assert len(seen) == len(dots) == len(layout.parts) == 8

@@ -1,0 +1,50 @@
+"""What explanations keep of the network's input: how large it is in every window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from hargcn.data.windows import Batch
+from hargcn.explanation import Explanation
+
+_KEPT = ("sample", "branch", "channel")
+
+
+def with_input(
+    made: Mapping[str, Explanation], network: Any, x: Tensor, batch: Batch
+) -> dict[str, Explanation]:
+    """Return explanations with what is known of the input that they explain.
+
+    Parameters
+    ----------
+    made
+        Explanations by layer.
+    network
+        What they explain; it names the axes of its input.
+    x
+        Its input.
+    batch
+        The windows that it was made of.
+    """
+    sizes = input_size(network.input_dims, x, batch.valid)
+    return {name: each.assign(sizes) for name, each in made.items()}
+
+
+def input_size(dims: tuple[str, ...], x: Tensor, valid: np.ndarray) -> dict[str, Any]:
+    """Return `input_size` (sample, branch, channel): the mean |x| while somebody is there.
+
+    Nothing for an input without named channels or branches.
+    """
+    kept = [dim for dim in _KEPT if dim in dims]
+    if len(dims) != x.ndim or len(kept) < 2:
+        return {}
+    size = x.detach().abs().double().mean([i for i, dim in enumerate(dims) if dim not in kept])
+    there = valid.reshape(len(valid), -1).mean(axis=1).clip(min=1 / valid[0].size)
+    order = [dim for dim in dims if dim in kept]
+    size = size.permute([order.index(dim) for dim in kept])
+    share = there.reshape(-1, *(1,) * (len(kept) - 1))
+    return {"input_size": (tuple(kept), size.cpu().numpy() / share)}
