@@ -16,6 +16,7 @@ from hargcn.cli.options import (
     Split,
     WindowsFile,
     next_command,
+    say,
     table,
 )
 
@@ -93,10 +94,6 @@ Keep = Annotated[
 Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
 def explain(
     checkpoint: Checkpoint,
     windows: WindowsFile,
@@ -137,7 +134,7 @@ def explain(
         background=background, background_by=background_by, background_class=background_class or (),
         background_group=background_group or (), tolerance=tolerance, on=on, keep=keep,
         convergence=convergence, other_preparation=other_preparation, device=device, shard=shard,
-        progress=True, say=_say,
+        progress=True, say=say,
     )  # fmt: skip
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")

@@ -63,6 +63,11 @@ def table(
     Console().print(grid)
 
 
+def say(text: str) -> None:
+    """Say something beside the result, on standard error."""
+    typer.echo(text, err=True)
+
+
 def next_command(*words: object) -> None:
     """Say what to go on with; on standard error, for what is printed may be read by a program."""
     typer.echo(f"next: {' '.join(shlex.quote(str(word)) for word in words)}", err=True)

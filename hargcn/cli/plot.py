@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hargcn.cli.options import Cells, Dpi, Explanations, Picture, table
+from hargcn.cli.options import Cells, Dpi, Explanations, Picture, say, table
 
 if TYPE_CHECKING:
     from hargcn.analysis.ranking import Ranking
@@ -19,6 +19,9 @@ OfClass = Annotated[
 By = Annotated[str, typer.Option(help="Rank by joint, part, branch, channel or branch,channel.")]
 Kind = Annotated[
     str, typer.Option("--picture", help="boxes, beeswarm (a dot per window) or bar (mean sizes).")
+]
+OfRecording = Annotated[
+    str | None, typer.Option("--recording", help="A recording's mean over its windows instead.")
 ]
 OtherData = Annotated[
     bool, typer.Option("--other-data", help="Also explanations of different windows or skeletons.")
@@ -58,6 +61,7 @@ def rank(
     by: By = "joint",
     picture: Kind = "boxes",
     class_: OfClass = None,
+    recording: OfRecording = None,
     other_data: OtherData = False,
     cells: Cells = "all",
     strip: Strip = None,
@@ -76,8 +80,8 @@ def rank(
     from hargcn.pipeline.pictures import rank
 
     found = rank(
-        explanations, out, by=by, picture=picture, class_=class_, other_data=other_data,
-        cells=cells, strip=strip, dpi=dpi,
+        explanations, out, by=by, picture=picture, class_=class_, recording=recording,
+        other_data=other_data, cells=cells, strip=strip, dpi=dpi, say=say,
     )  # fmt: skip
     columns = map(_medians, found.values())
     rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]
@@ -90,6 +94,7 @@ def show(
     explanation: Annotated[Path, typer.Argument(metavar="EXPLANATION", help="Explanation file.")],
     out: Drawing,
     sample: Sample = None,
+    recording: OfRecording = None,
     frames: Frames = None,
     heatmap: Heatmap = False,
     video: Video = None,
@@ -99,9 +104,11 @@ def show(
     video_start: Start = 0.0,
     dpi: Dpi = 200,
 ) -> None:
-    """Draw one explained window: a strip of skeletons, a clip, or a map; also on its video.
+    """Draw an explained window or recording: a strip, a clip, or a map; also on its video.
 
     Example: hargcn show shap.h5 --sample a3_s2_t1@0 --frames 0,20,40,60 --out strip.png
+
+    Example: hargcn show shap.h5 --recording a3_s2_t1 --heatmap --out map.png
 
     Example: hargcn show shap.h5 --sample v001@0 --video v001.mp4 --points poses/v001.csv
     --set reader.layout=skeleton.yaml --set reader.fps=30 --out strip.mp4
@@ -114,8 +121,9 @@ def show(
     elif (video, points) != (None, None):
         raise typer.BadParameter("expected --video and --points together")
     drawn = show(
-        explanation, out, sample=sample, frames=frames, heatmap=heatmap, footage=footage, dpi=dpi
-    )
+        explanation, out, sample=sample, recording=recording, frames=frames, heatmap=heatmap,
+        footage=footage, dpi=dpi, say=say,
+    )  # fmt: skip
     typer.echo(str(drawn))
 
 

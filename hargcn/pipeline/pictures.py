@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
+from hargcn.analysis.recordings import of_recording, said_of_recording
 from hargcn.checks import nearest, one_of, writable
 from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
@@ -28,10 +29,12 @@ def rank(
     by: str = "joint",
     picture: str = "boxes",
     class_: str | None = None,
+    recording: str | None = None,
     other_data: bool = False,
     cells: str = "all",
     strip: str | Path | None = None,
     dpi: int = 200,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Ranking]:
     """Rank the joints, or other features, and draw them side by side.
 
@@ -49,15 +52,21 @@ def rank(
         interval); see `plots.plot_ranking`.
     class_
         Only windows that were explained for this class.
+    recording
+        A recording's attribution instead of the windows': the mean of its windows', which adds up
+        to the mean of their scores only (see `analysis.recordings.of_recording`).
     other_data
         Take explanations of different windows, classes or skeletons side by side.
     cells
         "all", or only what was "observed": scores are means per cell of these then, each weighed
         by the share of its frames that was.
     strip
-        Another picture to write: the first of the windows, as `show` draws it, of the first file.
+        Another picture to write: the first of the windows, or the recording, as `show` draws it,
+        of the first file.
     dpi
         Dots per inch of a PNG.
+    say
+        Gets what should be known of the values beside the picture.
 
     Returns
     -------
@@ -91,11 +100,13 @@ def rank(
         _check_same_data(named)
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
+    if recording is not None:
+        named = {name: of_recording(each, recording) for name, each in named.items()}
+    _tell(named, say)
     figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
     save_figure(figure, out, dpi)
     if strip is not None:
-        first = next(iter(named.values())).dataset["sample"].to_numpy()[0]
-        show(explanations[0], strip, sample=str(first), dpi=dpi)
+        _draw(explanations[0], next(iter(named.values())).isel(sample=[0]), strip, dpi=dpi)
     if chosen == "all":
         for name, each in named.items():
             warn_unseen(name, [each])
@@ -107,13 +118,15 @@ def show(
     out: str | Path,
     *,
     sample: str | None = None,
+    recording: str | None = None,
     frames: str | Sequence[int] | None = None,
     heatmap: bool = False,
     footage: Source | None = None,
     dpi: int = 200,
     progress: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> Path:
-    """Draw one explained window: a strip of skeletons, a clip, or a time x joint map.
+    """Draw an explained window or recording: a strip of skeletons, a clip, or a time x joint map.
 
     Parameters
     ----------
@@ -122,7 +135,11 @@ def show(
     out
         Picture (.png, .svg, .pdf) or clip (.gif) to write.
     sample
-        Name of a window, `recording@start`, or of a recording; by default the first window.
+        Name of a window, `recording@start`, or of a recording, whose first it is then; by default
+        the first window.
+    recording
+        Draw a whole recording instead: the mean of its windows' attributions, which adds up to the
+        mean of their scores only (see `analysis.recordings.of_recording`).
     frames
         Frames of the strip, as a list or "0,15,30"; by default evenly spaced.
     heatmap
@@ -133,6 +150,8 @@ def show(
         Dots per inch of a PNG.
     progress
         Whether to show a progress bar while a clip is drawn.
+    say
+        Gets what should be known of the values beside the picture.
 
     Returns
     -------
@@ -159,22 +178,57 @@ def show(
         what = "a clip" if footage is None else "a video"
         raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got {what})")
     found = Explanation.open(explanation)
-    if "positions" not in found.dataset:
-        raise ValueError(f"{explanation}: expected stored positions to draw (got none)")
-    name = _sample(sample, found, explanation)
-    warn_unseen(f"{explanation}: {name}", [found.sel(sample=name)])
-    positions = found.dataset["positions"].sel(sample=name).to_numpy()
+    if sample is not None and recording is not None:
+        raise ValueError(
+            f"Expected a window or a recording (got sample {sample!r} and recording {recording!r})"
+        )
+    if recording is not None:
+        one = of_recording(found, recording)
+    else:
+        one = found.sel(sample=[_sample(sample, found, explanation)])
+    _tell({str(explanation): one}, say)
+    return _draw(
+        explanation, one, out, frames=frames, heatmap=heatmap, footage=footage, dpi=dpi,
+        progress=progress,
+    )  # fmt: skip
+
+
+def _tell(named: Mapping[str, Explanation], say: Callable[[str], None] | None) -> None:
+    """Say what the values of explanations are, where it is not plain."""
+    for name, each in named.items():
+        for text in said_of_recording(each):
+            if say is not None:
+                say(f"{name}: {text}")
+
+
+def _draw(
+    source: str | Path,
+    one: Explanation,
+    out: Path,
+    *,
+    frames: str | Sequence[int] | None = None,
+    heatmap: bool = False,
+    footage: Source | None = None,
+    dpi: int = 200,
+    progress: bool = True,
+) -> Path:
+    """Draw the only sample of an explanation that came from a file."""
+    if "positions" not in one.dataset:
+        raise ValueError(f"{source}: expected stored positions to draw (got none)")
+    name = str(one.dataset["sample"].to_numpy()[0])
+    warn_unseen(f"{source}: {name}", [one])
+    positions = one.dataset["positions"].to_numpy()[0]
     if footage is not None:
         chosen = _frames(frames, positions.shape[1])
-        draw_footage(found, name, footage, out, chosen, dpi=dpi, progress=progress)
+        draw_footage(one, name, footage, out, chosen, dpi=dpi, progress=progress)
         return out
     if out.suffix == ".gif":
-        save_gif(found, name, positions, out, progress=progress)
+        save_gif(one, name, positions, out, progress=progress)
         return out
     if heatmap:
-        figure, _ = plot_heatmap(found, name)
+        figure, _ = plot_heatmap(one, name)
     else:
-        figure, _ = plot_strip(found, name, positions, _frames(frames, positions.shape[1]))
+        figure, _ = plot_strip(one, name, positions, _frames(frames, positions.shape[1]))
     save_figure(figure, out, dpi)
     return out
 

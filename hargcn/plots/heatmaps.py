@@ -101,7 +101,7 @@ def plot_heatmap(
                 transform=axis.get_yaxis_transform(),
                 fontsize=8,
             )
-    axis.set_xlabel("frame")
+    axis.set_xlabel(_frames_seen(one))
     axis.set_title(wrapped(title(one), 6))
     seconds = frame_seconds(one, frames, fps)
     if seconds is not None and seconds[-1] > seconds[0]:
@@ -297,6 +297,14 @@ def _formatted(values: np.ndarray, form: str) -> np.ndarray:
         form.format(v).replace("-0.00", "0.00") if np.isfinite(v) else "" for v in values.ravel()
     ]
     return np.array(texts, dtype=object).reshape(values.shape)
+
+
+def _frames_seen(one: Explanation) -> str:
+    """Call the axis of frames; of a recording say how many windows saw each."""
+    count, seen = one.dataset.attrs.get("averaged"), one.dataset.get("windows")
+    if count is None or seen is None:
+        return "frame"
+    return f"frame, seen by {float(seen.min()):g} to {float(seen.max()):g} of {count} windows"
 
 
 def _parts(skeleton: Skeleton | None, joints: int) -> dict[str, Sequence[int]]:

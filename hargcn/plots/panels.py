@@ -125,6 +125,8 @@ def _bars(
 
 
 def _bar_label(explanation: Explanation, ranking: Ranking, cells: str) -> str:
+    if len(explanation) == 1:
+        return f"|{_what(explanation, ranking, cells).replace(' (', '| (', 1)}"
     groups = sample_groups(explanation)
     count = ranking.scores.sizes["sample"]
     subjects = count if groups is None else len(np.unique(groups))

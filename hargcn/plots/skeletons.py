@@ -237,10 +237,12 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def title(one: Explanation) -> str:
-    """Say what is explained: sample, method, class and score."""
-    target = asked_name(one)
+    """Say what is explained: sample, method, class and score, of a recording the mean one."""
     score = f"{one.utility} {float(one.score[0]):.2f}"
-    return f"{one.values['sample'].to_numpy()[0]}: {one.title} for {target} ({score})"
+    if count := one.dataset.attrs.get("averaged"):
+        score = f"mean of {count} windows, mean {score}"
+    sample = one.values["sample"].to_numpy()[0]
+    return f"{sample}: {one.title} for {asked_name(one)} ({score})"
 
 
 def draw_body(

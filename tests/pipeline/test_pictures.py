@@ -107,3 +107,26 @@ def test_explanations_of_different_data_are_not_ranked_side_by_side(shap, tmp_pa
     with pytest.raises(ValueError, match=rf"the same data .*\(shap and other differ in .*{said}"):
         rank([shap, other], tmp_path / "r.png")
     assert len(rank([shap, other], tmp_path / "r.png", other_data=True)) == 2
+
+
+def test_a_recording_is_drawn_and_ranked_as_the_mean_of_its_windows(shap, tmp_path):
+    made = Explanation.open(shap)
+    name = first(shap).rpartition("@")[0]
+    rows = [str(n).startswith(f"{name}@") for n in made.dataset["sample"].to_numpy()]
+    said = []
+    found = rank(
+        [shap], tmp_path / "r.svg", recording=name, strip=tmp_path / "s.svg", say=said.append
+    )
+    sums = made.values.sum(["branch", "channel", "time", "person"])[rows].mean("sample")
+    np.testing.assert_allclose(found["shap"].scores.sel(joint=sums["joint"])[0], sums, atol=1e-9)
+    total = float(found["shap"].scores.sum()) + float(made.base_value[rows].mean())
+    assert total == pytest.approx(float(made.score[rows].mean()), abs=1e-4)
+    assert f"mean logit of its {sum(rows)} windows" in said[0]
+    assert f"mean of {sum(rows)} windows" in (tmp_path / "r.svg").read_text("utf-8")
+    assert f"{name}: SHAP" in (tmp_path / "s.svg").read_text("utf-8")
+    drawn = show(shap, tmp_path / "m.svg", recording=name, heatmap=True).read_text("utf-8")
+    assert f"seen by 1 to 2 of {sum(rows)} windows" in drawn
+    with pytest.raises(ValueError, match=r"such as .*mean '" + name):
+        show(shap, tmp_path / "x.png", recording=f"{name}x")
+    with pytest.raises(ValueError, match="Expected a window or a recording"):
+        show(shap, tmp_path / "x.png", recording=name, sample=first(shap))
