@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from hargcn.analysis.asked import class_name
+from hargcn.analysis.comb import with_comb
 from hargcn.checks import nearest
 from hargcn.explanation import Explanation
 
 _START = re.compile(r"@(\d+)$")
-_LOST = ("attribution", "standard_error", "relative_gap")  # which no mean has
+_LOST = ("attribution", "standard_error", "relative_gap", "comb")  # which no mean has
 
 
 def recordings(explanation: Explanation) -> np.ndarray:
@@ -79,9 +80,11 @@ def of_recording(explanation: Explanation, name: str) -> Explanation:
     coords = {key: at for key, at in stored.coords.items() if not {"sample", "time"} & {*at.dims}}
     made = Explanation(dataset.assign_coords(coords))
     windows = {} if seen is None else {"windows": (("sample", "time"), seen[None])}
-    frames = int(starts.max()) + int(stored.attrs.get("frames", 0))
-    attrs = {"averaged": len(rows), **({"frames": frames} if "frames" in stored.attrs else {})}
-    return made.assign(windows, {"sample": [name]}, **attrs)
+    attrs: dict[str, Any] = {"averaged": len(rows)}
+    if "frames" in stored.attrs:
+        attrs["frames"] = int(starts.max()) + int(stored.attrs["frames"])
+    whole = made.assign(windows, {"sample": [name]}, **attrs)
+    return with_comb(whole, stored.attrs.get("time_step"))
 
 
 def said_of_recording(explanation: Explanation) -> list[str]:

@@ -44,6 +44,10 @@ Frames = Annotated[
     str | None, typer.Option(help="Frames of the strip, e.g. 0,15,30; default evenly spaced.")
 ]
 Heatmap = Annotated[bool, typer.Option("--heatmap", help="Draw the time x joint map instead.")]
+TimeStep = Annotated[
+    int | None,
+    typer.Option(min=1, help="Frames a cell adds up, 1 for frames; default the network's step."),
+]
 Video = Annotated[Path | None, typer.Option(help="Draw on this video's frames; needs --points.")]
 Points = Annotated[
     Path | None, typer.Option(help="The recording of the window, in pixels of the video.")
@@ -97,6 +101,7 @@ def show(
     recording: OfRecording = None,
     frames: Frames = None,
     heatmap: Heatmap = False,
+    time_step: TimeStep = None,
     video: Video = None,
     points: Points = None,
     format_: Format = None,
@@ -122,7 +127,7 @@ def show(
         raise typer.BadParameter("expected --video and --points together")
     drawn = show(
         explanation, out, sample=sample, recording=recording, frames=frames, heatmap=heatmap,
-        footage=footage, dpi=dpi, say=say,
+        time_step=time_step, footage=footage, dpi=dpi, say=say,
     )  # fmt: skip
     typer.echo(str(drawn))
 

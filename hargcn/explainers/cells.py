@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from hargcn.explainers.adapter import Adapter, ExplainableModel
+from hargcn.explainers.adapter import Adapter, ExplainableModel, adapted
 from hargcn.explainers.axes import Axes
 from hargcn.explainers.hooks import plain, record, undisturbed
 from hargcn.explainers.outputs import activation_of
@@ -47,15 +47,64 @@ def cell_frames(at: ExplainableModel, layer: str, cells: int, x: Tensor) -> np.n
                 f"frames, by cell_frames or strides (got {len(found)}, the last {found[-1:]})"
             )
         return found
+    grid = _measured(at, layer, x)
+    if grid is None:
+        return at.cell_frames(layer, cells, frames)
+    return grid[0] + grid[1] * np.arange(cells)
+
+
+def _measured(at: Adapter, layer: str, x: Tensor) -> Grid | None:
+    """Measure a layer's grid once for each shape of the input."""
     known = _GRIDS.setdefault(at.get_layer(layer), {})
     key = (layer, tuple(x.shape[1:]))
     if key not in known:
         with undisturbed(at):
             known[key] = grid_of(at, layer, x)
-    grid = known[key]
-    if grid is None:
-        return at.cell_frames(layer, cells, frames)
-    return grid[0] + grid[1] * np.arange(cells)
+    return known[key]
+
+
+def time_step(model: nn.Module, x: Tensor, layers: Sequence[str]) -> int | None:
+    """Return how many input frames a network moves on by in all: its total stride in time.
+
+    As the network says in an attribute `time_step`. Else of the layer of fewest cells of time, more
+    than one and the last such: the distance of its cells, as somebody said or as measured (see
+    `grid_of`).
+
+    Parameters
+    ----------
+    model
+        The network.
+    x
+        Its input.
+    layers
+        Names of its layers that can be explained.
+
+    Returns
+    -------
+    int or None
+        None where nobody said and nothing can be measured: without layers or an axis of time, where
+        two cells see the whole window alike, or where their distance is no whole number.
+    """
+    at: Any = adapted(model, x)
+    for each in (model, at, getattr(at, "model", None)):
+        own = getattr(each, "time_step", None)
+        if own is not None:
+            return int(own)
+    if "time" not in at.input_dims or not layers:
+        return None
+    with undisturbed(at), record(at, at, layers, grad=False) as seen:
+        at(plain(x[:1]))
+    cells = {layer: at.unfold(layer, seen[layer], 1).shape[3] for layer in layers}
+    several = {layer: count for layer, count in cells.items() if count > 1}
+    if not several:
+        return None
+    layer = min(reversed(several), key=several.__getitem__)
+    if isinstance(at, Adapter) and not at.tells_frames(layer):
+        grid = _measured(at, layer, x)
+        return None if grid is None else int(grid[1])
+    steps = np.diff(cell_frames(at, layer, several[layer], x))
+    whole = np.ptp(steps) == 0 and float(steps[0]).is_integer() and steps[0] > 0
+    return int(steps[0]) if whole else None
 
 
 def plane_of(at: ExplainableModel, layer: str, x: Tensor) -> dict[str, int]:

@@ -375,6 +375,11 @@ class MultiBranchSTGCN(SkeletonNetwork):
         """Return the centre input frame of each time cell: strides are padded symmetrically."""
         return np.arange(cells, dtype=float) * self._stride(layer)
 
+    @property
+    def time_step(self) -> int:
+        """Frames that the last cells lie apart: the total stride in time."""
+        return self._stride(self.layer_names()[-1])
+
     def _stride(self, layer: str) -> int:
         stream, *block = layer.split(".")
         at = self.config.main if stream == "main" else self.config.branch

@@ -62,6 +62,7 @@ def draw_footage(
     out: Path,
     frames: Sequence[int] | None = None,
     *,
+    time_step: int | None = None,
     dpi: int = 200,
     progress: bool = True,
 ) -> None:
@@ -76,7 +77,7 @@ def draw_footage(
         of another rate or too short, frames past the recording's end, or without PyAV.
     """
     recording = _recording(source, str(found.dataset["recording"].sel(sample=sample).item()))
-    shown = scene(found, sample)
+    shown = scene(found, sample, time_step=time_step)
     seconds = shown.seconds
     if seconds is None:
         raise ValueError(f"{found.name!r}: expected the time of every frame (got none)")

@@ -1,4 +1,4 @@
-"""What explanations keep of the network's input: how large it is in every window."""
+"""What explanations keep of network and input: its time step, and how large the input is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from hargcn.analysis.comb import with_comb
 from hargcn.data.windows import Batch
+from hargcn.explainers.cells import time_step
 from hargcn.explanation import Explanation
+from hargcn.networks.branches import PositionModel
 
 _KEPT = ("sample", "branch", "channel")
 
@@ -17,7 +20,7 @@ _KEPT = ("sample", "branch", "channel")
 def with_input(
     made: Mapping[str, Explanation], network: Any, x: Tensor, batch: Batch
 ) -> dict[str, Explanation]:
-    """Return explanations with what is known of the input that they explain.
+    """Return explanations with the size of the input, the network's time step, and its comb.
 
     Parameters
     ----------
@@ -31,7 +34,10 @@ def with_input(
         The windows that it was made of.
     """
     sizes = input_size(network.input_dims, x, batch.valid)
-    return {name: each.assign(sizes) for name, each in made.items()}
+    on_positions = isinstance(network, PositionModel)
+    own: Any = network.model if on_positions else network
+    step = time_step(own, own.features(x[:1]) if on_positions else x, own.layer_names())
+    return {name: with_comb(each.assign(sizes), step) for name, each in made.items()}
 
 
 def input_size(dims: tuple[str, ...], x: Tensor, valid: np.ndarray) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from hargcn.analysis.comb import said_of_comb
 from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
 from hargcn.analysis.recordings import of_recording, said_of_recording
-from hargcn.checks import nearest, one_of, writable
+from hargcn.checks import at_least, nearest, one_of, writable
 from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
@@ -121,6 +122,7 @@ def show(
     recording: str | None = None,
     frames: str | Sequence[int] | None = None,
     heatmap: bool = False,
+    time_step: int | None = None,
     footage: Source | None = None,
     dpi: int = 200,
     progress: bool = True,
@@ -144,6 +146,9 @@ def show(
         Frames of the strip, as a list or "0,15,30"; by default evenly spaced.
     heatmap
         Draw the map instead of the strip.
+    time_step
+        Frames that a cell of the picture adds up; by default the network's own step, where it is
+        known, since attributions of single frames alternate with it (see `analysis.comb`).
     footage
         Draw on the frames of a video; a clip may be an .mp4 then.
     dpi
@@ -172,6 +177,7 @@ def show(
         For a window or frames that are not there, an explanation without positions, or another
         kind of picture; with a video, what `pipeline.footage.draw_footage` refuses.
     """
+    at_least("--time-step", time_step, 1)
     inputs = [] if footage is None else [footage.video, footage.points]
     out = writable(out, explanation, *inputs)
     if heatmap and (out.suffix == ".gif" or footage is not None):
@@ -188,15 +194,15 @@ def show(
         one = found.sel(sample=[_sample(sample, found, explanation)])
     _tell({str(explanation): one}, say)
     return _draw(
-        explanation, one, out, frames=frames, heatmap=heatmap, footage=footage, dpi=dpi,
-        progress=progress,
+        explanation, one, out, frames=frames, heatmap=heatmap, time_step=time_step,
+        footage=footage, dpi=dpi, progress=progress,
     )  # fmt: skip
 
 
 def _tell(named: Mapping[str, Explanation], say: Callable[[str], None] | None) -> None:
     """Say what the values of explanations are, where it is not plain."""
     for name, each in named.items():
-        for text in said_of_recording(each):
+        for text in (*said_of_recording(each), *said_of_comb(each)):
             if say is not None:
                 say(f"{name}: {text}")
 
@@ -208,6 +214,7 @@ def _draw(
     *,
     frames: str | Sequence[int] | None = None,
     heatmap: bool = False,
+    time_step: int | None = None,
     footage: Source | None = None,
     dpi: int = 200,
     progress: bool = True,
@@ -220,15 +227,18 @@ def _draw(
     positions = one.dataset["positions"].to_numpy()[0]
     if footage is not None:
         chosen = _frames(frames, positions.shape[1])
-        draw_footage(one, name, footage, out, chosen, dpi=dpi, progress=progress)
+        draw_footage(
+            one, name, footage, out, chosen, time_step=time_step, dpi=dpi, progress=progress
+        )
         return out
     if out.suffix == ".gif":
-        save_gif(one, name, positions, out, progress=progress)
+        save_gif(one, name, positions, out, time_step=time_step, progress=progress)
         return out
     if heatmap:
-        figure, _ = plot_heatmap(one, name)
+        figure, _ = plot_heatmap(one, name, time_step=time_step)
     else:
-        figure, _ = plot_strip(one, name, positions, _frames(frames, positions.shape[1]))
+        chosen = _frames(frames, positions.shape[1])
+        figure, _ = plot_strip(one, name, positions, chosen, time_step=time_step)
     save_figure(figure, out, dpi)
     return out
 

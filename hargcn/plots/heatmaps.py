@@ -16,11 +16,12 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hargcn.analysis.comb import own_step
 from hargcn.analysis.features import joint_names
 from hargcn.analysis.observed import cell_states, tells_seen
 from hargcn.data.recording import ABSENT, INTERPOLATED, STATES
 from hargcn.explanation import Explanation
-from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title
+from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title, unit_of
 from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
@@ -33,6 +34,7 @@ def plot_heatmap(
     fps: float | None = None,
     person: int | None = None,
     limit: float | None = None,
+    time_step: int | None = None,
     ax: Axes | None = None,
 ) -> tuple[Figure, Axes]:
     """Draw one window's attributions over time and joints, joints grouped by body part.
@@ -52,6 +54,9 @@ def plot_heatmap(
         Number of one person; default all, one below the other.
     limit
         Magnitude at the ends of the colour scale; default the largest shown.
+    time_step
+        Frames whose attributions are added up; default the network's own step, 1 for single frames
+        (see `analysis.comb`).
     ax
         Axes to draw on.
 
@@ -66,7 +71,8 @@ def plot_heatmap(
             f"explanation {explanation.name!r}: expected axes 'time' and 'joint' "
             f"(got {explanation.dims})"
         )
-    one = one_sample(explanation, sample)
+    whole = one_sample(explanation, sample)
+    one = own_step(whole, time_step)
     values, times = joint_map(one)
     if person is not None and not 0 <= person < values.shape[2]:
         raise ValueError(f"Expected a person from 0 to {values.shape[2] - 1} (got {person})")
@@ -101,7 +107,7 @@ def plot_heatmap(
                 transform=axis.get_yaxis_transform(),
                 fontsize=8,
             )
-    axis.set_xlabel(_frames_seen(one))
+    axis.set_xlabel(_frames_seen(whole))
     axis.set_title(wrapped(title(one), 6))
     seconds = frame_seconds(one, frames, fps)
     if seconds is not None and seconds[-1] > seconds[0]:
@@ -109,7 +115,7 @@ def plot_heatmap(
         there_and_back = partial(_along, count, seconds), partial(_along, seconds, count)
         above = axis.secondary_xaxis("top", functions=there_and_back)
         above.set_xlabel("time (s)")
-    signed_bar(figure, axis, norm, f"attribution ({one.utility})", float(table.min()))
+    signed_bar(figure, axis, norm, f"attribution ({unit_of(one)})", float(table.min()))
     return figure, axis
 
 
@@ -315,8 +321,7 @@ def _parts(skeleton: Skeleton | None, joints: int) -> dict[str, Sequence[int]]:
 def _edges(times: np.ndarray, frames: int) -> np.ndarray:
     """Return the frames where cells begin and end: halfway between centres, the window's ends."""
     between = (times[1:] + times[:-1]) / 2
-    first, last = min(-0.5, times[0]), max(frames - 0.5, times[-1])
-    return np.concatenate([[first], between, [last]])
+    return np.concatenate([[min(-0.5, times[0])], between, [frames - 0.5]])
 
 
 def _along(x: np.ndarray, y: np.ndarray, at: Any) -> np.ndarray:

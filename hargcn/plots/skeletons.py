@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from hargcn.analysis.asked import asked_name
+from hargcn.analysis.comb import own_step
 from hargcn.analysis.observed import tells_seen
 from hargcn.data.planted.synthetic import rest_pose
 from hargcn.data.recording import INTERPOLATED
@@ -128,6 +129,7 @@ def scene(
     view: View = "front",
     limit: float | None = None,
     fps: float | None = None,
+    time_step: int | None = None,
 ) -> Scene:
     """Bring one sample's attributions and positions together.
 
@@ -146,6 +148,9 @@ def scene(
         Magnitude at the ends of the colour scale; default the sample's largest.
     fps
         Frames per second, instead of the time stored with the explanation.
+    time_step
+        Frames whose attributions are added up; default the network's own step, 1 for single frames
+        (see `analysis.comb`).
 
     Raises
     ------
@@ -171,6 +176,7 @@ def scene(
             f"Expected positions ({skeleton.ndim}, T, {skeleton.n_joints}, M) of "
             f"{skeleton.name} (got {positions.shape})"
         )
+    one = own_step(one, time_step)
     values, times = joint_map(one)
     persons = positions.shape[-1]
     if values.shape[-1] not in (1, persons):
@@ -185,7 +191,7 @@ def scene(
         skeleton,
         signed_norm(values, limit),
         title(one),
-        one.utility,
+        unit_of(one),
         frame_seconds(one, positions.shape[1], fps),
         _guessed(one, positions.shape[1:]),
     )
@@ -237,12 +243,21 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def title(one: Explanation) -> str:
-    """Say what is explained: sample, method, class and score, of a recording the mean one."""
+    """Say what is explained: sample, method, class and score, and over how many frames sums are."""
     score = f"{one.utility} {float(one.score[0]):.2f}"
     if count := one.dataset.attrs.get("averaged"):
         score = f"mean of {count} windows, mean {score}"
     sample = one.values["sample"].to_numpy()[0]
-    return f"{sample}: {one.title} for {asked_name(one)} ({score})"
+    count = one.dataset.attrs.get("summed", 1)
+    own = ", the network's time step" if count == one.dataset.attrs.get("time_step") else ""
+    sums = "" if count == 1 else f"; sums over {count} frames{own}"
+    return f"{sample}: {one.title} for {asked_name(one)} ({score}){sums}"
+
+
+def unit_of(one: Explanation) -> str:
+    """Return the unit of the attributions, of sums over frames with their number."""
+    count = one.dataset.attrs.get("summed", 1)
+    return one.utility if count == 1 else f"{one.utility} per {count} frames"
 
 
 def draw_body(

@@ -29,6 +29,7 @@ def plot_strip(
     view: View = "front",
     fps: float | None = None,
     limit: float | None = None,
+    time_step: int | None = None,
     ax: Axes | None = None,
 ) -> tuple[Figure, Axes]:
     """Draw chosen frames of one window side by side, joints coloured and sized by attribution.
@@ -55,6 +56,9 @@ def plot_strip(
         Frames per second, to label frames in seconds too; default the stored time of each frame.
     limit
         Magnitude at the ends of the colour scale.
+    time_step
+        Frames whose attributions are added up; default the network's own step, 1 for single frames
+        (see `analysis.comb`).
     ax
         Axes to draw on.
 
@@ -63,7 +67,7 @@ def plot_strip(
     ValueError
         For a sample, positions or frames that do not fit the explanation.
     """
-    shown = scene(explanation, sample, positions, view, limit, fps)
+    shown = scene(explanation, sample, positions, view, limit, fps, time_step)
     chosen = chosen_frames(shown, frames)
     offsets, low, high = _places(shown.points[:, chosen])
     tall, span = high[1] - low[1], offsets[-1] + high[0] - low[0]
@@ -93,6 +97,7 @@ def save_gif(
     fps: float | None = None,
     view: View = "front",
     limit: float | None = None,
+    time_step: int | None = None,
     dpi: int = 90,
     progress: bool = False,
 ) -> None:
@@ -100,7 +105,7 @@ def save_gif(
 
     Parameters
     ----------
-    explanation, sample, positions, view, limit
+    explanation, sample, positions, view, limit, time_step
         As for `plot_strip`.
     path
         A `.gif`.
@@ -121,7 +126,7 @@ def save_gif(
     """
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"{path}: expected a moving picture .gif (got {Path(path).suffix!r})")
-    shown = scene(explanation, sample, positions, view, limit, fps)
+    shown = scene(explanation, sample, positions, view, limit, fps, time_step)
     count = shown.points.shape[1]
     lasts = 0.0 if shown.seconds is None else float(np.ptp(shown.seconds))
     rate = (count - 1) / lasts if lasts > 0 else 30.0

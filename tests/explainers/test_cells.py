@@ -9,7 +9,8 @@ from fixtures.small_model import small_model
 from torch import Tensor, nn
 
 from hargcn.explainers import Adapter, GradCAM
-from hargcn.explainers.cells import cell_frames
+from hargcn.explainers.cells import cell_frames, time_step
+from hargcn.networks.stgcn import StreamConfig
 
 DIMS = ("sample", "channel", "time", "joint")
 
@@ -130,3 +131,62 @@ def test_it_is_measured_once():
     model.register_forward_hook(lambda *_: passes.append(1))
     GradCAM("layer")(Adapter(model, DIMS), x, 1)
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "step"),
+    [
+        ([conv(5, 2, 2), conv(5, 3, 2)], 6),
+        ([conv(5, 1, 2), conv(9, 1, 4)], 1),
+        ([conv(9, 4, 4), nn.AdaptiveAvgPool2d((1, 1))], 4),
+    ],
+)
+def test_the_step_of_a_network_is_that_of_its_coarsest_cells(layers, step):
+    model = Head(*layers)
+    x = torch.randn(2, 3, 48, 5)
+    model(x)
+    names = [f"layer.{i}" for i in range(len(layers))]
+    assert time_step(Adapter(model, DIMS), x, names) == step
+
+
+def test_the_step_is_unknown_where_nobody_can_say_and_given_where_somebody_does():
+    model = Head(nn.AdaptiveAvgPool2d((7, 5)))
+    x = torch.randn(2, 3, 24, 5)
+    model(x)
+    assert time_step(Adapter(model, DIMS), x, ["layer"]) is None
+    assert time_step(Adapter(model, DIMS), x, []) is None
+    assert time_step(Adapter(model, ("sample", "channel", "y", "joint")), x, ["layer"]) is None
+    pooled = Head(nn.AdaptiveAvgPool2d(1))
+    pooled(x)
+    assert time_step(Adapter(pooled, DIMS), x, ["layer"]) is None
+    assert time_step(Adapter(model, DIMS, strides=3), x, ["layer"]) == 3
+    assert time_step(Adapter(model, DIMS, strides=2.5), x, ["layer"]) is None
+    model.time_step = 12
+    assert time_step(Adapter(model, DIMS), x, ["layer"]) == 12
+
+
+def test_our_networks_step_is_what_is_measured():
+    model = small_model(
+        branch=StreamConfig(blocks=2, depth=1, stride=3, window=3),
+        main=StreamConfig(blocks=1, stride=2, window=3),
+    )
+    assert model.time_step == 18
+    x = torch.randn(1, 4, 4, 90, 19, 1, generator=torch.Generator().manual_seed(0))
+    assert time_step(model, x, model.layer_names()) == 18
+    silent = small_model()
+    assert silent.time_step == 2
+    measured = Adapter(
+        Silent(silent), silent.input_dims, unfold=lambda a, n: silent.unfold("", a, n)
+    )
+    assert time_step(measured, x, [f"inner.{name}" for name in ("J.0.tcn", "main.1.tcn")]) == 2
+
+
+class Silent(nn.Module):
+    """A network that says nothing of itself."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)

@@ -130,3 +130,29 @@ def test_a_recording_is_drawn_and_ranked_as_the_mean_of_its_windows(shap, tmp_pa
         show(shap, tmp_path / "x.png", recording=f"{name}x")
     with pytest.raises(ValueError, match="Expected a window or a recording"):
         show(shap, tmp_path / "x.png", recording=name, sample=first(shap))
+
+
+def test_pictures_use_the_networks_own_step_and_frames_when_asked(shap, tmp_path):
+    said = []
+    own = show(shap, tmp_path / "own.svg", heatmap=True, say=said.append).read_text("utf-8")
+    raw = show(shap, tmp_path / "raw.svg", heatmap=True, time_step=1).read_text("utf-8")
+    other = show(shap, tmp_path / "4.svg", frames=[0, 8], time_step=4).read_text("utf-8")
+    assert "sums over" in own
+    assert "time step" in own
+    assert "logit per 2 frames" in own
+    assert "sums over" not in raw
+    assert "logit per 4 frames" in other
+    assert "time step" not in other
+    assert "at the network's step of 2 frames (of noise 25%)" in said[0]
+    rank([shap], tmp_path / "r.svg", say=said.append)
+    assert said[1].startswith("shap: ")
+    assert "of the energy over time is at the network's step" in said[1]
+    with pytest.raises(ValueError, match="Expected --time-step of at least 1"):
+        show(shap, tmp_path / "x.svg", time_step=0)
+
+
+def test_maps_of_coarse_cells_keep_them(gradcams, tmp_path):
+    drawn = show(gradcams[0], tmp_path / "map.svg", heatmap=True).read_text("utf-8")
+    assert "sums over" not in drawn
+    with pytest.raises(ValueError, match="attributions of frames to add up over 3"):
+        show(gradcams[0], tmp_path / "x.svg", heatmap=True, time_step=3)

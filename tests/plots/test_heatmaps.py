@@ -165,3 +165,15 @@ def test_cells_that_nobody_saw_are_hatched_and_the_legend_says_so():
     _, axis = plot_heatmap(made, 0)
     assert axis.get_legend() is None
     assert not hatched(axis)
+
+
+def test_cells_of_the_networks_step_lie_where_their_frames_do():
+    """Of 24 frames in steps of 5 the last cell has four; rows sum what their frames had."""
+    made = shap_like(1).assign(time_step=5)
+    _, axis = plot_heatmap(made, 0)
+    mesh = axis.collections[0]
+    edges = mesh.get_coordinates()[0, :, 0]
+    np.testing.assert_allclose(edges, [-0.5, 4.5, 9.5, 14.5, 19.5, 23.5])
+    raw = plot_heatmap(made, 0, time_step=1)[1].collections[0].get_array()
+    binned = np.stack([raw[:, a : a + 5].sum(axis=1) for a in range(0, 24, 5)], axis=1)
+    np.testing.assert_allclose(mesh.get_array(), binned)
