@@ -11,7 +11,11 @@ from hargcn.explainers.attribution.integrated_gradients import (
     ExpectedGradients,
     IntegratedGradients,
 )
+from hargcn.explainers.attribution.lime import Lime
+from hargcn.explainers.attribution.mask import MeaningfulMask
 from hargcn.explainers.attribution.noise import SmoothGrad, SmoothGradSquared
+from hargcn.explainers.attribution.occlusion import Occlusion, PredictionDifference
+from hargcn.explainers.attribution.rise import Rise
 from hargcn.explainers.base import Explainer, make, methods
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
 from hargcn.explainers.cam.ablation import AblationCAM, LiftCAM
@@ -39,40 +43,45 @@ from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_av
 from hargcn.explainers.interoperation import explain_func
 
 __all__ = [
-    "CAM",
     "AblationCAM",
     "Adapter",
-    "SmoothGradSquared",
-    "SmoothGrad",
-    "Saliency",
-    "IntegratedGradients",
-    "InputXGradient",
-    "GuidedGradCAM",
-    "GuidedBackprop",
-    "ExpectedGradients",
-    "Deconvnet",
+    "CAM",
     "Constant",
+    "Deconvnet",
     "DeepSHAP",
+    "ExpectedGradients",
     "ExplainableModel",
     "Explainer",
     "FakeCAM",
     "GradCAM",
     "GradCAMElementwise",
     "GradCAMPlusPlus",
+    "GuidedBackprop",
+    "GuidedGradCAM",
     "HiResCAM",
     "HybridProduct",
     "HybridRank",
+    "InputXGradient",
+    "IntegratedGradients",
     "LayerCAM",
     "LibrarySHAP",
     "LiftCAM",
+    "Lime",
+    "MeaningfulMask",
     "NegatedGradCAM",
+    "Occlusion",
+    "PredictionDifference",
     "Random",
     "RandomCAM",
+    "Rise",
+    "Saliency",
     "ScoreCAM",
     "ShapCAM",
     "ShapleyCAM",
     "ShapleyCAME",
     "ShapleyCAMH",
+    "SmoothGrad",
+    "SmoothGradSquared",
     "Truth",
     "XGradCAM",
     "explain_all",

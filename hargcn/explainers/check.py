@@ -35,6 +35,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "smoothgrad-squared": {"samples": 4},
     "lime": {"masks": 8},
     "rise": {"masks": 8},
+    "mask": {"steps": 2},
 }
 _NEEDS_LAYER = ("layer", "cam")
 

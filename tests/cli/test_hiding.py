@@ -11,6 +11,7 @@ SETTINGS = {
     "occlusion": ["-s", "by=joint-time", "-s", "bins=2"],
     "lime": ["-s", "by=part", "-s", "masks=20"],
     "rise": ["-s", "masks=20"],
+    "mask": ["-s", "steps=5"],
     "prediction-difference": ["--background", "2"],
 }
 

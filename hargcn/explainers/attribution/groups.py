@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer, Need
 from hargcn.explainers.finite import finite_input
+from hargcn.explainers.hooks import plain
 from hargcn.explainers.scores import Score, Utility, class_scores, frozen
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -52,12 +53,15 @@ class Players:
         How many there are along each axis that tells players apart, the last counted fastest.
     skeleton
         The network's, where it has one.
+    dims
+        Names of the input's axes, "sample" first.
     """
 
     names: tuple[str, ...]
     labels: Tensor
     sizes: Mapping[str, int]
     skeleton: Skeleton | None
+    dims: tuple[str, ...]
 
     def over(self, values: Tensor) -> Tensor:
         """Lay values (B, player) over the cells, (B, ...) that broadcast against inputs."""
@@ -68,6 +72,17 @@ class Players:
         each = x[0].numel() // self.labels.numel()
         sizes = torch.bincount(self.labels.flatten(), minlength=len(self.names)) * each
         return self.over(values / sizes.to(values)).expand(x.shape)
+
+    def map(self, values: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+        """Lay values (N, player) over (sample, time, joint[, person]); return them and the axes.
+
+        Each cell has its player's whole value; players are told apart by these axes only.
+        """
+        names = tuple(d for d in ("sample", "time", "joint", "person") if d in self.dims)
+        order = [self.dims.index(d) for d in names]
+        others = [axis for axis in range(len(self.dims)) if axis not in order]
+        moved = self.over(values).permute(*order, *others)
+        return moved.reshape(moved.shape[: len(order)]), names
 
 
 def players_of(model: nn.Module, x: Tensor, by: str, bins: int) -> Players:
@@ -106,7 +121,7 @@ def players_of(model: nn.Module, x: Tensor, by: str, bins: int) -> Players:
         labels, counts[dim] = labels * len(called) + own.view(shape), len(called)
         names = [f"{name} {more}".strip() for name in names for more in called]
     skeleton = getattr(model, "skeleton", None)
-    return Players(tuple(names), labels.to(x.device), counts, skeleton)
+    return Players(tuple(names), labels.to(x.device), counts, skeleton, dims)
 
 
 def _along(
@@ -187,8 +202,7 @@ class Game:
     def shown(self, keep: Tensor, fill: Tensor | None = None) -> Tensor:
         """Blend: keep a share (B, ...) of the sample, the rest is `fill`; absent frames stay."""
         rest = self.fill[:1] if fill is None else fill
-        blended = rest + keep * (self.x - rest)
-        return torch.where((keep == 1) | ~self.here, self.x, blended)
+        return torch.where(self.here, torch.lerp(rest, self.x, keep), self.x)
 
     def logits(self, players: Players, coalitions: Tensor) -> Tensor:
         """Return logits (B, rows, output) in double precision of coalitions (B, player)."""
@@ -298,8 +312,9 @@ class Hiding(Explainer):
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample."""
-        outputs, players, dims = outputs_of(model), self.divided(model, x), input_axes(model, x)
+        outputs, dims = outputs_of(model), input_axes(model, x)
         with frozen(model, "logit", x, x) as (score, samples, _):
+            players = self.divided(model, samples)
             with torch.no_grad():
                 logits = torch.cat([score(one) for one in samples.split(1)])
             wanted = class_numbers(target, logits)
@@ -316,7 +331,7 @@ class Hiding(Explainer):
         if self.replace == "mean":
             fill = mean_over_time(one, dims)
         elif self.replace == "background":
-            fill, weights = self.background.to(one), torch.as_tensor(self.weights)
+            fill, weights = plain(self.background).to(one), torch.as_tensor(self.weights)
         here, weights = in_sight(one, dims), weights.double().to(one.device)
         return Game(score, one, fill, weights, here, self.batch, whole.double())
 
@@ -363,4 +378,4 @@ class Hiding(Explainer):
 
 def _with_axes(name: str, values: Tensor) -> tuple[tuple[str, ...], Tensor]:
     """Name the axis of what a method keeps beside its values."""
-    return ("sample", {"objective": "step"}.get(name, "player")), values
+    return ("sample", "step" if name in ("objective", "step_score") else "player"), values

@@ -86,10 +86,7 @@ class Rise(Hiding):
 
     def spread(self, players: Players, values: Tensor, x: Tensor) -> tuple[Tensor, tuple[str, ...]]:
         """Return a map over (sample, time, joint[, person])."""
-        maps = values.view(len(values), *players.sizes.values())
-        if "person" not in players.sizes:
-            return maps, ("sample", "time", "joint")
-        return maps.permute(0, 2, 3, 1), ("sample", "time", "joint", "person")
+        return players.map(values)
 
 
 def _neighbours(skeleton: Skeleton | None, joints: int) -> Tensor:
