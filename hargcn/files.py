@@ -8,14 +8,17 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
 from hargcn.checks import writable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Item = TypeVar("Item")
 
@@ -153,6 +156,30 @@ def track(
     if not progress:
         yield from iterable
         return
+    with _bar() as bar:
+        yield from bar.track(iterable, total=total, description=description)
+
+
+@contextmanager
+def filling(
+    description: str, total: int, progress: bool = True
+) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar that is told how much is done, up to a total; yield what tells it.
+
+    Parameters
+    ----------
+    description, total, progress
+        As for `track`.
+    """
+    if not progress:
+        yield lambda _done: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -171,5 +198,4 @@ def track(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield from bar.track(iterable, total=total, description=description)
+    return Progress(*columns, console=Console(stderr=True))

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from hargcn.files import digest, locked, replacing, sweep, track
+from hargcn.files import digest, filling, locked, replacing, sweep, track
 
 
 def test_replacing_writes_whole_files_only(tmp_path):
@@ -42,6 +42,16 @@ def test_track_yields_everything_and_keeps_stdout_clean(progress, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert ("counting" in captured.err) == progress
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_bar_is_told_how_much_is_done(progress, capsys):
+    with filling("counting", 5, progress) as told:
+        told(0.5)
+        told(5)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert ("5/5" in captured.err) == progress
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EFBIG])

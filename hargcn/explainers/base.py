@@ -7,10 +7,8 @@ fields are its settings, its class attributes say what it is. Nothing else lists
 from __future__ import annotations
 
 import hashlib
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
@@ -20,7 +18,8 @@ from torch import Tensor, nn
 
 from hargcn.explainers.contrast import Contrast
 from hargcn.explainers.finite import finite_input, finite_result
-from hargcn.explainers.hooks import expect_fixed, undisturbed
+from hargcn.explainers.hooks import expect_fixed
+from hargcn.explainers.passes import Passes, forecast_of
 from hargcn.explainers.scores import expect_utility
 from hargcn.explanation import Explanation
 from hargcn.outputs import KINDS, Kind, outputs_of
@@ -29,20 +28,6 @@ from hargcn.registry import Registry, build, fields_of, meanings, settings, writ
 Promise = Literal["adds up", "none"]
 Need = Literal["layer", "background", "mask", "shap", "cam"]
 NEEDS: tuple[Need, ...] = get_args(Need)
-
-
-@dataclass(frozen=True)
-class PassForecast:
-    """Cost of an explanation of samples, each a number of passes, in seconds."""
-
-    samples: int
-    passes: int
-    seconds: float
-
-    def __str__(self) -> str:
-        minutes = self.seconds / 60
-        about = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
-        return f"{self.samples} samples x {self.passes} passes: about {about}, or less in batches"
 
 
 @settings
@@ -84,25 +69,20 @@ class Explainer(ABC):
         """Return what has to be given with these settings: `needs`, and what a setting asks for."""
         return cls.needs
 
-    def passes(self, model: nn.Module, x: Tensor) -> int | None:
-        """Return the forward passes per sample, where they are known before anything is run."""
+    def passes(self, model: nn.Module, x: Tensor) -> Passes | None:
+        """Return the passes per sample, where they are known before it is explained."""
         return None
 
     def forecast(self, model: nn.Module, x: Tensor, samples: int | None = None) -> Any:
         """Estimate the time of a long run from one pass; None where passes are not known.
 
-        Printed, it says samples, passes and time. `samples` is by default that of x.
+        Printed, it says samples, passes and time. `samples` is by default that of x. What is not
+        supported has none.
         """
-        passes = self.passes(model, x)
+        passes = None if self.supports(model, x) else self.passes(model, x)
         if passes is None:
             return None
-        with undisturbed(model), torch.no_grad():
-            model(x[:1])  # the first pass warms up
-            start = time.perf_counter()
-            model(x[:1])
-            seconds = time.perf_counter() - start
-        count = len(x) if samples is None else samples
-        return PassForecast(count, passes, seconds * count * passes)
+        return forecast_of(passes, model, x, len(x) if samples is None else samples)
 
     def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why this network or input cannot be explained, "" where it can."""

@@ -15,6 +15,7 @@ from hargcn.explainers.base import Explainer
 from hargcn.explainers.contrast import questions
 from hargcn.explainers.hooks import undisturbed
 from hargcn.explainers.outputs import logits_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -61,6 +62,10 @@ class Baseline(Explainer):
 
     source = "a control, see its docstring"
     cost = "F"
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the pass for the score."""
+        return Passes(1)
 
     @abstractmethod
     def maps(self, asked: Asked) -> np.ndarray:

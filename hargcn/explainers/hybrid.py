@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from hargcn.explainers.base import Explainer
+from hargcn.explainers.passes import Passes
 from hargcn.explanation import DIMS, Explanation
 from hargcn.registry import settings
 
@@ -89,6 +90,11 @@ class HybridRank(Explainer):
     def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why one of the two does not."""
         return self.shap.supports(model, x) or self.cam.supports(model, x)
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes | None:
+        """Return those of both, where they are known."""
+        first, second = self.shap.passes(model, x), self.cam.passes(model, x)
+        return None if first is None or second is None else first + second
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain with both and combine."""

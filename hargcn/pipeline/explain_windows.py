@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
-from hargcn.files import locked, track
+from hargcn.files import filling, locked
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
@@ -132,17 +133,51 @@ def explain_windows(
                 named = ", ".join(map(str, finished))
                 say(f"{named}: finished before, nothing to do (remove it to make it anew)")
             return finished
-        for number, start in enumerate(track(starts, "explaining", progress=progress)):
-            if not shards.done(number):
+        each = _rows_each(network, explainer, windows) if progress else 0
+        with filling("explaining", len(windows), progress) as told:
+            for number, start in enumerate(starts):
+                told(start)
+                if shards.done(number):
+                    continue
                 some = windows.subset(slice(start, start + shard))
-                made = explain_batch(network, some, explainer, target, layers, versus)
+
+                def so_far(rows: int, start: int = start, most: int = len(some)) -> None:
+                    told(start + min(rows / each, most))
+
+                with _counted(network, so_far) if each else nullcontext():
+                    made = explain_batch(network, some, explainer, target, layers, versus)
                 kept = {key: reduced(one, keep) for key, one in made.items()}
                 said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
                 shards.add(number, said)
+            told(len(windows))
         written = list(shards.join(out).values())
     for path in written:
         warn_unseen(str(path), pieces(path, shard))
     return written
+
+
+def _rows_each(network: Network, explainer: Explainer, windows: Windows) -> int:
+    """Return how many rows go through the network for a window; 0 where nobody knows before."""
+    first = network.inputs(windows.read([0]))
+    each = None if explainer.supports(network, first) else explainer.passes(network, first)
+    return 0 if each is None or each.most is not None else each.forward + each.tail
+
+
+@contextmanager
+def _counted(network: Network, told: Callable[[int], None]) -> Iterator[None]:
+    """Tell how many rows went through a network so far."""
+    rows = 0
+
+    def count(_network: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        nonlocal rows
+        rows += len(given[0])
+        told(rows)
+
+    handle = network.register_forward_pre_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def explain_batch(

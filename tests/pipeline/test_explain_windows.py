@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig, generate
 from hargcn.data.windows import Windows, write_windows
-from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM
+from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM, make
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.explain_windows import explain_batch, explain_windows
@@ -291,3 +292,25 @@ def test_missing_labels_are_refused_only_where_they_are_needed(model, tmp_path):
         model, bare, GRADCAM, tmp_path / "x.h5", target="class0", progress=False
     )[0]
     assert (Explanation.open(path).label == -1).all()
+
+
+def test_a_bar_moves_while_a_shard_is_explained(model, windows, tmp_path, monkeypatch):
+    seen: list[float] = []
+
+    @contextmanager
+    def noted(_description, total, _progress):
+        assert total == len(windows)
+        yield seen.append
+
+    monkeypatch.setattr("hargcn.pipeline.explain_windows.filling", noted)
+    explainer = make("occlusion", {"by": "part"})
+    (quiet,) = explain_windows(model, windows, explainer, tmp_path / "a.h5", progress=False)
+    assert seen == [0, len(windows)]
+    seen.clear()
+    (path,) = explain_windows(model, windows, explainer, tmp_path / "b.h5", progress=True)
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    assert seen[-1] == len(windows)
+    assert len({*seen}) > 2 + len(windows) / 2
+    assert not model._forward_pre_hooks
+    np.testing.assert_array_equal(Explanation.open(quiet).values, Explanation.open(path).values)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, frozen
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -96,6 +97,10 @@ class PlainGradient(InputAttribution):
     """A method that needs the gradient at the samples only: its `rule`."""
 
     cost: ClassVar[str] = "F + B"
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return one pass forward and one backward."""
+        return Passes(1, 1)
 
     @abstractmethod
     def rule(self, x: Tensor, gradient: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
 from hargcn.explainers.base import Explainer, Need
-from hargcn.explainers.finite import finite_input
+from hargcn.explainers.finite import finite_input, finite_values
 from hargcn.explainers.hooks import plain
 from hargcn.explainers.scores import Score, Utility, class_scores, frozen
 from hargcn.explainers.targets import class_numbers
@@ -300,6 +300,11 @@ class Hiding(Explainer):
             )
         return ""
 
+    @property
+    def rows(self) -> int:
+        """How many rows stand for hidden cells, each of them a pass."""
+        return len(self.background) if self.replace == "background" else 1
+
     @abstractmethod
     def divided(self, model: nn.Module, x: Tensor) -> Players:
         """Return the players of an input, or raise ValueError."""
@@ -313,18 +318,21 @@ class Hiding(Explainer):
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample."""
         outputs, dims = outputs_of(model), input_axes(model, x)
-        with frozen(model, "logit", x, x) as (score, samples, _):
+        with frozen(model, "logit", x, x) as (network, samples, _):
             players = self.divided(model, samples)
             with torch.no_grad():
-                logits = torch.cat([score(one) for one in samples.split(1)])
+                logits = torch.cat([network(one) for one in samples.split(1)])
             wanted = class_numbers(target, logits)
+            score = class_scores(logits.double(), self.explained, outputs)
+            score = score.gather(1, wanted[:, None])[:, 0]
+            finite_values(self.name, "score", score.cpu().numpy())
             found = []
             ones = zip(samples.split(1), logits.split(1), wanted.tolist(), strict=True)
             for one, whole, column in ones:
-                game = self._game(score, one, whole, dims)
+                game = self._game(network, one, whole, dims)
                 found.append(self.played(game, players, column, outputs))
         joined = {name: torch.stack([each[name] for each in found]) for name in found[0]}
-        return self._built(model, samples, players, joined, wanted, logits)
+        return self._built(model, samples, players, joined, wanted, score, logits)
 
     def _game(self, score: Score, one: Tensor, whole: Tensor, dims: Sequence[str]) -> Game:
         fill, weights = torch.zeros_like(one), torch.ones(1)
@@ -346,13 +354,13 @@ class Hiding(Explainer):
         players: Players,
         found: dict[str, Tensor],
         target: Tensor,
+        score: Tensor,
         logits: Tensor,
     ) -> Explanation:
         values = found.pop("values")
         cells, axes = self.spread(players, values, x)
         dims = axes or input_axes(model, x)
         sizes = dict(zip(dims, cells.shape, strict=True))
-        scores = class_scores(logits.double(), self.explained, outputs_of(model))
         kept: dict[str, Any] = {k: v if v.ndim == 1 else _with_axes(k, v) for k, v in found.items()}
         named = {} if axes else {"player": list(players.names)}
         if not axes:
@@ -365,7 +373,7 @@ class Hiding(Explainer):
             method=self.name,
             label=self.label,
             target=target,
-            score=scores.gather(1, target[:, None])[:, 0],
+            score=score,
             predicted=logits.argmax(dim=1),
             utility=self.explained,
             settings=self.settings,

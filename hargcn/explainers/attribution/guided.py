@@ -22,6 +22,7 @@ from hargcn.explainers.attribution.gradients import InputAttribution, gradients
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.cam.gradient import GradCAM
 from hargcn.explainers.cells import interpolation, stretches
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import frozen
 from hargcn.explanation import Explanation
 from hargcn.registry import settings
@@ -54,6 +55,10 @@ class RectifierRule(InputAttribution):
         a, derivative
             The rectifier's input and its derivative there.
         """
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return one pass forward and one backward."""
+        return Passes(1, 1)
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation, from one forward and one backward pass.
@@ -125,20 +130,14 @@ class GuidedGradCAM(ActivationMap):
     label = "Guided Grad-CAM"
     source = "Selvaraju et al. 2017, section 3.2"
     cost = "2 (F + B)"
+    over_input: ClassVar[bool] = True
 
     relu: bool = True
     interpolation: Literal["linear", "nearest"] = "linear"
 
-    def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: no such layer, or an input whose axes have no names."""
-        reason = super().supports(model, x)
-        if reason:
-            return reason
-        try:
-            map_axes(adapted(model, x), x)
-        except ValueError as error:
-            return str(error)
-        return ""
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return those of guided backprop and of Grad-CAM."""
+        return Passes(2, 2)
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the product."""

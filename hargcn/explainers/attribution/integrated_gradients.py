@@ -28,6 +28,7 @@ from hargcn.explainers.attribution.gradients import (
 )
 from hargcn.explainers.base import Need, Promise
 from hargcn.explainers.finite import finite_input, finite_values
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Score, frozen
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -134,6 +135,15 @@ class IntegratedGradients(PathAttribution):
         super().__post_init__()
         if self.background is None and self.baseline == "mean":
             raise ValueError("Expected a background for its mean, or baseline='zero' (got none)")
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes of a sample that is complete at once, and the most, twice if doubled.
+
+        The background's passes, once for a whole batch, are left out.
+        """
+        steps = max(self.steps, self.max_steps)
+        path = 2 + 2 * steps + steps // (2 * self.steps)
+        return Passes(3 + self.steps, self.steps, most=1 + path * (1 if self.allow_gap else 2))
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample.
@@ -316,6 +326,10 @@ class ExpectedGradients(PathAttribution):
         super().__post_init__()
         if self.background is None:
             raise ValueError("Expected a background (got none)")
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample; the background's, once for a whole batch, are left out."""
+        return Passes(1 + self.samples, self.samples)
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, players_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
@@ -60,9 +61,9 @@ class Lime(Hiding):
         """Return the players of an input."""
         return players_of(model, x, self.by, self.bins)
 
-    def passes(self, model: nn.Module, x: Tensor) -> int:
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
         """Return the passes per sample: the sample as it is, and every group but the whole."""
-        return 1 + (self.masks - 1) * (len(self.background) if self.replace == "background" else 1)
+        return Passes(1 + (self.masks - 1) * self.rows)
 
     def played(
         self, game: Game, players: Players, target: int, outputs: Outputs

@@ -14,9 +14,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.attribution.groups import Game, Hiding, Players, players_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
+
+ROUNDING = 1e-5
+"""Share of the score below which its difference is none."""
 
 
 @settings
@@ -28,10 +32,10 @@ class MeaningfulMask(Hiding):
     that 1 is important in both; the values have no sign. The objective, as small as possible, is
     e(a) + sparse * mean(a) + smooth * mean |a_i - a_j| over bones + smooth_time * the same over
     neighbouring stretches. e is what the mask leaves of the score over that of a sample of which
-    everything is hidden, to keep it what the mask loses, in units of the difference of these two
-    (or of 1% of the score, if that is more): with `sparse` 1 a cell is worth its price where it
-    bears more than an equal share. Masks begin at 1/2, follow the gradient by Adam within [0, 1],
-    and the best one of all steps is taken. Nothing is drawn.
+    everything is hidden, to keep it what the mask loses, in units of the difference of these two:
+    with `sparse` 1 a cell is worth its price where it bears more than an equal share. Masks begin
+    at 1/2, follow the gradient by Adam within [0, 1], and the best one of all steps is taken.
+    Nothing is drawn.
 
     The explanation is a map over time, joint and person; it keeps the curves `objective` and
     `step_score` (sample, step), and `masked_score` (sample), the score under the mask. Where nobody
@@ -75,10 +79,9 @@ class MeaningfulMask(Hiding):
         """Return joints in stretches of time as players; refuse an input without these axes."""
         return players_of(model, x, "joint-time", self.bins)
 
-    def passes(self, model: nn.Module, x: Tensor) -> int:
-        """Return the passes per sample: as it is, with everything hidden, and every step."""
-        rows = len(self.background) if self.replace == "background" else 1
-        return 1 + (1 + self.steps) * rows
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: as it is, with everything hidden, and two for each step."""
+        return Passes(1 + (1 + self.steps) * self.rows, self.steps * self.rows)
 
     def spread(self, players: Players, values: Tensor, x: Tensor) -> tuple[Tensor, tuple[str, ...]]:
         """Return a map over (sample, time, joint[, person])."""
@@ -89,7 +92,7 @@ class MeaningfulMask(Hiding):
     ) -> dict[str, Tensor]:
         """Return the best mask, the curves of the steps, and the score under the mask."""
         whole, nothing = self._ends(game, players, target, outputs)
-        unit = max(abs(whole - nothing), 0.01 * abs(whole)) or 1.0
+        unit = max(abs(whole - nothing), ROUNDING * abs(whole)) or 1.0
         price = Price(players, game.playing(players), self)
         deletes, adam = self.task == "delete", _Adam(self.rate, self.steps)
         mask = 0.5 * game.playing(players).double()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import input_axes
 from hargcn.explainers.attribution.gradients import InputAttribution, gradients, somebody
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import frozen
 from hargcn.explanation import Explanation
 from hargcn.registry import settings
@@ -51,6 +52,10 @@ class SmoothGrad(InputAttribution):
     def each(self, gradient: Tensor) -> Tensor:
         """Return what is averaged, of the gradient at a noisy copy."""
         return gradient
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: for its scores, and two for each draw."""
+        return Passes(1 + self.samples, self.samples)
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation, from a forward and a backward pass for each draw."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, Replace, players_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
@@ -35,10 +36,9 @@ class OneByOne(Hiding):
         """Return the players of an input."""
         return players_of(model, x, self.by, self.bins)
 
-    def passes(self, model: nn.Module, x: Tensor) -> int:
-        """Return the passes per sample: the sample as it is, and without each player."""
-        rows = len(self.background) if self.replace == "background" else 1
-        return 1 + len(self.divided(model, x).names) * rows
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: as it is, and without each player."""
+        return Passes(1 + len(self.divided(model, x).names) * self.rows)
 
 
 @settings

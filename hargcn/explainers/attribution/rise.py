@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hargcn.explainers.adapter import input_axes
 from hargcn.explainers.attribution.groups import Game, Hiding, Players, players_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
@@ -59,9 +60,9 @@ class Rise(Hiding):
         frames = dict(zip(input_axes(model, x), x.shape, strict=True)).get("time", 1)
         return players_of(model, x, "joint-time", frames)
 
-    def passes(self, model: nn.Module, x: Tensor) -> int:
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
         """Return the passes per sample: the sample as it is, and every mask."""
-        return 1 + self.masks * (len(self.background) if self.replace == "background" else 1)
+        return Passes(1 + self.masks * self.rows)
 
     def played(
         self, game: Game, players: Players, target: int, outputs: Outputs

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hargcn.explainers.adapter import ExplainableModel
 from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import class_scores, scores_of
 from hargcn.explainers.tail import Tail, tail
 from hargcn.outputs import outputs_of
@@ -30,6 +31,11 @@ class AblationCAM(WeightedCAM):
     source = "Cai 2025, section 2.1"
     cost = "F + tail F per feature map"
     kinds = ("classes", "ordinal", "multi-label")  # a share of a value depends on its zero
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: two as it is, and the tail for each feature map."""
+        maps = self.maps_of(model, x)
+        return Passes(2, tail=1 + maps.shape[1] * maps.shape[2])
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor
@@ -67,6 +73,10 @@ class LiftCAM(WeightedCAM):
     label = "LIFT-CAM"
     source = "Cai 2025, section 2.1"
     cost = "F + tail (F + B)"
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: two as it is; the tail of it and of zeros, and back."""
+        return Passes(2, tail=4)
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

@@ -19,12 +19,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels, expect_axes
+from hargcn.explainers.adapter import ExplainableModel, adapted, axis_labels, expect_axes, map_axes
 from hargcn.explainers.base import Explainer, Need
 from hargcn.explainers.cells import cell_frames, plane_of, stretches
 from hargcn.explainers.finite import finite_input, finite_result
 from hargcn.explainers.hooks import expect_fixed, plain, record
 from hargcn.explainers.outputs import logits_of
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, scores_of
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import Explanation
@@ -101,15 +102,20 @@ class ActivationMap(Explainer):
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("layer",)
+    over_input: ClassVar[bool] = False
+    """Whether a map is brought to the input's cells, whose axes must have names then."""
 
     layer: Annotated[str, Field(exclude=True)]
     utility: Utility = "logit"
     relu: bool = False
 
     def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: no such layer."""
+        """Return why not: no such layer, or an input whose axes need names and have none."""
         try:
-            adapted(model, x).get_layer(self.layer)
+            at = adapted(model, x)
+            at.get_layer(self.layer)
+            if self.over_input:
+                map_axes(at, x)
         except ValueError as error:
             return str(error)
         return ""
@@ -127,6 +133,10 @@ class GradientCAM(ActivationMap):
 
     second_order: ClassVar[bool] = False
     cost: ClassVar[str] = "F + B, all layers together"
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return one pass forward and one backward, and a second of a Hessian product."""
+        return Passes(1, 2 if self.second_order else 1)
 
     @abstractmethod
     def rule(self, maps: Maps) -> Tensor:
@@ -166,7 +176,7 @@ def explain_all(
     with record(model, at, layers) as seen:
         x = plain(x)
         logits = logits_of(model(x))
-        _check_ran(layers, seen)
+        check_ran(layers, seen)
         wanted = class_numbers(target, logits)
         utilities = list(dict.fromkeys(each.utility for each in explainers))
         for utility in utilities:
@@ -193,7 +203,14 @@ def explain_all(
     return [finite_result(made[each]) for each in explainers]
 
 
-def _check_ran(layers: Sequence[str], seen: Mapping[str, Tensor]) -> None:
+def check_ran(layers: Sequence[str], seen: Mapping[str, Tensor]) -> None:
+    """Refuse layers that a pass has not met.
+
+    Raises
+    ------
+    ValueError
+        Names them.
+    """
     silent = [layer for layer in layers if layer not in seen]
     if silent:
         raise ValueError(f"Expected layers that run (the network never called {silent})")

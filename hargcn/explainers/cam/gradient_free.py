@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import ExplainableModel, adapted
-from hargcn.explainers.cam.base import ActivationMap, cam_explanation
-from hargcn.explainers.hooks import plain, undisturbed
+from hargcn.explainers.cam.base import ActivationMap, cam_explanation, check_ran
+from hargcn.explainers.hooks import plain, record, undisturbed
 from hargcn.explainers.outputs import logits_of
 from hargcn.explainers.scores import scores_of
 from hargcn.explainers.targets import class_numbers
@@ -23,6 +23,14 @@ from hargcn.registry import settings
 @settings
 class GradientFreeCAM(ActivationMap):
     """A map found by running the network again; a method is its `maps`."""
+
+    def maps_of(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Return the layer's activation (1, person, feature, time, joint) of the first sample."""
+        at = adapted(model, x)
+        with record(model, at, [self.layer], grad=False) as seen:
+            model(plain(x[:1]))
+            check_ran([self.layer], seen)
+        return at.unfold(self.layer, seen[self.layer], 1)
 
     @abstractmethod
     def maps(

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from functools import reduce
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel, adapted, map_axes
+from hargcn.explainers.adapter import ExplainableModel, map_axes
 from hargcn.explainers.cam.gradient_free import WeightedCAM
 from hargcn.explainers.cells import cell_frames, interpolation, plane_of, stretches
 from hargcn.explainers.hooks import record
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import scores_of
 from hargcn.outputs import outputs_of
 from hargcn.registry import settings
@@ -44,19 +45,15 @@ class ScoreCAM(WeightedCAM):
     cost = "F per feature map and person"
     kinds = ("classes", "ordinal", "multi-label")  # a softmax of values depends on their unit
 
+    over_input: ClassVar[bool] = True
+
     baseline: Tensor | None = None
     batch: Annotated[int, Field(ge=1)] = 16
 
-    def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: no such layer, or an input whose axes have no names."""
-        reason = super().supports(model, x)
-        if reason:
-            return reason
-        try:
-            map_axes(adapted(model, x), x)
-        except ValueError as error:
-            return str(error)
-        return ""
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: two as it is, and one for each feature map."""
+        maps = self.maps_of(model, x)
+        return Passes(2 + maps.shape[1] * maps.shape[2])
 
     def weights(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

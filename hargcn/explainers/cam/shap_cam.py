@@ -14,9 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.adapter import ExplainableModel
+from hargcn.explainers.adapter import ExplainableModel, adapted
 from hargcn.explainers.cam.base import CAM_DIMS
 from hargcn.explainers.cam.gradient_free import GradientFreeCAM
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.explainers.shapley import EXACT, ShapleyValues, exact, sampled
 from hargcn.explainers.tail import tail
@@ -78,6 +79,23 @@ class ShapCAM(GradientFreeCAM):
         if not reason and self.players == "parts" and getattr(model, "skeleton", None) is None:
             return "expected a model with a skeleton for the players 'parts' (got none)"
         return reason
+
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample: two as it is, and the tail for each coalition.
+
+        A linear head behind the layer needs no passes; up to the `tolerance`, fewer may do.
+        """
+        at, maps = adapted(model, x), self.maps_of(model, x)
+        if at.linear_head(self.layer) is not None:
+            return Passes(2)
+        players = int(_groups(at, self.layer, maps, self).max()) + 1
+        if players <= EXACT:
+            return Passes(2, tail=2**players)
+        pairs = max(self.permutations // 2, 2) * 2 if self.antithetic else self.permutations
+        tail = pairs * (players + 1)
+        if self.tolerance is None:
+            return Passes(2, tail=tail)
+        return Passes(2, tail=4 * (players + 1), most=2 + tail)
 
     def maps(
         self, model: nn.Module, at: ExplainableModel, layer: str, x: Tensor, target: Tensor

@@ -14,6 +14,7 @@ import hargcn
 from hargcn.explainers import Adapter, MeaningfulMask, make
 from hargcn.explainers.attribution.groups import players_of
 from hargcn.explainers.attribution.mask import Price
+from hargcn.explainers.passes import Passes
 from hargcn.networks.branches import PositionModel
 
 TASKS = ("delete", "keep")
@@ -56,7 +57,7 @@ def formula(model, x, fill, target, task, bins, steps, rate=0.05, price=(1.0, 0.
 
     ends = (0.0, 1.0) if task == "delete" else (1.0, 0.0)
     whole, nothing = (score(torch.full_like(a, end)).item() for end in ends)
-    unit = max(abs(whole - nothing), 0.01 * abs(whole))
+    unit = abs(whole - nothing)
     adam, kept, curve = torch.optim.Adam([a], lr=rate), [], []
     for step in range(steps):
         found = score(a)
@@ -207,7 +208,7 @@ def test_the_network_is_left_as_it_was():
 def test_passes_are_counted_and_other_axes_refused():
     model, ran = small_model(), []
     explainer = make("mask", {"replace": "background", "steps": 5}, {"background": inputs(2)})
-    assert explainer.passes(model, inputs(1)) == 13
+    assert explainer.passes(model, inputs(1)) == Passes(13, 10)
     model.register_forward_pre_hook(lambda _m, given: ran.append(len(given[0])))
     explainer(model, inputs(1), 0)
     assert sum(ran) == 13
