@@ -1,7 +1,10 @@
-"""Methods that hide parts of the input, from the command line to the pictures."""
+"""Methods that hide parts of the input, from the command line to pictures and measures."""
 
 from __future__ import annotations
 
+import csv
+
+import numpy as np
 import pytest
 from fixtures.command_line import done
 
@@ -27,3 +30,26 @@ def test_explained_ranked_and_shown(checkpoint, waving, tmp_path, method, on):
     assert found.joint_scores().to_numpy().any()
     done("rank", out, "--out", tmp_path / "r.png")
     done("show", out, "--out", tmp_path / "s.png")
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=() if m == "mask" else pytest.mark.slow) for m in SETTINGS]
+)
+def test_in_shards_made_again_and_judged(checkpoint, waving, tmp_path, method):
+    """Of the file alone, and the shards do not meet."""
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    common = ["explain", checkpoint, waving, "--method", method, *SETTINGS[method], "--limit", "2"]
+    done(*common, "--out", whole)
+    done(*common, "--shard", "1", "--out", parts)
+    one, two = (Explanation.open(path) for path in (whole, parts))
+    np.testing.assert_array_equal(one.values, two.values)
+    np.testing.assert_array_equal(one.score, two.score)
+    done("reproduce", whole, "--checkpoint", checkpoint, "--windows", waving)
+    out = tmp_path / "table.csv"
+    done(
+        "evaluate", checkpoint, waving, whole, "--metrics", "pgi,ris", "--top", 1, "--remake",
+        "--out", out,
+    )  # fmt: skip
+    with out.open(encoding="utf-8") as stream:
+        rows = {r["metric"]: r for r in csv.DictReader(stream) if r["method"] == one.name}
+    assert {rows["pgi"]["n"], rows["ris"]["n"]} == {"2"}
