@@ -67,9 +67,9 @@ def test_ranks_of_observed_cells_leave_out_what_was_interpolated(gradcams, tmp_p
     layout = Explanation.open(path).skeleton.joints
     with pytest.warns(UserWarning, match=rf"90% of .* most of it on {layout[3]} 90%"):
         found = rank([path], tmp_path / "r.png", dpi=40)
-    assert next(iter(found.values())).joints[0] == layout[3]
+    assert next(iter(found.values())).features[0] == layout[3]
     found = rank([path], tmp_path / "r.png", cells="observed", dpi=40)  # and does not warn
-    assert next(iter(found.values())).joints[0] == layout[5]
+    assert next(iter(found.values())).features[0] == layout[5]
     said = done("rank", path, "--cells", "observed", "--top", 20, "--out", tmp_path / "r.png")
     assert f"{layout[3]} - (0%)" in said
     assert re.search(rf"1 +│ +{layout[5]} \+\S+ \(100%\)", said)
