@@ -36,6 +36,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "lime": {"masks": 8},
     "rise": {"masks": 8},
     "mask": {"steps": 2},
+    "shapley-groups": {"budget": 400},
 }
 _NEEDS_LAYER = ("layer", "cam")
 

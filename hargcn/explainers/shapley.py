@@ -31,7 +31,7 @@ class ShapleyValues:
 
 
 def exact(worth: Callable[[Tensor], Tensor], players: int) -> ShapleyValues:
-    """Ask every coalition: phi_i = sum_S |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)).
+    """Ask every coalition.
 
     Parameters
     ----------
@@ -40,22 +40,45 @@ def exact(worth: Callable[[Tensor], Tensor], players: int) -> ShapleyValues:
     players
         Number of players n; 2^n coalitions are asked.
     """
-    numbers = torch.arange(2**players)
-    bits = 2 ** torch.arange(players)
-    coalitions = (numbers[:, None] & bits) > 0
-    worths = worth(coalitions).double().cpu()
+    values = shapley_values(worth(every_coalition(players)), players)
+    return ShapleyValues(values, torch.zeros_like(values), 0)
+
+
+def every_coalition(players: int) -> Tensor:
+    """Return all coalitions (2^players, players) bool; player i is in those whose bit i is 1."""
+    numbers, bits = torch.arange(2**players), 2 ** torch.arange(players)
+    return (numbers[:, None] & bits) > 0
+
+
+def shapley_values(worths: Tensor, players: int) -> Tensor:
+    """Return phi_i = sum_S |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)), (players,).
+
+    Parameters
+    ----------
+    worths
+        (2^players,) of `every_coalition`.
+    players
+        Number of players n.
+    """
+    coalitions, worths = every_coalition(players), worths.double().cpu()
     size = coalitions.sum(dim=1)
     shares = torch.tensor(
         [1 / (players * math.comb(players - 1, s)) for s in range(players)], dtype=torch.float64
     )
-    values = torch.stack(
-        [
-            (shares[size[without]] * (worths[without + bits[i]] - worths[without])).sum()
-            for i in range(players)
-            for without in [numbers[~coalitions[:, i]]]
-        ]
-    )
-    return ShapleyValues(values, torch.zeros_like(values), 0)
+    numbers = torch.arange(len(coalitions))
+    values = torch.zeros(players, dtype=torch.float64)
+    for i in range(players):
+        without = numbers[~coalitions[:, i]]
+        values[i] = (shares[size[without]] * (worths[without + 2**i] - worths[without])).sum()
+    return values
+
+
+def along(worth: Callable[[Tensor], Tensor], order: Tensor) -> Tensor:
+    """Return the worths (B, players + 1) of the growing coalitions of orders (B, players)."""
+    players = order.shape[1]
+    place = order.argsort(dim=1)
+    present = place[:, None] < torch.arange(players + 1)[None, :, None]
+    return worth(present.flatten(0, 1)).view(len(order), players + 1)
 
 
 def sampled(

@@ -46,6 +46,52 @@ def move_bones(
     Tensor
         (N, C, T, V, M); every bone is as long as before, joints behind a moved one travel along.
     """
+    change = _turned(positions, skeleton, frames, speed, angle)
+    chosen = joints.to(positions)[:, None, None, :, None]
+    return positions + carry_along(change * chosen, skeleton)
+
+
+def held_bones(positions: Tensor, skeleton: Skeleton, frames: Tensor) -> Tensor:
+    """Return what must be added to each joint for its bone to keep its first direction.
+
+    The root, which has no bone, is put where it was first. `carry_along` gives what that does to
+    the joints behind: those whose change is not taken move relative to their parent as before.
+
+    Parameters
+    ----------
+    positions, skeleton, frames
+        As for `move_bones`.
+
+    Returns
+    -------
+    Tensor
+        (N, C, T, V, M) of each joint alone, its parent where it is.
+    """
+    change = _turned(positions, skeleton, frames, 0.0, 1.0)
+    first = first_and_last(frames)[0][:, None, None, None]
+    start = positions.gather(2, first.expand(*positions.shape[:2], 1, *positions.shape[3:]))
+    still = (start - positions) * frames[:, None, :, None]
+    own = torch.tensor([j == parent for j, parent in enumerate(skeleton.parents)])
+    return torch.where(own.to(positions.device)[:, None], still, change)
+
+
+def carry_along(changes: Tensor, skeleton: Skeleton) -> Tensor:
+    """Return how far joints move where each one's change carries all joints behind it.
+
+    Parameters
+    ----------
+    changes
+        (..., V, M) of each joint alone.
+    skeleton
+        Its parents say which joint hangs on which.
+    """
+    return torch.einsum("...um,vu->...vm", changes, _behind(skeleton).to(changes))
+
+
+def _turned(
+    positions: Tensor, skeleton: Skeleton, frames: Tensor, speed: float, angle: float
+) -> Tensor:
+    """Return how far each joint moves where its bone alone is played otherwise."""
     if positions.ndim != 5 or positions.shape[1] not in (2, 3):
         raise ValueError(
             f"Expected positions (N, C, T, V, M) with C = 2 or 3 to move bones "
@@ -57,9 +103,7 @@ def move_bones(
     weight = frames[:, None, :, None].to(positions.dtype)
     turned = direction if speed == 1 else _warp(direction, frames, speed)
     turned = turned if angle == 1 else _swing(turned, weight, angle)
-    change = (turned - direction) * length * weight
-    behind = _behind(skeleton).to(positions)
-    return positions + torch.einsum("nctum,nu,vu->nctvm", change, joints.to(positions), behind)
+    return (turned - direction) * length * weight
 
 
 def first_and_last(frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,10 +146,10 @@ def _warp(direction: Tensor, frames: Tensor, factor: float) -> Tensor:
 
 def _behind(skeleton: Skeleton) -> Tensor:
     """Return (V, V) with 1 where moving the bone of joint u (column) carries joint v (row)."""
-    carried = torch.zeros(skeleton.n_joints, skeleton.n_joints)
+    carries = torch.zeros(skeleton.n_joints, skeleton.n_joints)
     for joint in range(skeleton.n_joints):
         at = joint
-        while skeleton.parents[at] != at:
-            carried[joint, at] = 1
+        while not carries[joint, at]:  # up to the root, its own parent
+            carries[joint, at] = 1
             at = skeleton.parents[at]
-    return carried
+    return carries

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures.command_line import done
 
 from hargcn import Explanation
+from hargcn.pipeline.experiment import read_experiment
+from hargcn.pipeline.prepare import prepare
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 SETTINGS = {
     "occlusion": ["-s", "by=joint-time", "-s", "bins=2"],
     "lime": ["-s", "by=part", "-s", "masks=20"],
     "rise": ["-s", "masks=20"],
     "mask": ["-s", "steps=5"],
+    "shapley-groups": ["-s", "by=part", "-s", "interactions=k-SII"],
     "prediction-difference": ["--background", "2"],
 }
 
@@ -53,3 +59,22 @@ def test_in_shards_made_again_and_judged(checkpoint, waving, tmp_path, method):
     with out.open(encoding="utf-8") as stream:
         rows = {r["metric"]: r for r in csv.DictReader(stream) if r["method"] == one.name}
     assert {rows["pgi"]["n"], rows["ris"]["n"]} == {"2"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["utd_mhad", "mini_rgbd_planted"])
+def test_groups_on_the_networks_of_real_recordings(data_root, tmp_path, name):
+    own = read_experiment(EXPERIMENTS / name / "config.yaml")
+    (arguments,) = [given for command, given in own.steps if command == "prepare"]
+    prepare(data_root / own.recordings, tmp_path / "w.h5", own.extends, **arguments)
+    parts = ["-s", "by=part", "-s", "interactions=k-SII"]
+    chain = ["-s", "replace=chain", "-s", "budget=300", "--on", "positions"]
+    for number, options in enumerate([parts, chain]):
+        out = tmp_path / f"{number}.h5"
+        method = ["--method", "shapley-groups", "--limit", "2", *options]
+        said = done("explain", own.checkpoint, tmp_path / "w.h5", *method, "--out", out)
+        found = Explanation.open(out)
+        assert (len(found), "2 samples x " in said) == (2, True)
+        assert float(abs(found.additivity_gap).max()) < 1e-9
+        assert float(abs(found.dataset["player_value"]).max()) > 0
+        assert ("interaction" in found.dataset) == (options is parts)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hargcn
-from hargcn.perturbation.bones import first_and_last, move_bones
+from hargcn.perturbation.bones import carry_along, first_and_last, held_bones, move_bones
 from hargcn.skeleton import Skeleton
 
 CHAIN = Skeleton.from_dict(
@@ -81,3 +81,22 @@ def test_first_and_last_frame():
 def test_bones_need_coordinates():
     with pytest.raises(ValueError, match="C = 2 or 3 to move bones"):
         move_bones(torch.zeros(1, 4, 3, 3, 1), torch.ones(1, 3), CHAIN, torch.ones(1, 3, 1))
+
+
+def test_all_bones_held_are_a_still_body():
+    x = swing(0.4) + torch.linspace(0, 3, 9).double()[:, None, None]
+    still = x + carry_along(held_bones(x, CHAIN, everything(x)), CHAIN)
+    torch.testing.assert_close(still, x[:, :, :1].expand_as(x))
+
+
+def test_what_a_bone_held_adds_is_its_own():
+    """Taken alone and carry_along along, it is the bone at speed 0."""
+    x = swing(0.4)
+    held = held_bones(x, CHAIN, everything(x))
+    for joint in (1, 2):
+        chosen = torch.zeros(1, 3, dtype=torch.bool)
+        chosen[0, joint] = True
+        expected = move_bones(x, chosen, CHAIN, everything(x), speed=0.0)
+        torch.testing.assert_close(
+            x + carry_along(held * chosen[0, :, None], CHAIN), expected, atol=1e-12, rtol=0
+        )

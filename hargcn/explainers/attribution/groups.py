@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
+from hargcn.explainers.attribution.absent import Carry, moved
 from hargcn.explainers.base import Explainer, Need
 from hargcn.explainers.finite import finite_input, finite_values
 from hargcn.explainers.hooks import plain
@@ -27,14 +28,17 @@ from hargcn.outputs import Outputs, outputs_of
 from hargcn.registry import settings
 from hargcn.skeleton import Skeleton
 
-By = Literal["joint", "part", "joint-time", "branch", "person"]
-Replace = Literal["mean", "zero", "background"]
+By = Literal["joint", "part", "side", "joint-time", "part-time", "branch", "branch-joint", "person"]
+Replace = Literal["mean", "zero", "background", "freeze", "interpolate", "chain"]
 
 _FOLLOWS: dict[str, tuple[str, ...]] = {
     "joint": ("person", "joint"),
     "part": ("person", "joint"),
+    "side": ("person", "joint"),
     "joint-time": ("person", "time", "joint"),
+    "part-time": ("person", "time", "joint"),
     "branch": ("branch",),
+    "branch-joint": ("person", "branch", "joint"),
     "person": ("person",),
 }
 
@@ -93,15 +97,15 @@ def players_of(model: nn.Module, x: Tensor, by: str, bins: int) -> Players:
     model, x
         The network, and its input (N, ...) with named axes.
     by
-        "joint" and "part" of each person, "joint-time" (joints in `bins` stretches of time),
-        "branch" or "person".
+        "joint", "part" and "side" of each person, "joint-time" and "part-time" (these in `bins`
+        stretches of time), "branch", "branch-joint" or "person".
     bins
         Stretches of time, at most one per frame.
 
     Raises
     ------
     ValueError
-        For an input without such axes, and parts of a network without a skeleton.
+        For an input without such axes, and parts or sides of a network without a skeleton.
     """
     dims = input_axes(model, x)
     sizes = dict(zip(dims, x.shape, strict=True))
@@ -133,19 +137,38 @@ def _along(
         numbers = places * min(bins, size) // size
         ends = [places[numbers == n] for n in range(min(bins, size))]
         return numbers, [f"frames {int(e[0])}-{int(e[-1])}" for e in ends]
-    if by == "part" and dim == "joint":
+    if by in ("part", "part-time", "side") and dim == "joint":
         skeleton = getattr(model, "skeleton", None)
         if skeleton is None or skeleton.n_joints != size:
             raise ValueError(
-                f"expected a model with a skeleton of {size} joints for the players 'part' (got "
+                f"expected a model with a skeleton of {size} joints for the players {by!r} (got "
                 f"{None if skeleton is None else skeleton.name})"
             )
-        for number, joints in enumerate(skeleton.parts.values()):
+        groups = sides(skeleton) if by == "side" else skeleton.parts
+        for number, joints in enumerate(groups.values()):
             places[list(joints)] = number
-        return places, list(skeleton.parts)
+        return places, list(groups)
     if dim == "person" and size == 1 and by != "person":
         return places, [""]
     return places, list(known) if known is not None else [f"{dim} {i}" for i in range(size)]
+
+
+def sides(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Return the joints on the left, on the right and, where there are any, in the middle.
+
+    Raises
+    ------
+    ValueError
+        For a layout without mirror pairs.
+    """
+    if not skeleton.mirror:
+        raise ValueError(
+            "expected a skeleton with mirror pairs for the players 'side' (got "
+            f"{skeleton.name} without)"
+        )
+    left, right = zip(*skeleton.mirror, strict=True)
+    middle = tuple(j for j in range(skeleton.n_joints) if j not in (*left, *right))
+    return {"left": left, "right": right} | ({"middle": middle} if middle else {})
 
 
 def in_sight(x: Tensor, dims: Sequence[str]) -> Tensor:
@@ -189,6 +212,8 @@ class Game:
         Inputs per forward pass.
     whole
         (1, output) logits of the sample.
+    carry
+        What a change of cells (B, ...) does to all of them; by default nothing to others.
     """
 
     score: Score
@@ -198,10 +223,13 @@ class Game:
     here: Tensor
     batch: int
     whole: Tensor
+    carry: Carry | None = None
 
     def shown(self, keep: Tensor, fill: Tensor | None = None) -> Tensor:
         """Blend: keep a share (B, ...) of the sample, the rest is `fill`; absent frames stay."""
         rest = self.fill[:1] if fill is None else fill
+        if self.carry is not None:
+            return torch.where(self.here, self.x + self.carry((1 - keep) * (rest - self.x)), self.x)
         return torch.where(self.here, torch.lerp(rest, self.x, keep), self.x)
 
     def logits(self, players: Players, coalitions: Tensor) -> Tensor:
@@ -241,8 +269,10 @@ class Hiding(Explainer):
     Parameters
     ----------
     replace
-        What stands for hidden cells: "mean", the sample's own over time; "zero"; or "background",
-        the rows of a background, over which scores are averaged.
+        What stands for hidden cells: "mean", the sample's own over time; "zero"; "background", the
+        rows of a background, over which scores are averaged; and of positions, "freeze" (a joint
+        stays where it was first), "interpolate" (it goes straight from its first to its last
+        place) or "chain" (it moves rigidly with its parent, bones as long as before).
     batch
         Inputs per forward pass; bounds the memory, and changes values by rounding only.
     background
@@ -288,8 +318,7 @@ class Hiding(Explainer):
             return f"expected samples (got {tuple(x.shape)})"
         try:
             dims = input_axes(model, x)
-            if self.replace == "mean":
-                mean_over_time(x[:1], dims)
+            self._replacement(model, x[:1], dims)
             self.divided(model, x)
         except ValueError as error:
             return str(error)
@@ -329,19 +358,30 @@ class Hiding(Explainer):
             found = []
             ones = zip(samples.split(1), logits.split(1), wanted.tolist(), strict=True)
             for one, whole, column in ones:
-                game = self._game(network, one, whole, dims)
+                game = self._game(model, network, one, whole, dims)
                 found.append(self.played(game, players, column, outputs))
         joined = {name: torch.stack([each[name] for each in found]) for name in found[0]}
         return self._built(model, samples, players, joined, wanted, score, logits)
 
-    def _game(self, score: Score, one: Tensor, whole: Tensor, dims: Sequence[str]) -> Game:
-        fill, weights = torch.zeros_like(one), torch.ones(1)
-        if self.replace == "mean":
-            fill = mean_over_time(one, dims)
-        elif self.replace == "background":
-            fill, weights = plain(self.background).to(one), torch.as_tensor(self.weights)
+    def _game(
+        self, model: nn.Module, score: Score, one: Tensor, whole: Tensor, dims: Sequence[str]
+    ) -> Game:
+        fill, weights, carry = self._replacement(model, one, dims)
         here, weights = in_sight(one, dims), weights.double().to(one.device)
-        return Game(score, one, fill, weights, here, self.batch, whole.double())
+        return Game(score, one, fill, weights, here, self.batch, whole.double(), carry)
+
+    def _replacement(
+        self, model: nn.Module, one: Tensor, dims: Sequence[str]
+    ) -> tuple[Tensor, Tensor, Carry | None]:
+        """Return what stands for hidden cells, the rows' weights, and what changes carry along."""
+        if self.replace == "background":
+            return plain(self.background).to(one), torch.as_tensor(self.weights), None
+        if self.replace == "zero":
+            return torch.zeros_like(one), torch.ones(1), None
+        if self.replace == "mean":
+            return mean_over_time(one, dims), torch.ones(1), None
+        fill, carry = moved(model, one, dims, self.replace)
+        return fill, torch.ones(1), carry
 
     def spread(self, players: Players, values: Tensor, x: Tensor) -> tuple[Tensor, tuple[str, ...]]:
         """Return values (N, player) on the cells of the input, and "" for all of its axes."""
@@ -365,6 +405,10 @@ class Hiding(Explainer):
         named = {} if axes else {"player": list(players.names)}
         if not axes:
             kept["player_value"] = (("sample", "player"), values)
+        if "player_error" in found:
+            kept["standard_error"] = (dims, players.shares(found["player_error"], x).to(x))
+        if "interaction" in found:
+            named["player_b"] = list(players.names)
         coords = axis_labels(model, sizes)
         coords["coords"] = {"time": np.arange(sizes.get("time", 0)), **coords["coords"]}
         made = Explanation.build(
@@ -385,5 +429,7 @@ class Hiding(Explainer):
 
 
 def _with_axes(name: str, values: Tensor) -> tuple[tuple[str, ...], Tensor]:
-    """Name the axis of what a method keeps beside its values."""
+    """Name the axes of what a method keeps beside its values."""
+    if name.startswith("interaction"):
+        return ("sample", "player", "player_b"), values
     return ("sample", "step" if name in ("objective", "step_score") else "player"), values

@@ -28,10 +28,10 @@ class Lime(Hiding):
     Parameters
     ----------
     by
-        The players: "joint" or "part" of each person, "joint-time" (joints in `bins` stretches of
-        time), "branch" or "person".
+        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
+        in `bins` stretches of time), "branch", "branch-joint" or "person".
     bins
-        Stretches of time of "joint-time".
+        Stretches of time.
     masks
         Groups that are asked, the first of them everybody.
     width

@@ -23,10 +23,10 @@ class OneByOne(Hiding):
     Parameters
     ----------
     by
-        The players: "joint" or "part" of each person, "joint-time" (joints in `bins` stretches of
-        time), "branch" or "person".
+        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
+        in `bins` stretches of time), "branch", "branch-joint" or "person".
     bins
-        Stretches of time of "joint-time".
+        Stretches of time.
     """
 
     by: By = "joint"

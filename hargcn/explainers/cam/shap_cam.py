@@ -19,7 +19,7 @@ from hargcn.explainers.cam.base import CAM_DIMS
 from hargcn.explainers.cam.gradient_free import GradientFreeCAM
 from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
-from hargcn.explainers.shapley import EXACT, ShapleyValues, exact, sampled
+from hargcn.explainers.shapley import EXACT, ShapleyValues, along, exact, sampled
 from hargcn.explainers.tail import tail
 from hargcn.outputs import Outputs, outputs_of
 from hargcn.registry import settings
@@ -170,7 +170,7 @@ def _games(
                     found.append(class_scores(logits, wanted.utility, outputs)[:, target[i]])
                 return torch.cat(found)
 
-            return _Game(worth, lambda order: _prefixes(worth, order), groups.numel())
+            return _Game(worth, lambda order: along(worth, order), groups.numel())
 
         yield groups, (map(behind, range(len(x))) if head is None else map(linear, range(len(x))))
 
@@ -187,19 +187,11 @@ def _linear_game(
     def worth(coalitions: Tensor) -> Tensor:
         return score(start + coalitions.to(steps) @ steps)
 
-    def along(order: Tensor) -> Tensor:
-        grown = start + steps[order.to(steps.device)].cumsum(dim=1)
-        return score(torch.cat([start.expand(len(order), 1, -1), grown], dim=1))
+    def grown(order: Tensor) -> Tensor:
+        logits = start + steps[order.to(steps.device)].cumsum(dim=1)
+        return score(torch.cat([start.expand(len(order), 1, -1), logits], dim=1))
 
-    return _Game(worth, along, steps.shape[1])
-
-
-def _prefixes(worth: Callable[[Tensor], Tensor], order: Tensor) -> Tensor:
-    """Worths (B, players + 1) of the growing coalitions of orders (B, players)."""
-    players = order.shape[1]
-    place = order.argsort(dim=1)
-    present = place[:, None] < torch.arange(players + 1)[None, :, None]
-    return worth(present.flatten(0, 1)).view(len(order), players + 1)
+    return _Game(worth, grown, steps.shape[1])
 
 
 def _members(groups: Tensor, like: Tensor) -> Tensor:
