@@ -25,6 +25,7 @@ from hargcn.cli import (
     experiment,
     explain,
     init,
+    interactions,
     network,
     plot,
     prepare,
@@ -46,8 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _MODULES = (
-    demo, init, prepare, network, explain, plot, evaluate, axioms, crossfit, experiment, settings,
-    verify,
+    demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, crossfit,
+    experiment, settings, verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

@@ -2,6 +2,7 @@
 
 from hargcn.plots.axioms import plot_axioms
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
+from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
 from hargcn.plots.rankings import plot_ranking
 from hargcn.plots.skeletons import plot_layout
@@ -17,6 +18,7 @@ __all__ = [
     "plot_curves",
     "plot_heatmap",
     "plot_history",
+    "plot_interactions",
     "plot_layout",
     "plot_ranking",
     "plot_strip",

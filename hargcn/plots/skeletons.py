@@ -311,11 +311,7 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
     ax
         Axes to draw on; a new figure without.
     """
-    try:
-        points = rest_pose(skeleton)[:, :2] * (_WIDER, 1)
-    except ValueError:  # names that no body's place is known for
-        points = _tree(skeleton)
-    points = (points - points.min(axis=0)) / np.ptp(points, axis=0).max()
+    points = layout_places(skeleton)
     sides = _sides(points)
     rows = max(len(side) for side in sides)
     larger = max(1.0, (rows - 1) / _LINES)
@@ -340,6 +336,15 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
             handletextpad=0,
         )
     return figure, axes
+
+
+def layout_places(skeleton: Skeleton) -> np.ndarray:
+    """Return (V, 2) places of a layout's joints from 0 to 1: a body from the front, or a tree."""
+    try:
+        points = rest_pose(skeleton)[:, :2] * (_WIDER, 1)
+    except ValueError:  # names that no body's place is known for
+        points = _tree(skeleton)
+    return (points - points.min(axis=0)) / np.ptp(points, axis=0).max()
 
 
 def _name_joints(

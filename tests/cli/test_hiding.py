@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.command_line import done
+from fixtures.command_line import done, refused
 
 from hargcn import Explanation
 from hargcn.pipeline.experiment import read_experiment
@@ -59,6 +59,21 @@ def test_in_shards_made_again_and_judged(checkpoint, waving, tmp_path, method):
     with out.open(encoding="utf-8") as stream:
         rows = {r["metric"]: r for r in csv.DictReader(stream) if r["method"] == one.name}
     assert {rows["pgi"]["n"], rows["ris"]["n"]} == {"2"}
+
+
+def test_what_acts_together_is_drawn_and_listed(checkpoint, waving, tmp_path):
+    out, picture = tmp_path / "e.h5", tmp_path / "p.svg"
+    by = ["-s", "by=part", "-s", "interactions=STII"]
+    several = ["--limit", "2", "--shard", "1", "--out", out]
+    done("explain", checkpoint, waving, "--method", "shapley-groups", *by, *several)
+    said = done("interactions", out, "--top", "1", "--out", picture)
+    matrix = Explanation.open(out).dataset["interaction"].mean("sample")
+    first = abs(matrix - matrix * np.eye(len(matrix))).to_series().idxmax()
+    assert " - ".join(first) in said
+    assert said.count(" - ") == 1
+    assert "mean of 2 windows" in picture.read_text("utf-8")
+    line = refused("interactions", out, "--sample", "nobody", "--out", tmp_path / "q.png")
+    assert "expected a window that was explained (got 'nobody')" in line
 
 
 @pytest.mark.slow

@@ -71,6 +71,17 @@ class Players:
         """Lay values (B, player) over the cells, (B, ...) that broadcast against inputs."""
         return values[:, self.labels]
 
+    def along(self, dim: str, dims: Sequence[str], x: Tensor) -> Tensor:
+        """Return (player, place) bool: who has cells where along an axis of x (N, ...)."""
+        if dim not in dims:
+            return torch.ones(len(self.names), 1, dtype=torch.bool)
+        at = list(dims).index(dim)
+        own = self.labels.movedim(at - 1, 0).flatten(1)
+        found = torch.zeros(len(self.names), len(own), dtype=torch.bool)
+        for place, numbers in enumerate(own.cpu()):
+            found[numbers, place] = True
+        return found.expand(-1, x.shape[at]) if len(own) == 1 else found
+
     def shares(self, values: Tensor, x: Tensor) -> Tensor:
         """Share each player's value (N, player) equally among its numbers in x (N, ...)."""
         each = x[0].numel() // self.labels.numel()
@@ -409,6 +420,8 @@ class Hiding(Explainer):
             kept["standard_error"] = (dims, players.shares(found["player_error"], x).to(x))
         if "interaction" in found:
             named["player_b"] = list(players.names)
+            for dim in ("joint", "person"):
+                kept[f"player_{dim}"] = (("player", dim), players.along(dim, dims, x))
         coords = axis_labels(model, sizes)
         coords["coords"] = {"time": np.arange(sizes.get("time", 0)), **coords["coords"]}
         made = Explanation.build(
