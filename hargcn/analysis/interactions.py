@@ -66,8 +66,7 @@ class Together:
             len(values),
             explanation.settings["interactions"],
             explanation.utility,
-            data["player_joint"].to_numpy(),
-            data["player_person"].to_numpy(),
+            *(_members(explanation, each) for each in ("player_joint", "player_person")),
         )
 
     @property
@@ -95,3 +94,10 @@ class Together:
         np.add.at(summed, (at[:, None], at[None]), np.where(same, self.matrix, 0.0))
         np.fill_diagonal(summed, 0.0)
         return places, summed
+
+
+def _members(explanation: Explanation, name: str) -> np.ndarray:
+    """Return which joints or persons players have; one that all share where nobody tells."""
+    if name in explanation.dataset:
+        return explanation.dataset[name].to_numpy()
+    return np.ones((explanation.dataset.sizes["player"], 1), dtype=bool)

@@ -6,6 +6,7 @@ from fixtures.fake_explanations import shap_like
 from fixtures.interactions import together
 
 from hargcn.analysis.interactions import Together
+from hargcn.explanation import Explanation
 
 
 def test_means_over_windows_and_how_many_agree():
@@ -43,3 +44,11 @@ def test_branches_are_no_places():
 def test_an_explanation_without_interactions_is_refused():
     with pytest.raises(ValueError, match="expected interactions .got none.: explain with --method"):
         Together.of(shap_like(2))
+
+
+def test_where_nobody_tells_joints_players_are_no_places():
+    made = together([np.ones((2, 2))])
+    rest = made.dataset.drop_vars(["player_joint", "player_person"])
+    found = Together.of(Explanation(rest))
+    assert found.joints.tolist() == [[True], [True]]
+    assert len(found.between_joints()[0]) == 1

@@ -73,8 +73,6 @@ class Players:
 
     def along(self, dim: str, dims: Sequence[str], x: Tensor) -> Tensor:
         """Return (player, place) bool: who has cells where along an axis of x (N, ...)."""
-        if dim not in dims:
-            return torch.ones(len(self.names), 1, dtype=torch.bool)
         at = list(dims).index(dim)
         own = self.labels.movedim(at - 1, 0).flatten(1)
         found = torch.zeros(len(self.names), len(own), dtype=torch.bool)
@@ -420,7 +418,7 @@ class Hiding(Explainer):
             kept["standard_error"] = (dims, players.shares(found["player_error"], x).to(x))
         if "interaction" in found:
             named["player_b"] = list(players.names)
-            for dim in ("joint", "person"):
+            for dim in (each for each in ("joint", "person") if each in dims):
                 kept[f"player_{dim}"] = (("player", dim), players.along(dim, dims, x))
         coords = axis_labels(model, sizes)
         coords["coords"] = {"time": np.arange(sizes.get("time", 0)), **coords["coords"]}

@@ -146,7 +146,8 @@ class ShapleyGroups(Hiding):
             "orders": torch.tensor(values.orders),
             "passes": torch.tensor(1 + worth.asked * self.rows),
         }
-        return kept | _laid_out(pairs, errors, playing, count)
+        kept |= _laid_out(pairs, errors, playing, count)
+        return {name: each.to(game.x.device) for name, each in kept.items()}
 
     def _solved(
         self, worth: _Worth, players: int, index: Index | None

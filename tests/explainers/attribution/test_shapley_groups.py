@@ -132,7 +132,7 @@ def test_the_standard_error_covers_as_often_as_it_says():
     model, x = mixed(), windows(6, 1)
     exact = groups()(model, x, 0).dataset["player_value"].to_numpy()[0]
     inside = []
-    for seed in range(60):
+    for seed in range(40):
         found = groups(budget=63, tolerance=0, seed=seed)(model, x, 0).dataset
         apart = abs(found["player_value"].to_numpy()[0] - exact)
         inside.append(apart <= 2 * found["player_error"].to_numpy()[0] + 1e-12)
@@ -346,6 +346,20 @@ def test_sampled_interactions_are_within_their_errors(index):
     assert error.max() > 0
     total = matrix[np.triu_indices(9)].sum() + float(drawn["base_value"][0])
     assert total == pytest.approx(float(drawn["score"][0]), abs=1e-5)
+
+
+@needs_shapiq
+def test_it_says_where_on_whose_body_players_are():
+    model, x = ours(), torch.randn(1, 4, 4, 9, 19, 1, generator=torch.Generator().manual_seed(0))
+    parts = groups(by="part", interactions="STII")(model, x, 0).dataset
+    members = [tuple(np.flatnonzero(row)) for row in parts["player_joint"].to_numpy()]
+    assert members == list(model.skeleton.parts.values())
+    branches = groups(by="branch", interactions="STII")(model, x, 0).dataset
+    assert branches["player_joint"].shape == (4, 19)
+    assert branches["player_joint"].all()
+    both = groups(interactions="STII")(mixed(), windows(2, persons=2), 0).dataset
+    assert both["player_joint"].values.tolist() == 2 * [[True, False], [False, True]]
+    assert both["player_person"].values.tolist() == 2 * [[True, False]] + 2 * [[False, True]]
 
 
 @needs_shapiq
