@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hargcn.analysis.asked import asked_name, class_name
 from hargcn.analysis.interactions import Together
-from hargcn.analysis.ranking import asked_name
 from hargcn.checks import nearest, writable
 from hargcn.explanation import Explanation
 from hargcn.plots import plot_interactions, save_figure
@@ -52,7 +52,7 @@ def interactions(
     out = writable(out, explanation)
     found = Explanation.open(explanation)
     Together.of(found)  # refuse before anything is chosen
-    asked = np.array([asked_name(found, number) for number in range(len(found))])
+    asked = np.array([class_name(found, int(target)) for target in found.target])
     names = found.dataset["sample"].to_numpy().astype(str)
     for what, wanted, known in (("class", class_, asked), ("window", sample, names)):
         if wanted is not None and wanted not in known:
@@ -67,8 +67,9 @@ def interactions(
         raise ValueError(f"{explanation}: expected {sample!r} explained for {class_!r} (was not)")
     chosen = found.isel(sample=np.flatnonzero(kept))
     together = Together.of(chosen)
-    which = ", ".join(dict.fromkeys(asked[kept].tolist()))
     one = f"{names[kept][0]}: " if len(chosen) == 1 else ""
-    figure, _ = plot_interactions(together, found.skeleton, title=f"{one}{found.title} for {which}")
+    figure, _ = plot_interactions(
+        together, found.skeleton, title=f"{one}{found.title} for {asked_name(chosen)}"
+    )
     save_figure(figure, out, dpi)
     return together

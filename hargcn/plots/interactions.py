@@ -81,7 +81,7 @@ def plot_interactions(
 def _draw_matrix(ax: Axes, values: np.ndarray, names: tuple[str, ...], norm: TwoSlopeNorm) -> None:
     """Draw a square matrix; with few players with its numbers."""
     colours = mpl.colormaps[SIGNED].with_extremes(bad="#d0d0d0")
-    ax.imshow(values, norm=norm, cmap=colours)
+    ax.imshow(values, norm=norm, cmap=colours, aspect="auto")
     shown = [name.replace("_", " ") for name in names]
     ax.set_xticks(range(len(names)), shown, rotation=90)
     ax.set_yticks(range(len(names)), shown)

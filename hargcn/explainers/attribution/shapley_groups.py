@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, players_of
 from hargcn.explainers.base import Promise
 from hargcn.explainers.interactions import Index, available, exact_pairs, least, sampled_pairs
+from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.explainers.shapley import (
     ShapleyValues,
@@ -23,6 +24,7 @@ from hargcn.explainers.shapley import (
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
 
+_CHUNK = 64  # orders between two looks at the errors
 _LEAST = 4  # orders: two antithetic pairs have a standard error
 
 
@@ -86,11 +88,6 @@ class ShapleyGroups(Hiding):
         """Return the players of an input."""
         return players_of(model, x, self.by, self.bins)
 
-    @property
-    def rows(self) -> int:
-        """Inputs per coalition."""
-        return len(self.background) if self.replace == "background" else 1
-
     def exact(self, players: int) -> bool:
         """Tell whether every coalition of so many players is asked."""
         return players < 2 or 2**players * self.rows <= self.budget
@@ -111,13 +108,17 @@ class ShapleyGroups(Hiding):
             f"rows (got {self.budget})"
         )
 
-    def passes(self, model: nn.Module, x: Tensor) -> int:
-        """Return the most passes per sample: fewer where a person is away."""
+    def passes(self, model: nn.Module, x: Tensor) -> Passes:
+        """Return the passes per sample; sampled, they are as many as the errors ask for."""
         players = len(self.divided(model, x).names)
         if self.exact(players):
-            return 1 + (2**players - 1) * self.rows
-        own = 1 + self.rows * (1 + self._orders(players) * (players - 1))
-        return own + (self.budget if self.interactions != "none" else 0)
+            return Passes(1 + (2**players - 1) * self.rows)
+        orders, more = self._orders(players), self.budget if self.interactions != "none" else 0
+
+        def asked(orders: int) -> int:
+            return 1 + self.rows * (1 + orders * (players - 1))
+
+        return Passes(asked(min(orders, _CHUNK)), most=asked(orders) + more)
 
     def _orders(self, players: int) -> int:
         """Return how many orders of so many players the budget allows; two make a pair."""
@@ -166,7 +167,7 @@ class ShapleyGroups(Hiding):
             self.tolerance * float((worth.whole - worth.nothing).abs()),
             True,
             torch.Generator().manual_seed(self.seed),
-            chunk=64,
+            chunk=_CHUNK,
         )
         if index is None:
             return values, None, None
