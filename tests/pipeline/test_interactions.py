@@ -22,7 +22,7 @@ def file(tmp_path):
 def test_all_windows_those_of_a_class_or_one(file, tmp_path):
     out = tmp_path / "p.svg"
     for given, mean, title in (
-        ({}, 3, "SHAP for walk, wave (mean of 3 windows)"),
+        ({}, 3, "SHAP for 2 classes (mean of 3 windows)"),
         ({"class_": "wave"}, 4, "SHAP for wave (mean of 2 windows)"),
         ({"sample": "b@0"}, 2, "b@0: SHAP for wave (1 window)"),
     ):
