@@ -41,6 +41,8 @@ from hargcn.explainers.deepshap.library import LibrarySHAP
 from hargcn.explainers.deepshap.rules import register_rule
 from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_average
 from hargcn.explainers.interoperation import explain_func
+from hargcn.explainers.relevance.book import register_relevance
+from hargcn.explainers.relevance.explainer import LRP, RAP, DeepTaylor
 
 __all__ = [
     "AblationCAM",
@@ -49,6 +51,7 @@ __all__ = [
     "Constant",
     "Deconvnet",
     "DeepSHAP",
+    "DeepTaylor",
     "ExpectedGradients",
     "ExplainableModel",
     "Explainer",
@@ -63,6 +66,7 @@ __all__ = [
     "HybridRank",
     "InputXGradient",
     "IntegratedGradients",
+    "LRP",
     "LayerCAM",
     "LibrarySHAP",
     "LiftCAM",
@@ -71,6 +75,7 @@ __all__ = [
     "NegatedGradCAM",
     "Occlusion",
     "PredictionDifference",
+    "RAP",
     "Random",
     "RandomCAM",
     "Rise",
@@ -90,5 +95,6 @@ __all__ = [
     "methods",
     "product",
     "rank_average",
+    "register_relevance",
     "register_rule",
 ]

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from hargcn.explainers.deepshap.decompositions import DECOMPOSITIONS, DECOMPOSITIONS_OF
-from hargcn.explainers.deepshap.rules import Step
+from hargcn.explainers.deepshap.rules import RuleBook, Step
 from hargcn.explainers.deepshap.rules_nary import RULES
 
 _LINEAR = """
@@ -140,6 +140,10 @@ def choose_rule(step: Step, func: Callable[..., Any], base: str, kwargs: dict[st
         return True
     step.body = DECOMPOSITIONS_OF.get(func) or DECOMPOSITIONS.get(base) or python_body(func)
     return step.body is not None
+
+
+MULTIPLIERS = RuleBook(choose_rule, "add one with explainers.register_rule")
+"""DeepSHAP's rules."""
 
 
 def drops_out(base: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

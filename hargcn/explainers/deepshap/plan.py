@@ -26,13 +26,13 @@ from hargcn.explainers.deepshap.decompositions import scale_and_shift
 from hargcn.explainers.deepshap.operations import (
     FIXED_GRAPH,
     METADATA,
+    MULTIPLIERS,
     STOPS,
-    choose_rule,
     drops_out,
     functional,
     name_of,
 )
-from hargcn.explainers.deepshap.rules import Operation, Step
+from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step
 from hargcn.explainers.deepshap.trace import Trace, tensors
 
 FOLDABLE = ("conv1d", "conv2d", "conv3d", "linear")
@@ -60,7 +60,12 @@ class Plan:
     largest: int
 
 
-def make_plan(network: Callable[[Tensor], Tensor], model: nn.Module, rows: Tensor) -> Plan:
+def make_plan(
+    network: Callable[[Tensor], Tensor],
+    model: nn.Module,
+    rows: Tensor,
+    book: RuleBook = MULTIPLIERS,
+) -> Plan:
     """Plan a network from its runs on two inputs.
 
     Parameters
@@ -71,19 +76,25 @@ def make_plan(network: Callable[[Tensor], Tensor], model: nn.Module, rows: Tenso
         Gives the names of modules; its parameters must be constant (`hooks.undisturbed`).
     rows : Tensor of shape (2, ...)
         Two different inputs.
+    book : RuleBook
+        What each operation does.
 
     Raises
     ------
     ValueError
         For an operation without a rule, or a network that mixes samples or branches on values.
     """
-    planning = Planning()
+    planning = Planning(book)
     with named(model, planning.path), torch.enable_grad(), planning:
         planning.run(network, rows)
     planning.fold()
     places = _Places(network, rows, planning)
     for index, step in enumerate(planning.steps):
-        step.layouts, step.output_layouts, step.guard_layouts = places.of(index)
+        try:
+            step.layouts, step.output_layouts, step.guard_layouts = places.of(index)
+        except ValueError:
+            if book.strict:
+                raise
     return planning.plan()
 
 
@@ -141,7 +152,9 @@ class _Places:
         self, network: Callable[[Tensor], Tensor], rows: Tensor, planning: Planning
     ) -> None:
         self.network, self.rows, self.steps = network, rows, planning.steps
-        self.together = planning.values
+        folded = any(step.folded is not None and step.rule is not None for step in self.steps)
+        # A convolution with a rule gave other values before it took over a batch norm.
+        self.together = self._run([0, 1]) if folded else planning.values
         self.alone = [self._run([0]), self._run([1])]
 
     @cached_property
@@ -194,8 +207,9 @@ class _Places:
 class Planning(TorchFunctionMode):
     """The first run: finds out what depends on the input, and chooses a rule for each such call."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: RuleBook = MULTIPLIERS) -> None:
         super().__init__()
+        self.book = book
         self.steps: list[Step] = []
         self.values: dict[int, Values3] = {}
         self.path: list[str] = []
@@ -246,7 +260,7 @@ class Planning(TorchFunctionMode):
         known = True
         if step.slots:
             step.guards = derived
-            known = choose_rule(step, func, base, kwargs)
+            known = self.book.choose(step, func, base, kwargs)
         if step.body is not None:
             return self._spell_out(step, func, args, kwargs)
         target = None
@@ -259,9 +273,9 @@ class Planning(TorchFunctionMode):
         results = tensors(out) if target is None else [target]
         step.reads = not results
         if not known and base not in STOPS and any(t.is_floating_point() for t in results):
-            raise ValueError(f"{step.where}: {_no_rule(results)}")
+            raise ValueError(f"{step.where}: {_no_rule(results, self.book.remedy)}")
         self._after(step, before, results, target)
-        if step.name in FOLDABLE and step.rule is None and _per_channel(args, out):
+        if step.name in FOLDABLE and step.slots == (0,) and _per_channel(args, out):
             self.convolutions[id(out)] = step
         return out
 
@@ -349,12 +363,12 @@ class Planning(TorchFunctionMode):
         return Plan(self.steps, self.input in self.overwritten, sum(sizes.values()), largest)
 
 
-def _no_rule(results: list[Tensor]) -> str:
+def _no_rule(results: list[Tensor], remedy: str) -> str:
     """Say what helps an operation without a rule; indices cannot have one."""
     if all(t.is_floating_point() for t in results):
-        return "no rule for it (add one with explainers.register_rule)"
+        return f"no rule for it ({remedy})"
     return (
-        "no rule for it; register_rule could add one for its values, but none for its indices: "
+        "no rule for it; one could be registered for its values, but none for its indices: "
         f"{FIXED_GRAPH}"
     )
 

@@ -24,15 +24,18 @@ class Ruled(torch.autograd.Function):
     def forward(ctx: Any, op: Operation, form: list[Any], *operands: Tensor) -> tuple[Tensor, ...]:
         """Compute the operation; ``form`` takes the structure of its result."""
         ctx.op = op
+        ctx.set_materialize_grads(False)
         results, spec = tree_flatten(op.call(*operands))
         form.append(spec)
         ctx.mark_non_differentiable(*[y for y in results if not y.is_floating_point()])
         return tuple(results)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Ask the rule."""
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Ask the rule, where anything arrives."""
         op: Operation = ctx.op
+        if grads[0] is None:
+            return (None,) * (2 + len(op.step.slots))
         rule = op.step.rule
         assert rule is not None
         found = rule(op, grads[0])

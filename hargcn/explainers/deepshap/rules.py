@@ -25,6 +25,28 @@ from torch.utils._pytree import TreeSpec, tree_unflatten
 from hargcn.explainers.deepshap.alignment import Layout
 
 Rule = Callable[["Operation", Tensor], Sequence["Tensor | None"]]
+Choose = Callable[["Step", Callable[..., Any], str, dict[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """What a method makes of each operation; DeepSHAP's is `operations.MULTIPLIERS`.
+
+    Attributes
+    ----------
+    choose : callable
+        Of a step, the function, its name out of place and its keyword arguments: sets rule or body
+        of the step and says whether the operation is known.
+    remedy : str
+        What helps where it is not.
+    strict : bool
+        Whether samples that mix in an operation with a rule are refused by the plan. Otherwise such
+        a step has no layouts, and its rule refuses what arrives there.
+    """
+
+    choose: Choose
+    remedy: str
+    strict: bool = True
 
 
 @dataclass
@@ -104,6 +126,8 @@ class Operation:
         Number of background rows.
     sample : pair of tuples of Tensor
         The same two for the explained sample alone; set before each backward pass.
+    role : object, optional
+        What a rule book notes of this call when it is recorded.
     """
 
     step: Step
@@ -114,6 +138,7 @@ class Operation:
     outputs: tuple[Tensor, ...] = ()
     n: int = 1
     sample: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = ((), ())
+    role: Any = None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -50,14 +50,14 @@ class Trace(TorchFunctionMode):
         if step.skipped:
             self.index += step.children
             return args[0]
-        if step.folded is not None:
-            return func(*fold(step.folded, *args), **kwargs)
         if step.body is not None:
             with self:
                 return step.body(*args, **kwargs)
         if step.guards:
             leaves = tree_flatten((args, kwargs))[0]
             self.guards[index] = [leaves[i].detach().clone() for i in step.guards]
+        if step.folded is not None:
+            args = fold(step.folded, *args)
         if step.rule is not None:
             return self._ruled(index, func, args, kwargs)
         out = func(*args, **kwargs)

@@ -1,0 +1,1 @@
+"""Relevance: the score handed back layer by layer, each operation sharing what it receives."""

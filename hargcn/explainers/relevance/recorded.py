@@ -1,0 +1,111 @@
+"""One forward pass that records a network, and one backward pass that carries relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hargcn.explainers.deepshap.plan import Plan
+from hargcn.explainers.deepshap.propagation import Ruled
+from hargcn.explainers.deepshap.rules import Operation, Step
+from hargcn.explainers.deepshap.trace import Trace
+from hargcn.explainers.relevance.book import boxed
+from hargcn.explainers.relevance.roles import role_of
+
+Box = tuple[Tensor, Tensor]
+"""Lowest and highest values of the input, each (n, ...)."""
+
+
+class _Recorder(Trace):
+    """The run of the samples: builds the graph."""
+
+    def __init__(self, steps: Sequence[Step], n: int) -> None:
+        super().__init__(steps)
+        self.n = n
+        self.operations: dict[int, Operation] = {}
+
+    def apply(self, index: int, op: Operation, operands: list[Tensor]) -> Any:
+        """Put the operation into the graph, with its role."""
+        op.n, op.role = self.n, role_of(op, operands)
+        self.operations[index] = op
+        return Ruled.record(op, operands)
+
+
+class _Bounds(Trace):
+    """The run of one corner of the input's box: what the first layers see of it."""
+
+    def __init__(self, steps: Sequence[Step], first: Sequence[int]) -> None:
+        super().__init__(steps)
+        self.first, self.seen = frozenset(first), dict[int, Tensor]()
+
+    def note(self, index: int, op: Operation) -> None:
+        """Keep the argument of a first layer."""
+        if index in self.first:
+            self.seen[index] = op.background[0].clone()
+
+
+class Recorded:
+    """The graph of some samples, through which relevance goes back from any output.
+
+    Parameters
+    ----------
+    network
+        What to explain, (n, ...) -> (n, outputs); its model must be frozen meanwhile.
+    plan
+        The plan of that network, with the rules of relevance.
+    x
+        (n, ...) samples.
+
+    Attributes
+    ----------
+    outputs
+        (n, outputs) the network's outputs.
+    first
+        Steps that are the first layers with weights behind the input.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, x: Tensor) -> None:
+        self.network, self.steps = network, plan.steps
+        self.rows = x.detach().clone().requires_grad_()
+        self.recorder = _Recorder(plan.steps, len(x))
+        own = self.rows.clone() if plan.overwrites_input else self.rows
+        with torch.enable_grad(), self.recorder:
+            self.graph = network(own)
+        self.recorder.end()
+        self.outputs = self.graph.detach()
+        operations = self.recorder.operations.items()
+        self.first = [index for index, op in operations if op.role.first]
+
+    def bound(self, box: Box) -> None:
+        """Tell the first layers the bounds of what they see, from those of the input."""
+        low, high = (self._corner(corner) for corner in box)
+        for index in self.first:
+            boxed(self.recorder.operations[index], low[index], high[index])
+
+    def _corner(self, corner: Tensor) -> dict[int, Tensor]:
+        run, own = _Bounds(self.steps, self.first), corner.clone()
+        with torch.no_grad(), run:
+            self.network(own)
+        run.end()
+        return run.seen
+
+    def relevance(self, columns: Tensor) -> Tensor:
+        """Hand one output of each sample back to the input.
+
+        Parameters
+        ----------
+        columns
+            (n,) numbers of outputs.
+
+        Returns
+        -------
+        Tensor of shape (n, ...)
+            Relevance, in units of the outputs.
+        """
+        seed = torch.zeros_like(self.outputs)
+        seed.scatter_(1, columns[:, None], self.outputs.gather(1, columns[:, None]))
+        (found,) = torch.autograd.grad(self.graph, self.rows, seed, materialize_grads=True)
+        return found
