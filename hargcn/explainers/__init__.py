@@ -16,6 +16,7 @@ from hargcn.explainers.attribution.mask import MeaningfulMask
 from hargcn.explainers.attribution.noise import SmoothGrad, SmoothGradSquared
 from hargcn.explainers.attribution.occlusion import Occlusion, PredictionDifference
 from hargcn.explainers.attribution.rise import Rise
+from hargcn.explainers.attribution.shapley_groups import ShapleyGroups
 from hargcn.explainers.base import Explainer, make, methods
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
 from hargcn.explainers.cam.ablation import AblationCAM, LiftCAM
@@ -83,6 +84,7 @@ __all__ = [
     "ScoreCAM",
     "ShapCAM",
     "ShapleyCAM",
+    "ShapleyGroups",
     "ShapleyCAME",
     "ShapleyCAMH",
     "SmoothGrad",
