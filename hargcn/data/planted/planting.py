@@ -10,7 +10,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import (
@@ -24,12 +24,39 @@ from pydantic import (
 
 from hargcn.data.cutting import WindowConfig, cut
 from hargcn.data.filters import runs
-from hargcn.data.planted.signs import Change, Sign, apply_change, carried
+from hargcn.data.planted.signs import Change, Sign, apply_change, carried, mirrored
+from hargcn.data.planted.signs import Kind as Movement
 from hargcn.data.recording import Recording
 from hargcn.outputs import Kind, Outputs
 from hargcn.skeleton import Skeleton
 
 _SHORTEST = 8  # frames of an interval: a sign needs a few to grow, to be there and to fade
+
+
+class Decoy(BaseModel):
+    """Another change of a sign's own joint, at another time, whatever the class.
+
+    Parameters
+    ----------
+    kind, size, frequency
+        Those of the change; None for those of the sign, or the usual ones of another kind.
+    both
+        Whether the mirror limb is changed alike, at the same time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Movement | None = None
+    size: float | None = Field(default=None, ge=0)
+    frequency: float | None = Field(default=None, gt=0)
+    both: bool = False
+
+    def of(self, sign: Sign) -> Sign:
+        """Return what happens instead of the sign."""
+        if self.kind not in (None, sign.kind):
+            sign = Sign(kind=self.kind, joint=sign.joint)
+        given = {"size": self.size, "frequency": self.frequency}
+        return sign.model_copy(update={k: v for k, v in given.items() if v is not None})
 
 
 class PlantConfig(BaseModel):
@@ -56,6 +83,14 @@ class PlantConfig(BaseModel):
         For each of these factors, a decoy of every sign on the sign's own joint, at another time
         and with the sign's frequency times the factor, whatever the class. With one, neither the
         joint nor unusual movement of it gives the sign away. Signs must be tremors then.
+    decoys
+        More decoys of every sign on its own joint, for signs of any kind.
+    decoy_chance
+        Probability of each decoy. Where all of them are always there, a network may count changes
+        and miss the decoys when they are left out; below 1 their number tells nothing.
+    leave_out
+        Plant all but the "sign", or all but the "decoys", with the same draws, classes and masks:
+        what a network says of a window without its sign tells whether it heeds the sign.
     share
         Length of a change as a share of the frames. The changes of a recording follow one another
         in random order with random pauses where all of them fit; where not they may coincide in
@@ -76,6 +111,9 @@ class PlantConfig(BaseModel):
     distractors: int = Field(default=2, ge=0)
     distractor_joints: tuple[str, ...] | None = None
     rhythms: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    decoys: tuple[Decoy, ...] = ()
+    decoy_chance: float = Field(default=1, gt=0, le=1)
+    leave_out: Literal["nothing", "sign", "decoys"] = "nothing"
     share: float = Field(default=0.3, gt=0, le=1)
     clip: WindowConfig | None = None
     seed: int = 1234
@@ -102,16 +140,16 @@ class PlantConfig(BaseModel):
         return Outputs(self.kind, tuple(self.classes))
 
     @model_validator(mode="after")
-    def _rhythms_tell_decoys_from_signs(self) -> PlantConfig:
+    def _decoys_are_no_signs(self) -> PlantConfig:
         signs = [sign for sign in self.classes.values() if sign is not None]
-        for sign in signs if self.rhythms else ():
-            if sign.kind != "tremor":
+        for sign in signs:
+            if self.rhythms and sign.kind != "tremor":
                 raise ValueError(f"Expected tremors only with rhythms (got a sign {sign.kind!r})")
-            if any(decoy in signs for decoy in self.own(sign)):
-                raise ValueError(
-                    f"Expected rhythms that make no decoy a sign (got {self.rhythms} for "
-                    f"{[sign.frequency for sign in signs]} Hz)"
-                )
+            for decoy in self.own(sign):
+                if not decoy.both and decoy.of(sign) in signs:
+                    raise ValueError(
+                        f"Expected rhythms and decoys that are no sign (got {decoy.of(sign)})"
+                    )
         return self
 
     def outcome(self, strong: np.ndarray) -> np.ndarray:
@@ -121,12 +159,10 @@ class PlantConfig(BaseModel):
         low, high = self.between
         return low + (high - low) * strong
 
-    def own(self, sign: Sign) -> list[Sign]:
+    def own(self, sign: Sign) -> list[Decoy]:
         """Return the decoys of a sign on its own joint."""
-        return [
-            sign.model_copy(update={"frequency": sign.frequency * factor})
-            for factor in self.rhythms
-        ]
+        rhythms = [Decoy(frequency=sign.hertz * factor) for factor in self.rhythms]
+        return [*rhythms, *self.decoys]
 
 
 def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Recording]:
@@ -190,10 +226,11 @@ def shuffle_labels(recordings: Iterable[Recording], seed: int = 1234) -> list[Re
 
 @dataclass(frozen=True)
 class _Places:
-    """For every class with a sign: the sign, its joint, and the joints for its decoys."""
+    """For every class with a sign: the sign, its joint, and its decoys there and elsewhere."""
 
     sign: Sign
     joint: int
+    own: tuple[tuple[Sign, tuple[int, ...]], ...]
     decoys: tuple[int, ...]
 
 
@@ -229,7 +266,15 @@ class _Dealer:
 def _places(skeleton: Skeleton, config: PlantConfig) -> dict[int, _Places]:
     signs = {at: sign for at, sign in enumerate(config.classes.values()) if sign is not None}
     joints = {at: sign.joint_of(skeleton) for at, sign in signs.items()}
-    taken = {moved for joint in joints.values() for moved in carried(skeleton, joint)}
+    own = {
+        at: tuple(
+            (decoy.of(sign), (joints[at], *([mirrored(skeleton, joints[at])] * decoy.both)))
+            for decoy in config.own(sign)
+        )
+        for at, sign in signs.items()
+    }
+    used = {*joints.values(), *(j for each in own.values() for _, js in each for j in js)}
+    taken = {moved for joint in used for moved in carried(skeleton, joint)}
     places = {}
     for at, sign in signs.items():
         if config.distractor_joints is None:
@@ -246,7 +291,7 @@ def _places(skeleton: Skeleton, config: PlantConfig) -> dict[int, _Places]:
                 f"{skeleton.joints[joints[at]]!r} that move no joint of a sign "
                 f"(got {[skeleton.joints[j] for j in free]}); name some or ask for fewer"
             )
-        places[at] = _Places(sign, joints[at], free)
+        places[at] = _Places(sign, joints[at], own[at], free)
     return places
 
 
@@ -279,9 +324,9 @@ def _planted(
     # may be there), then one for each decoy: first those on a sign's own joint.
     one = config.outputs.listed
     own = [places.get(label)] if one else [*places.values()]
-    at = [(sign, p.joint) for p in places.values() for sign in config.own(p.sign)]
+    at = [each for p in places.values() for each in p.own]
     apart = len(own) + len(at)
-    at += [(p.sign, j) for p, js in zip(places.values(), decoys, strict=True) for j in js]
+    at += [(p.sign, (j,)) for p, js in zip(places.values(), decoys, strict=True) for j in js]
     frames = stretch.stop - stretch.start
     length = round(config.share * frames)
     if length < _SHORTEST or apart * length > frames:
@@ -303,22 +348,23 @@ def _planted(
         for start in starts
     ]
     strong = _strengths(recording.sample, config, len(own), len(at))
-    given = [(None, 0) if place is None else (place.sign, place.joint) for place in own]
+    given = [(None, ()) if place is None else (place.sign, (place.joint,)) for place in own]
     made = [
-        Change(sign.times(strength), joint, **slot) if sign is not None and strength > 0 else None
-        for (sign, joint), strength, slot in zip([*given, *at], strong, slots, strict=True)
+        [Change(sign.times(strength), joint, **slot) for joint in joints if sign and strength > 0]
+        for (sign, joints), strength, slot in zip([*given, *at], strong, slots, strict=True)
     ]
-    truth = [change for change in made[: len(own)] if change is not None]
-    others = [change for change in made[len(own) :] if change is not None]
+    truth, others = sum(made[: len(own)], []), sum(made[len(own) :], [])
+    left_out = {"nothing": [], "sign": truth, "decoys": others}[config.leave_out]
     positions = recording.positions.copy()
     body = positions[:, stretch, :, person].astype(np.float64)
     for change in [*truth, *others]:
-        if change.sign.kind == "tremor" and change.sign.frequency >= recording.fps / 2:
+        if change.sign.kind == "tremor" and change.sign.hertz >= recording.fps / 2:
             raise ValueError(
                 f"{recording.sample}: expected a tremor below half the {recording.fps:g} frames "
-                f"per second (got {change.sign.frequency:g} Hz)"
+                f"per second (got {change.sign.hertz:g} Hz)"
             )
-        body = apply_change(body, change, recording.skeleton, recording.fps)
+        if change not in left_out:
+            body = apply_change(body, change, recording.skeleton, recording.fps)
     positions[:, stretch, :, person] = body
     notes = {"planted": len(truth)}
     if recording.label is not None:
@@ -336,12 +382,13 @@ def _planted(
 def _strengths(sample: str, config: PlantConfig, signs: int, decoys: int) -> np.ndarray:
     """Draw how strong the signs are, and then the decoys: 1 is their full size."""
     strong = np.ones(signs + decoys)
-    if config.outputs.listed:
-        return strong
     rng = np.random.default_rng([config.seed, zlib.crc32(sample.encode()), signs])
     if config.kind == "regression":
-        return rng.uniform(0, 1, len(strong))
-    strong[:signs] = rng.integers(0, 2, signs)
+        strong = rng.uniform(0, 1, len(strong))
+    elif config.kind == "multi-label":
+        strong[:signs] = rng.integers(0, 2, signs)
+    if config.decoy_chance < 1:
+        strong[signs:] *= rng.uniform(0, 1, decoys) < config.decoy_chance
     return strong
 
 

@@ -6,25 +6,37 @@ every bone keeps the length it has in that frame, in 2D (turning in the image pl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hargcn.skeleton import Skeleton
 
-Kind = Literal["tremor", "raise", "bend", "tempo", "amplitude"]
+Kind = Literal["tremor", "raise", "bend", "tempo", "amplitude", "still", "asymmetry"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# Size where none is given, and the joint that moves (the first name that the layout knows).
-_DEFAULTS: dict[Kind, tuple[float, tuple[str, ...]]] = {
-    "tremor": (0.08, ("right_wrist", "right_hand")),
-    "raise": (0.4, ("right_elbow",)),
-    "bend": (0.4, ("right_wrist", "right_hand")),
-    "tempo": (0.3, ("right_elbow",)),
-    "amplitude": (0.2, ("right_elbow",)),
+
+class _Usual(NamedTuple):
+    """What a kind is where nothing else is asked for, and the size at which it changes nothing."""
+
+    size: float
+    none: float
+    joints: tuple[str, ...]  # the first name that the layout knows
+    frequency: float = 5.0
+
+
+_USUAL: dict[Kind, _Usual] = {
+    "tremor": _Usual(0.08, 0, ("right_wrist", "right_hand")),
+    "raise": _Usual(0.4, 0, ("right_elbow",)),
+    "bend": _Usual(0.4, 0, ("right_wrist", "right_hand")),
+    "tempo": _Usual(0.3, 1, ("right_elbow",)),
+    "amplitude": _Usual(0.2, 1, ("right_elbow",)),
+    "still": _Usual(0, 1, ("right_elbow",), 1.0),
+    "asymmetry": _Usual(0.25, math.inf, ("right_elbow",)),
 }
 
 
@@ -44,17 +56,22 @@ class Sign(BaseModel):
         "tremor": the bones swing to and fro. "raise": the limb is turned up and outwards as a
         whole. "bend": so is its first bone only; what hangs on it is carried along unturned.
         "tempo": the limb moves at another pace, `size` times as fast around the middle of the
-        interval (it catches up where the interval ends before the recording does). "amplitude":
-        its swing about its mean direction, and with it its speed, is `size` times as large.
+        interval (it catches up where the interval ends before the recording does); below 1 it is
+        slow. "amplitude": its swing about its mean direction, and with it its speed, is `size`
+        times as large. "still": so is only what of its movement is faster than `frequency`; the
+        large slow movement stays, and at 0 the small fast one is missing. "asymmetry": its swing
+        becomes `size` times that of the mirror limb in the same interval, where it was more.
+        Unlike a small amplitude it is a relation: little swing is none beside a quiet mirror limb.
     joint
         The joint at the outer end of the first bone that turns; None for the right wrist (tremor,
         bend) or the right elbow, that is the whole arm.
     size
         For tremor (half the swing), raise and bend the arc that the joint travels, in trunk
-        lengths, at most a quarter of a circle; for tempo and amplitude a factor. None for a size
-        that a small network learns from a few hundred recordings.
+        lengths, at most a quarter of a circle; for the others a factor. None for a size that a
+        small network learns from a few hundred recordings.
     frequency
-        Frequency of a tremor in Hz.
+        Of a tremor, and from which on "still" counts movement as fast (there half of its energy
+        is left), in Hz. None for 5 and 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,20 +79,30 @@ class Sign(BaseModel):
     kind: Kind = "tremor"
     joint: str | None = None
     size: float | None = Field(default=None, ge=0)
-    frequency: float = Field(default=5.0, gt=0)
+    frequency: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _fill_in_the_size(self) -> Sign:
-        if self.size is None:
-            object.__setattr__(self, "size", _DEFAULTS[self.kind][0])
+    def _fill_in(self) -> Sign:
+        for name in ("size", "frequency"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(_USUAL[self.kind], name))
         return self
+
+    @property
+    def hertz(self) -> float:
+        """The frequency."""
+        return float(self.frequency or 0)
 
     def times(self, strength: float) -> Sign:
         """Return the sign at a share of its size: 0 is no change, 1 the sign itself."""
         if strength == 1 or self.size is None:
             return self
-        none = 1.0 if self.kind in ("tempo", "amplitude") else 0.0
-        return self.model_copy(update={"size": none + (self.size - none) * strength})
+        none = _USUAL[self.kind].none
+        if math.isinf(none):
+            weaker = self.size / strength if strength else none
+        else:
+            weaker = none + (self.size - none) * strength
+        return self.model_copy(update={"size": weaker})
 
     def joint_of(self, skeleton: Skeleton) -> int:
         """Return the index of the joint that moves.
@@ -83,10 +110,11 @@ class Sign(BaseModel):
         Raises
         ------
         ValueError
-            If the skeleton has no such joint, if it has no bone, or if it carries the joints that
-            the features or the preprocessing measure the whole body by.
+            If the skeleton has no such joint, if it has no bone, if it carries the joints that the
+            features or the preprocessing measure the whole body by, or if an asymmetry has no
+            mirror limb.
         """
-        names = (self.joint,) if self.joint else _DEFAULTS[self.kind][1]
+        names = (self.joint,) if self.joint else _USUAL[self.kind].joints
         joint = skeleton.index(next((n for n in names if n in skeleton.joints), names[0]))
         lower, upper = skeleton.ends
         fixed = {skeleton.root, skeleton.reference, *skeleton.centre, *lower, *upper}
@@ -96,6 +124,9 @@ class Sign(BaseModel):
                 f"Expected a joint of a limb of {skeleton.name} for a sign "
                 f"(got {skeleton.joints[joint]!r}, with which the whole body would move)"
             )
+        if self.kind == "asymmetry":
+            for moved in carried(skeleton, joint):
+                mirrored(skeleton, moved)
         return joint
 
 
@@ -151,6 +182,23 @@ def carried(skeleton: Skeleton, joint: int) -> list[int]:
     return found
 
 
+def mirrored(skeleton: Skeleton, joint: int) -> int:
+    """Return the joint on the other side of the body.
+
+    Raises
+    ------
+    ValueError
+        For a joint in the middle.
+    """
+    pairs = _pairs(skeleton)
+    if joint not in pairs:
+        raise ValueError(
+            f"Expected a joint of {skeleton.name} with a mirror image "
+            f"(got {skeleton.joints[joint]!r})"
+        )
+    return pairs[joint]
+
+
 def apply_change(
     positions: np.ndarray, change: Change, skeleton: Skeleton, fps: float
 ) -> np.ndarray:
@@ -162,7 +210,7 @@ def apply_change(
         (C, T, V) in any unit, the person present throughout; NaN where a joint was not observed,
         which stays so.
     change
-        Where and when; the interval reads frames outside it for "tempo" only.
+        Where and when; the interval reads frames outside it for "tempo" and "still" only.
     skeleton
         Its bones say what turns.
     fps
@@ -214,6 +262,15 @@ class _Scene:
         return _unit(_mean(self.now[:, :, 0]))
 
     @property
+    def opposite(self) -> np.ndarray:
+        """The mirror limb's bones (3, t, n) during the interval."""
+        change = self.change
+        joints = [mirrored(self.skeleton, j) for j in carried(self.skeleton, change.joint)]
+        parents = [self.skeleton.parents[j] for j in joints]
+        now = self.positions[:, change.start : change.stop]
+        return now[:, :, joints] - now[:, :, parents]
+
+    @property
     def angle(self) -> float:
         """The angle in which the joint travels an arc of `size` trunk lengths."""
         lower, upper = (self.positions[:, :, list(ends)].mean(2) for ends in self.skeleton.trunk)
@@ -232,14 +289,14 @@ class _Scene:
 def _tremor(scene: _Scene) -> np.ndarray:
     change = scene.change
     time = np.arange(change.stop - change.start) / scene.fps
-    swing = np.sin(2 * np.pi * change.sign.frequency * time + change.phase)
+    swing = np.sin(2 * np.pi * change.sign.hertz * time + change.phase)
     axis = scene.across(np.array(change.axis))
     return _rotated(scene.now, axis, scene.angle * swing * change.weight())
 
 
 def _raise(scene: _Scene) -> np.ndarray:
     skeleton, joint = scene.skeleton, scene.change.joint
-    pairs = dict(skeleton.mirror) | {right: left for left, right in skeleton.mirror}
+    pairs = _pairs(skeleton)
     outward = np.zeros(3)
     if joint in pairs:
         # Where the two sides' limbs begin, not where they are: crossed arms stay left and right.
@@ -278,13 +335,27 @@ def _tempo(scene: _Scene) -> np.ndarray:
 
 
 def _amplitude(scene: _Scene) -> np.ndarray:
-    length = np.linalg.norm(scene.now, axis=0)
-    direction = _unit(scene.now)
-    mean = _unit(_mean(direction.transpose(0, 2, 1)))[:, None]
-    cosine = (direction * mean).sum(axis=0).clip(-1, 1)
-    across = _unit(direction - cosine * mean)
-    angle = np.arccos(cosine) * (1 + (scene.size - 1) * scene.change.weight()[:, None])
-    return (np.cos(angle) * mean + np.sin(angle) * across) * length
+    return _swung(scene, scene.size)
+
+
+def _asymmetry(scene: _Scene) -> np.ndarray:
+    (_, _, own), (_, _, other) = (_polar(bones) for bones in (scene.now, scene.opposite))
+    own, other = (np.sqrt(_mean(np.square(angle).ravel())) for angle in (own, other))
+    return _swung(scene, min(1.0, scene.size * float(other) / max(float(own), 1e-9)))
+
+
+def _still(scene: _Scene) -> np.ndarray:
+    change, directions = scene.change, _unit(scene.bones)
+    # A Gaussian whose Fourier transform is 1 / sqrt(2) at the cut-off.
+    width = np.sqrt(np.log(2)) / (2 * np.pi * change.sign.hertz) * scene.fps
+    frames = np.arange(directions.shape[1])
+    lag = frames - frames[change.start : change.stop, None]
+    kernel = np.exp(-0.5 * (lag / width) ** 2)
+    seen = np.isfinite(directions)
+    slow = kernel @ np.where(seen, directions, 0) / np.maximum(kernel @ seen, 1e-12)
+    fast = directions[:, change.start : change.stop] - slow
+    kept = 1 + (scene.size - 1) * change.weight()[:, None]
+    return _unit(slow + kept * fast) * np.linalg.norm(scene.now, axis=0)
 
 
 _MOVES: dict[Kind, Callable[[_Scene], np.ndarray]] = {
@@ -293,7 +364,30 @@ _MOVES: dict[Kind, Callable[[_Scene], np.ndarray]] = {
     "bend": _bend,
     "tempo": _tempo,
     "amplitude": _amplitude,
+    "still": _still,
+    "asymmetry": _asymmetry,
 }
+
+
+def _swung(scene: _Scene, factor: float) -> np.ndarray:
+    """Multiply the bones' angles to their mean directions."""
+    mean, across, angle = _polar(scene.now)
+    angle = angle * (1 + (factor - 1) * scene.change.weight()[:, None])
+    length = np.linalg.norm(scene.now, axis=0)
+    return (np.cos(angle) * mean + np.sin(angle) * across) * length
+
+
+def _polar(bones: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return bones' mean directions (3, 1, n), where they leave them to, and angles (t, n)."""
+    direction = _unit(bones)
+    mean = _unit(_mean(direction.transpose(0, 2, 1)))[:, None]
+    cosine = (direction * mean).sum(axis=0).clip(-1, 1)
+    return mean, _unit(direction - cosine * mean), np.arccos(cosine)
+
+
+def _pairs(skeleton: Skeleton) -> dict[int, int]:
+    """Return the joint on the other side, by joint."""
+    return dict(skeleton.mirror) | {right: left for left, right in skeleton.mirror}
 
 
 def _rotated(bones: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:

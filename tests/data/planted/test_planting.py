@@ -322,7 +322,7 @@ def test_a_decoy_on_the_signs_own_joint_has_another_rhythm() -> None:
         ({"classes": {"a": None, "b": Sign(kind="raise")}}, "tremors only with rhythms.*'raise'"),
         (
             {"classes": {"a": Sign(), "b": Sign(frequency=10)}},
-            r"no decoy a sign \(got \(2.0,\) for \[5.0, 10.0\] Hz",
+            r"rhythms and decoys that are no sign \(got .*frequency=10",
         ),
     ],
 )
@@ -405,3 +405,75 @@ def test_shuffled_outcomes_stay_within_their_subject() -> None:
         )
         assert before == after
     assert any(a.outcome[0] != b.outcome[0] for a, b in zip(planted, shuffled, strict=True))
+
+
+BESIDE = {
+    "tempo": {"size": 1.7},
+    "amplitude": {"size": 1.8},
+    "still": {"size": 2.0},
+    "asymmetry": {"kind": "amplitude", "both": True},
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_a_sign_of_any_kind_can_have_a_decoy_on_its_own_joint(kind: str) -> None:
+    classes = {"without": None, "with": {"kind": kind}}
+    config = PlantConfig(classes=classes, decoys=(BESIDE[kind],), distractors=1)
+    before = movers(16)
+    for one, after in zip(before, plant(before, config), strict=True):
+        arm = [one.skeleton.index(f"{side}_elbow") for side in ("right", "left")]
+        own, mirror = after.distractor[:, arm].T
+        assert own.sum() == 27
+        assert not (own & after.truth[:, arm[0]]).any()
+        assert change(one, after)[own, arm[0]].max() > 0
+        if kind == "asymmetry":
+            np.testing.assert_array_equal(own, mirror)
+            assert change(one, after)[own, arm[1]].max() > 0
+
+
+@pytest.mark.parametrize("left_out", ["sign", "decoys"])
+def test_what_is_left_out_is_all_that_differs(left_out: str) -> None:
+    before, config = movers(16), PlantConfig(rhythms=(2.0,))
+    whole = list(plant(before, config))
+    part = list(plant(before, config.model_copy(update={"leave_out": left_out})))
+    for original, one, other in zip(before, whole, part, strict=True):
+        assert (one.sample, one.label) == (other.sample, other.label)
+        np.testing.assert_array_equal(one.truth, other.truth)
+        np.testing.assert_array_equal(one.distractor, other.distractor)
+        gone, kept = one.truth, one.distractor
+        if left_out == "decoys":
+            gone, kept = kept, gone
+        np.testing.assert_array_equal(other.positions[:, gone], original.positions[:, gone])
+        np.testing.assert_array_equal(other.positions[:, ~gone], one.positions[:, ~gone])
+        assert not kept.any() or change(original, other)[kept].max() > 0
+
+
+def test_a_decoy_that_is_the_sign_is_refused() -> None:
+    classes = {"without": None, "with": Sign(kind="tempo")}
+    with pytest.raises(ValueError, match="rhythms and decoys that are no sign .got kind='tempo'"):
+        PlantConfig(classes=classes, decoys=({"size": 0.3},))
+
+
+def test_a_decoy_on_both_sides_needs_two() -> None:
+    classes = {"without": None, "with": Sign(joint="head")}
+    config = PlantConfig(classes=classes, decoys=({"frequency": 9.0, "both": True},),
+                         distractor_joints=("left_wrist", "left_ankle"))  # fmt: skip
+    with pytest.raises(ValueError, match="Expected a joint of ntu25 with a mirror image"):
+        next(plant(movers(1), config))
+
+
+def test_decoys_can_be_there_by_chance_whatever_the_class() -> None:
+    before = movers(120)
+    always = list(plant(before, PlantConfig(rhythms=(2.0,))))
+    made = list(plant(before, PlantConfig(rhythms=(2.0,), decoy_chance=0.5)))
+    number = np.array([one.distractor.any(axis=0).sum() for one in made])
+    labels = np.array([one.label for one in made])
+    assert stats.ks_2samp(number[labels == 0], number[labels == 1]).pvalue > 0.05
+    left = [one.distractor.sum() / full.distractor.sum()
+            for one, full in zip(made, always, strict=True)]  # fmt: skip
+    assert min(left) == 0
+    assert max(left) == 1
+    assert np.mean(left) == pytest.approx(0.5, abs=0.07)
+    for one, full in zip(made, always, strict=True):
+        assert not (one.distractor & ~full.distractor).any()
+        np.testing.assert_array_equal(one.truth, full.truth)

@@ -81,6 +81,8 @@ def test_a_sign_moves_its_mask_only_and_keeps_bone_lengths(layout: str, kind: st
         Sign(kind="bend", size=0),
         Sign(kind="tempo", size=1),
         Sign(kind="amplitude", size=1),
+        Sign(kind="still", size=1),
+        Sign(kind="asymmetry", size=1e9),
     ],
     ids=KINDS,
 )
@@ -171,6 +173,51 @@ def test_what_was_not_observed_stays_so_and_spreads_nowhere(kind: str) -> None:
     assert not np.allclose(after[:, 12:20], positions[:, 12:20])
 
 
+def test_still_takes_the_fast_movement_away_and_leaves_the_slow_one() -> None:
+    time = np.arange(240) / FPS
+    slow, fast = 0.4 * np.sin(2 * np.pi * 0.25 * time), 0.05 * np.sin(2 * np.pi * 4 * time)
+    layout, middle = skeleton("kinect20"), slice(30, 210)  # the smoothing reads beyond the ends
+    bare = whole(Sign(kind="still", frequency=1), 240)
+    left = angles(apply_change(arm(slow + fast), bare, layout, FPS))
+    # A quarter of the cut-off passes by exp(-ln(2) / 32), four times the cut-off by exp(-8 ln 2).
+    np.testing.assert_allclose(left[middle], (0.5 ** (1 / 32) * slow)[middle], atol=2e-3)
+    half = whole(Sign(kind="still", size=0.5, frequency=1), 240)
+    both = angles(apply_change(arm(fast), half, layout, FPS))
+    np.testing.assert_allclose(both[middle], 0.5 * fast[middle], atol=1e-3)
+
+
+def two_arms(right: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """(3, T, 20) a body whose arms hang down and are turned by (T,) radians each."""
+    layout, positions = skeleton("kinect20"), arm(right)
+    mirror = arm(left) * np.array([-1, 1, 1])[:, None, None]
+    for joint in ("elbow", "wrist", "hand"):
+        own, other = layout.index(f"left_{joint}"), layout.index(f"right_{joint}")
+        positions[:, :, own] = mirror[:, :, other]
+    return positions
+
+
+@pytest.mark.parametrize(
+    ("mirror", "left"), [(0.5, 0.1), (1.0, 0.2), (2.0, 0.4), (9.0, 1.0)], ids=str
+)
+def test_asymmetry_is_a_relation_between_the_two_sides(mirror: float, left: float) -> None:
+    """The swing that is left is 0.2 times that of the other side, and never more than before."""
+    swing = 0.15 * np.sin(np.linspace(0, 4 * np.pi, 81))
+    body = two_arms(swing, mirror * swing)
+    lame = whole(Sign(kind="asymmetry", size=0.2), 81)
+    after = apply_change(body, lame, skeleton("kinect20"), FPS)
+    np.testing.assert_allclose(angles(after), left * swing, atol=1e-6)
+
+
+def test_an_asymmetry_needs_another_side() -> None:
+    with pytest.raises(ValueError, match="Expected a joint of ntu25 with a mirror.*'head'"):
+        Sign(kind="asymmetry", joint="head").joint_of(skeleton("ntu25"))
+
+
+def test_a_weaker_asymmetry_allows_more_swing() -> None:
+    sign = Sign(kind="asymmetry", size=0.25)
+    assert [sign.times(share).size for share in (1, 0.5, 0)] == [0.25, 0.5, np.inf]
+
+
 def test_a_sign_grows_and_fades_only_inside_a_recording() -> None:
     sign = Sign()
     inside = Change(sign, 7, 10, 40).weight()
@@ -210,6 +257,7 @@ def test_unknown_joints_are_named() -> None:
 def test_sizes_have_defaults_and_bounds() -> None:
     assert Sign(kind="tempo").size < 1
     assert Sign(kind="tremor", size=0.2).size == 0.2
+    assert [Sign(kind=kind).frequency for kind in ("tremor", "still")] == [5, 1]
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         Sign(size=-1)
 
