@@ -24,7 +24,7 @@ Explanations = Annotated[
 Class = Annotated[
     str, typer.Option("--class", help="Class to explain: predicted, label, or its name.")
 ]
-Split = Annotated[str, typer.Option(help="Which set: train, val, test or all.")]
+Split = Annotated[str, typer.Option(help="Which set: train, val, test, all, or a .txt of names.")]
 Limit = Annotated[int | None, typer.Option(help="The first N windows only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 OtherPreparation = Annotated[

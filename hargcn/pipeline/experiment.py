@@ -7,17 +7,24 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from hargcn.checks import checked, nearest, one_of
+from hargcn.files import replacing
 from hargcn.pipeline import network
+from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.config import read_content
+from hargcn.pipeline.costs import costs
 from hargcn.pipeline.evaluate import correlate, evaluate, perturb, pool
 from hargcn.pipeline.explain import explain
+from hargcn.pipeline.heeding import TooFewWindows, heed
+from hargcn.pipeline.job import package
+from hargcn.pipeline.parts import Compare, compare, join_tables
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.train import train
@@ -25,17 +32,40 @@ from hargcn.pipeline.train import train
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        prepare, synthesise, train, network.test, explain, combine, rank, show, correlate, perturb,
-        evaluate,
+        prepare, synthesise, train, network.test, heed, explain, combine, rank, show, correlate,
+        perturb, evaluate, axioms, costs,
     )
 }  # fmt: skip
-"""What a step may be: the functions of the pipeline by the name of their command."""
+"""What a step may be: the functions of the pipeline by name, most of them commands as well."""
 
-_FILES = ("out", "inputs", "explanation", "explanations", "shap", "cam", "convergence")
+_FILES = (
+    "out", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
+    "without_sign", "without_decoys",
+)  # fmt: skip
 
 _SEEDED = ("prepare.plant", "prepare.synthetic", "train")
+_EXPLAINING = ("explain", "combine")
+_TABLES = ("heed", "axioms", "costs")  # joined over cases and seeds
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+class CaseConfig(BaseModel):
+    """One of several recipes that all steps are done with.
+
+    Parameters
+    ----------
+    extends, recordings
+        As of the experiment, whose own hold where a case says nothing.
+    set
+        Changes `key.sub=value` of the recipe.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    extends: Path | None = None
+    recordings: Path | None = None
+    set: tuple[str, ...] = ()
 
 
 class Experiment(BaseModel):
@@ -48,34 +78,54 @@ class Experiment(BaseModel):
     after
         The published figure or table that it follows.
     extends
-        The recipe of data, model and training; relative to the file, as `checkpoint`.
+        The recipe of data, model and training; relative to the file, as `checkpoint`. Not needed
+        where every case says its own.
     recordings
         Their folder, below that of all recordings; none where a step generates bodies.
     checkpoint
         A network that is used instead of training one.
+    cases
+        Do all steps, in a folder each, for every of these recipes; tables are joined then, with
+        columns `case` and `seed`. The first seed of all cases comes before the second of any. What
+        is finished is not done again.
     seeds
         Do all steps, in a folder each, once with every of these seeds of planting, shuffling and
         training; the tables of `evaluate` are joined then.
+    once
+        Steps that come before all others and that seeds do not repeat: with some, seeds are of the
+        training alone.
+    afterwards
+        Steps that come after all seeds, once per case, in the folder of the first seed.
+    compare
+        Which figures of the tables of `evaluate` are joined over cases (`measures.csv`), and what
+        methods are compared with (`paired.csv`).
     steps
         A list of `{command: arguments}`: the keyword arguments of a function of the pipeline.
         Files are named as in the experiment's folder of results; network, windows and recipe need
-        no mention.
+        no mention, nor do explanations where all that were made count.
     quick
         `{command: arguments}`, laid over those of all its steps for a quick run.
+    quick_cases
+        A quick run does these cases only, with the first seed; without any it does all of both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     question: str
     after: str = ""
-    extends: Path
+    extends: Path | None = None
     recordings: Path | None = None
     checkpoint: Path | None = None
+    cases: Mapping[str, CaseConfig] = {}
     seeds: tuple[int, ...] = ()
+    once: Steps = ()
+    afterwards: Steps = ()
+    compare: Compare = Compare()
     steps: Steps
     quick: Mapping[str, Mapping[str, Any]] = {}
+    quick_cases: tuple[str, ...] = ()
 
-    @field_validator("steps", mode="before")
+    @field_validator("steps", "once", "afterwards", mode="before")
     @classmethod
     def _single(cls, given: Any) -> list[tuple[str, Mapping[str, Any]]]:
         if not isinstance(given, list) or not all(
@@ -95,9 +145,30 @@ class Experiment(BaseModel):
     def _has_a_network(self) -> Experiment:
         if self.checkpoint is None and "train" not in [command for command, _ in self.steps]:
             raise ValueError("Expected a step `train`, or a `checkpoint`")
-        if self.checkpoint is not None and self.seeds:
-            raise ValueError("Expected seeds of networks that are trained (got a checkpoint)")
+        if self.checkpoint is not None and (self.seeds or self.cases):
+            raise ValueError(
+                "Expected seeds and cases of networks that are trained (got a checkpoint)"
+            )
+        if unknown := {*self.quick_cases} - {*self.cases}:
+            raise ValueError(f"Expected quick_cases among the cases (got {min(unknown)!r})")
+        for name, case in self.recipes.items():
+            if case.extends is None:
+                raise ValueError(f"Expected the key 'extends', here or in every case (not {name})")
         return self
+
+    @property
+    def recipes(self) -> dict[str, CaseConfig]:
+        """Its cases by name; without any, itself as the only one, without a name."""
+        own = {"extends": self.extends, "recordings": self.recordings}
+        return {
+            name: CaseConfig.model_validate(own | case.model_dump(exclude_none=True))
+            for name, case in (self.cases or {"": CaseConfig()}).items()
+        }
+
+    def tables(self, *commands: str) -> list[str]:
+        """Return the names of the tables that steps of some commands write."""
+        steps = (*self.steps, *self.afterwards)
+        return [args["out"] for command, args in steps if command in commands]
 
 
 def experiments(start: str | Path = ".") -> dict[str, Path]:
@@ -132,12 +203,16 @@ def read_experiment(path: str | Path) -> Experiment:
     """
     path = Path(path)
     read = checked(Experiment, read_content(path), str(path))
-    beside = {
-        name: (path.parent / given).resolve()
-        for name in ("extends", "checkpoint")
-        if (given := getattr(read, name)) is not None
+
+    def whole(given: Path | None) -> Path | None:
+        return None if given is None else (path.parent / given).resolve()
+
+    cases = {
+        name: case.model_copy(update={"extends": whole(case.extends)})
+        for name, case in read.cases.items()
     }
-    return read.model_copy(update=beside)
+    beside = {"extends": whole(read.extends), "checkpoint": whole(read.checkpoint)}
+    return read.model_copy(update={**beside, "cases": cases})
 
 
 def experiment(
@@ -190,46 +265,112 @@ def experiment(
     trained = own.checkpoint is None or fresh
     if not trained and (lost := [each for each in set_ if not each.startswith("prepare.")]):
         raise ValueError(f"--set {lost[0]}: expected --fresh with it, to train another network")
-    steps = [
-        (command, {**arguments, **(own.quick.get(command, {}) if quick else {})})
-        for command, arguments in own.steps
-        if trained or command != "train"
-    ]
-    folders: dict[str, Path] = {}
+    if quick and own.quick_cases:
+        cases = {name: own.cases[name] for name in own.quick_cases}
+        own = own.model_copy(update={"cases": cases, "seeds": own.seeds[:1]})
+    parts: dict[tuple[str, str], Path] = {}
+    runs: dict[str, _Run] = {}
     for seed in own.seeds or (None,):
-        seeded = [f"{of}.seed={seed}" for of in _SEEDED if seed is not None]
-        folder = out if seed is None else out / f"seed{seed}"
-        folders[folder.name] = folder
-        given = _given(path, own, folder, [*seeded, *set_], trained, fresh)
-        for number, (command, arguments) in enumerate(steps, 1):
-            if say is not None:
-                file = (folder / arguments.get("out", "")).relative_to(out)
-                say(f"{number}/{len(steps)} {command} {file}".removesuffix(" ."))
-            _run(command, arguments, {"progress": progress, **given[command]}, folder)
-    for table in [arguments["out"] for command, arguments in steps if command == "evaluate"]:
-        if own.seeds:
-            pool({name: folder / table for name, folder in folders.items()}, out / table)
+        for case, recipe in own.recipes.items():
+            home = out / case
+            folder = home if seed is None else home / f"seed{seed}"
+            parts[case, "" if seed is None else str(seed)] = folder
+            windows = (home if own.once else folder) / "windows.h5"
+            run = _Run(path, own, recipe, windows, quick, trained, fresh, progress, say, out)
+            if runs.setdefault(case, run) is run:
+                run.do(own.once, home, [*recipe.set, *set_], "once")
+            of = ("train",) if own.once else _SEEDED
+            seeded = [f"{each}.seed={seed}" for each in of if seed is not None]
+            run.do(own.steps, folder, [*recipe.set, *seeded, *set_], "steps")
+        if own.cases:  # what is finished is a table, should time be over
+            _join(own, parts, out)
+    for (case, _), folder in [*parts.items()][: len(runs)]:
+        runs[case].do(own.afterwards, folder, [*runs[case].recipe.set, *set_], "afterwards")
+    _join(own, parts, out)
     return out
 
 
-def _given(
-    path: Path, own: Experiment, out: Path, set_: Sequence[str], trained: bool, fresh: bool
-) -> dict[str, dict[str, Any]]:
-    """Return the arguments that steps need not mention, by command."""
-    windows = out / "windows.h5"
-    checkpoint = out / "run" / "model.safetensors" if trained else own.checkpoint
-    changes = [each.removeprefix("prepare.") for each in set_ if each.startswith("prepare.")]
-    made = {"out": windows, "config": own.extends, "changes": changes, "force": True}
-    recordings = {} if own.recordings is None else {"path": _recordings(path, own.recordings)}
-    run = {"config": own.extends, "out": out / "run", "fresh": fresh}
-    special: dict[str, dict[str, Any]] = {
-        "prepare": {**made, **recordings},
-        "synthesise": made,
-        "train": {**run, "set_": [f"windows={json.dumps(str(windows))}", *set_]},
-        "correlate": {"inputs": [checkpoint, windows]},
-    }
-    usual = {"checkpoint": checkpoint, "windows": windows}
-    return {command: {**usual, **special.get(command, {})} for command in COMMANDS}
+def _join(own: Experiment, parts: Mapping[tuple[str, str], Path], out: Path) -> None:
+    """Put the tables of all parts together, as far as there are any."""
+    judged = own.tables("evaluate")
+    if own.cases:
+        for table in own.tables(*_TABLES):
+            join_tables(parts, table, out)
+        compare(parts, judged, out, own.compare)
+    elif own.seeds and len(parts) == len(own.seeds):
+        for table in judged:
+            pool({each.name: each / table for each in parts.values()}, out / table)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What steps need to be done: the experiment, one of its recipes, and how."""
+
+    path: Path
+    own: Experiment
+    recipe: CaseConfig
+    windows: Path
+    quick: bool
+    trained: bool
+    fresh: bool
+    progress: bool
+    say: Callable[[str], None] | None
+    out: Path
+
+    def do(self, steps: Steps, folder: Path, set_: Sequence[str], name: str) -> None:
+        """Do steps in a folder; of an experiment of several parts, unless it is done."""
+        less = self.own.quick if self.quick else {}
+        asked = [
+            (command, {**arguments, **less.get(command, {})})
+            for command, arguments in steps
+            if self.trained or command != "train"
+        ]
+        job = {"code": package(), "steps": asked, "set": list(set_), "recipe": self.recipe}
+        noted = json.dumps(job, default=str, indent=1)
+        mark = folder / f"{name}.json"
+        several = bool(self.own.cases or self.own.seeds)
+        if several and not self.fresh and _read(mark) == noted:
+            return
+        if several:  # what an earlier job left is no result of this one
+            mark.unlink(missing_ok=True)
+            for table in (args["out"] for _, args in asked if args.get("out", "").endswith(".csv")):
+                (folder / table).unlink(missing_ok=True)
+        given = self._given(folder, set_)
+        made = [folder / args["out"] for command, args in asked if command in _EXPLAINING]
+        for number, (command, arguments) in enumerate(asked, 1):
+            file = (folder / arguments.get("out", "")).relative_to(self.out)
+            self._tell(f"{number}/{len(asked)} {command} {file}".removesuffix(" ."))
+            try:
+                more = {"progress": self.progress, "explanations": made, **given[command]}
+                _run(command, arguments, more, folder)
+            except TooFewWindows as few:
+                self._tell(str(few))
+                break
+        if several and asked:
+            with replacing(mark) as temporary:
+                temporary.write_text(noted, encoding="utf-8")
+
+    def _tell(self, line: str) -> None:
+        if self.say is not None:
+            self.say(line)
+
+    def _given(self, out: Path, set_: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the arguments that steps need not mention, by command."""
+        recipe, windows = self.recipe, self.windows
+        checkpoint = out / "run" / "model.safetensors" if self.trained else self.own.checkpoint
+        changes = [each.removeprefix("prepare.") for each in set_ if each.startswith("prepare.")]
+        made = {"out": windows, "config": recipe.extends, "changes": changes, "force": True}
+        where = recipe.recordings
+        recordings = {} if where is None else {"path": _recordings(self.path, where)}
+        run = {"config": recipe.extends, "out": out / "run", "fresh": self.fresh}
+        special: dict[str, dict[str, Any]] = {
+            "prepare": {**made, **recordings},
+            "synthesise": made,
+            "train": {**run, "set_": [f"windows={json.dumps(str(windows))}", *set_]},
+            "correlate": {"inputs": [checkpoint, windows]},
+        }
+        usual = {"checkpoint": checkpoint, "windows": windows}
+        return {command: {**usual, **special.get(command, {})} for command in COMMANDS}
 
 
 def _run(command: str, arguments: Mapping[str, Any], given: Mapping[str, Any], out: Path) -> None:
@@ -237,7 +378,9 @@ def _run(command: str, arguments: Mapping[str, Any], given: Mapping[str, Any], o
     function = COMMANDS[command]
     calls = {key: value for key, value in given.items() if key in _parameters(function)}
     for key, value in arguments.items():
-        if key in _FILES:
+        if key == "split" and value.endswith(".txt"):
+            value = str(out / value)
+        elif key in _FILES:
             value = [out / each for each in value] if isinstance(value, list) else out / value
         elif key in ("set_", "changes"):
             value = [*value, *calls.get(key, ())]
@@ -254,6 +397,10 @@ def _recordings(path: Path, below: Path) -> Path:
             f"{folder}: no such folder of recordings; set HARGCN_DATA to the folder with {below}"
         )
     return folder
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:

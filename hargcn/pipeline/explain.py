@@ -82,8 +82,8 @@ def explain(
     versus
         The same of the class instead of which: explains the difference of the two logits.
     split, of, limit, limit_seed
-        Which windows: a set or "all"; of these the ones whose true class is one of `of`; of these
-        the first so many, or so many drawn with a seed.
+        Which windows: a set, "all" or a file of names (.txt); of these those whose true class is
+        one of `of`; of these the first so many, or so many drawn with a seed.
     background, background_by, background_class, background_group
         For methods that need one: how many training windows and how they are chosen (random,
         balanced, herding, medoids) from those of all or some classes and subjects, or a windows

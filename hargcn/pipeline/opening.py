@@ -84,7 +84,7 @@ def open_windows(
     path
         The file.
     split
-        A set ("train", "val", "test"), or "all".
+        A set ("train", "val", "test"), "all", or a file (.txt) with names of windows, one a line.
     limit
         So many windows only: the first ones.
     of
@@ -96,15 +96,30 @@ def open_windows(
 
     Raises
     ------
+    FileNotFoundError
+        Without the file of names.
     ValueError
-        For a set or classes that no window belongs to, and for what `Windows.open` refuses.
+        For a set or classes that no window belongs to, names of other windows, and for what
+        `Windows.open` refuses.
     """
     at_least("limit", limit, 1)
     windows = Windows.open(path)
     windows = windows if network is None else own_sets(network, windows)
-    windows = windows if split == "all" else windows.subset(split)
+    windows = windows if split == "all" else windows.subset(_rows(windows, split))
     windows = of_classes(windows, of) if of else windows
     return windows if limit is None else windows.subset(some_of(len(windows), limit, limit_seed))
+
+
+def _rows(windows: Windows, split: str) -> str | list[int]:
+    """Return the windows that a file names, in its order, or the set as it is."""
+    if not split.endswith(".txt"):
+        return split
+    names = Path(split).read_text(encoding="utf-8").split("\n")
+    rows = {name: row for row, name in enumerate(windows.names)}
+    wanted = [name for name in names if name]
+    if lost := [name for name in wanted if name not in rows]:
+        raise ValueError(f"{split}: expected windows of {windows.path} (it has no {lost[0]!r})")
+    return [rows[name] for name in wanted]
 
 
 def some_of(count: int, limit: int, limit_seed: int | None = None) -> np.ndarray:

@@ -176,6 +176,88 @@ steps:
     assert cards[0]["data"]["digest"] != cards[1]["data"]["digest"]
 
 
+CASES = """
+question: Do cases differ?
+extends: ../../configs/recipe.yaml
+cases:
+  wrist: {set: ["prepare.synthetic.plant.classes={without: null, sign: {kind: tremor, size: 0.5}}"]}
+  arm: {set: ["prepare.synthetic.plant.classes={without: null, sign: {kind: raise, size: 0.8}}"]}
+  never: {set: ["prepare.synthetic.plant.classes={without: null, sign: {kind: tremor, size: 0}}"]}
+seeds: [1, 2]
+once:
+  - synthesise: {changes: [synthetic.recordings=80, synthetic.plant.distractors=0]}
+  - synthesise: &left
+      changes:
+        [synthetic.recordings=80, synthetic.plant.distractors=0, synthetic.plant.leave_out=sign]
+      out: no sign.h5
+  - synthesise: {<<: *left, out: calm.h5, changes:
+        [synthetic.recordings=80, synthetic.plant.distractors=0, synthetic.plant.leave_out=decoys]}
+steps:
+  - train: {set: [train.epochs=12, train.batch_size=8]}
+  - heed:
+      without_sign: ../no sign.h5
+      without_decoys: ../calm.h5
+      limit: 6
+      fewest: 1
+      out: heed.csv
+      names: heeded.txt
+  - explain: &explain {method: gradcam, split: heeded.txt, target: sign, out: gradcam.h5}
+  - explain: {<<: *explain, method: saliency, out: saliency.h5}
+  - costs: {limit: 1, out: costs.csv}
+  - evaluate: {metrics: "localisation,deletion", out: table.csv}
+compare: {figures: ["localisation:within-auroc", deletion], references: [random, acceleration]}
+quick: {heed: {limit: 1, fewest: 1}}
+quick_cases: [arm]
+"""
+
+
+@pytest.mark.slow
+def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
+    path = written(tmp_path, CASES)
+    said: list[str] = []
+    out = experiment(path, progress=False, say=said.append)
+    begun = [line.split(" ", 2)[2] for line in said if " train " in line]
+    cases = ("wrist", "arm", "never")
+    assert begun == [f"{case}/seed{seed}" for seed in (1, 2) for case in cases]
+    assert len([line for line in said if " synthesise " in line]) == 9  # once per case
+    heed = pd.read_csv(out / "heed.csv").set_index(["case", "seed"])
+    # A network cannot heed a sign of no size: what hangs on it is left out, and said so.
+    assert heed.loc["never", "flipped"].tolist() == [0, 0]
+    assert len([line for line in said if "expected 1 windows that" in line]) == 2
+    left = [(case, seed) for case in ("wrist", "arm") for seed in (1, 2)]
+    assert (heed.loc[left, "taken"] >= 1).all()
+    table = pd.read_csv(out / "measures.csv").set_index(["case", "seed"])
+    assert sorted(set(table.index)) == sorted(left)
+    assert set(table["metric"]) == {"localisation:within-auroc", "deletion"}
+    own = pd.read_csv(out / "arm" / "seed2" / "table.csv").set_index(["metric", "method"])
+    for row in table.loc[("arm", 2)].itertuples():
+        assert row.estimate == pytest.approx(own.loc[(row.metric, row.method), "estimate"], 1e-3)
+    assert set(pd.read_csv(out / "costs.csv")["method"]) == {
+        "gradcam main.0.attention", "saliency",
+    }  # fmt: skip
+    paired = pd.read_csv(out / "paired.csv")
+    assert set(paired["case"]) == {"wrist", "arm"}
+    assert {*paired["reference"]} == {"random", "acceleration"}
+    assert (paired["runs"] == 2).all()
+    cards = [load_model(out / "arm" / f"seed{seed}" / "run" / "model.safetensors").card
+             for seed in (1, 2)]  # fmt: skip
+    assert [card["training"]["seed"] for card in cards] == [1, 2]
+    assert cards[0]["data"]["digest"] == cards[1]["data"]["digest"]
+
+    quick = experiment(path, quick=True, progress=False)
+    assert {path.name for path in quick.iterdir() if path.is_dir()} == {"arm"}
+    assert pd.read_csv(quick / "heed.csv").set_index("seed")["taken"].to_dict() == {1: 1}
+
+    # What is finished is not done again; what is not, is.
+    (out / "never" / "seed1" / "steps.json").unlink()
+    (out / "never" / "seed1" / "table.csv").write_bytes((out / "arm/seed1/table.csv").read_bytes())
+    said.clear()
+    experiment(path, progress=False, say=said.append)
+    redone = [line.split(" ", 2)[2] for line in said if "/6 " in line]
+    assert redone == ["never/seed1", "never/seed1/heed.csv"]
+    assert set(pd.read_csv(out / "measures.csv")["case"]) == {"wrist", "arm"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -193,10 +275,29 @@ steps:
         ("- train:", "- test:", "Expected a step `train`, or a `checkpoint`"),
         ("- train:", "- train", "Expected a list of {command: {argument: value}}"),
         ("- train:", "- train: 3", "Expected arguments of train, or nothing"),
-        ("steps:", "checkpoint: x\nseeds: [1]\nsteps:", "Expected seeds of networks that are tr"),
+        (
+            "steps:",
+            "checkpoint: x\nseeds: [1]\nsteps:",
+            "Expected seeds and cases of networks that",
+        ),
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
+        ("extends: ../../configs/recipe.yaml", "cases: {a: {}}", "'extends', here or in .*not a"),
+        ("extends: ../../configs/recipe.yaml\n", "", "Expected the key 'extends'"),
+        ("quick:", "quick_cases: [b]\nquick:", "Expected quick_cases among the cases .got 'b'"),
     ],
-    ids=["command", "argument", "quick", "network", "list", "arguments", "seeds", "key"],
+    ids=[
+        "command",
+        "argument",
+        "quick",
+        "network",
+        "list",
+        "arguments",
+        "seeds",
+        "key",
+        "case",
+        "recipe",
+        "few",
+    ],
 )
 def test_defects_are_refused_in_one_line(tmp_path, old, new, said):
     path = written(tmp_path, TINY.replace(old, new))
@@ -232,10 +333,13 @@ def test_experiments_are_a_checkouts(tmp_path, monkeypatch):
 def test_a_committed_experiment_is_whole(name):
     path = COMMITTED[name]
     own = read_experiment(path)
-    assert read_config(own.extends).windows is not None
+    for recipe in own.recipes.values():
+        assert read_config(recipe.extends, recipe.set).windows is not None
     page = (path.parent / "README.md").read_text(encoding="utf-8")
     assert f"hargcn experiment {name}" in page
-    outs = {Path(arguments["out"]).stem for _, arguments in own.steps if "out" in arguments}
+    steps = (*own.steps, *own.afterwards)
+    outs = {Path(arguments["out"]).stem for _, arguments in steps if "out" in arguments}
+    outs |= {"measures", "paired"} if own.compare.references else set()
     tables = [path.stem for path in (path.parent / "results").glob("*.csv")]
     assert tables
     assert set(tables) <= outs
