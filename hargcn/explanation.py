@@ -32,7 +32,10 @@ _ATTRIBUTES = ("method", "layer", "utility", "settings", "skeleton", "dtype", "h
 DIMS = ("sample", "branch", "channel", "time", "joint", "person")
 """The axes of a model's input, in its order (N, I, C, T, V, M)."""
 
-EXTRA_DIMS = ("edge", "hop", "player", "player_b", "frequency", "y", "x")
+EDGE_DIMS = ("layer", "partition", "source_joint", "target_joint")
+"""The axes of attributions to edges: graphs by layer and partition, from a joint to a joint."""
+
+EXTRA_DIMS = (*EDGE_DIMS, "player", "player_b", "frequency", "y", "x")
 """Further axes that an explanation may have, in this order behind `DIMS`."""
 
 _FOREIGN = re.compile(r"axis\d+")  # axes of inputs that nobody named

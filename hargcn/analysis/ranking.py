@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hargcn.analysis.edges import edge_scores, of_edges
 from hargcn.analysis.features import feature_scores, feature_shares
 from hargcn.analysis.grid import same_samples
 from hargcn.analysis.observed import Cells
@@ -101,8 +102,16 @@ class Ranking:
     ) -> Ranking:
         """Rank the features of an explanation by their sums, or by means over observed cells.
 
-        See `analysis.features.feature_scores`, which says what is refused.
+        See `analysis.features.feature_scores`, which says what is refused. Of an explanation of
+        edges these take the joints' place, by their sums over graphs.
         """
+        if of_edges(explanation):
+            if (feature, cells) != ("joint", "all"):
+                raise ValueError(
+                    f"Expected joints to rank by {feature}, {cells} cells (got "
+                    f"{explanation.name!r} of edges)"
+                )
+            return cls(edge_scores(explanation), by, explanation.name)
         scores = feature_scores(explanation, feature, cells)
         if cells == "all":
             return cls(scores, by, explanation.name)

@@ -90,7 +90,8 @@ def rank(
     columns = map(_medians, found.values())
     rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]
     of = "sum" if cells == "all" else "mean per observed cell (share seen)"
-    table(f"{FEATURES[by]} by median {of}", ["rank", *found], rows[:top])
+    edges = any(each.feature == "edge" for each in found.values())
+    table(f"{'edges' if edges else FEATURES[by]} by median {of}", ["rank", *found], rows[:top])
     typer.echo("\n".join(str(path) for path in (out, strip) if path is not None))
 
 

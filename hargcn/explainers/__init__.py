@@ -40,6 +40,8 @@ from hargcn.explainers.cam.shap_cam import ShapCAM
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.deepshap.library import LibrarySHAP
 from hargcn.explainers.deepshap.rules import register_rule
+from hargcn.explainers.edges.gradients import EdgeGradient, EdgeIntegratedGradients
+from hargcn.explainers.edges.shapley import EdgeShapley
 from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_average
 from hargcn.explainers.interoperation import explain_func
 from hargcn.explainers.relevance.book import register_relevance
@@ -53,6 +55,9 @@ __all__ = [
     "Deconvnet",
     "DeepSHAP",
     "DeepTaylor",
+    "EdgeGradient",
+    "EdgeIntegratedGradients",
+    "EdgeShapley",
     "ExpectedGradients",
     "ExplainableModel",
     "Explainer",

@@ -37,6 +37,8 @@ _SMALL: dict[str, dict[str, Any]] = {
     "rise": {"masks": 8},
     "mask": {"steps": 2},
     "shapley-groups": {"budget": 400},
+    "edge-integrated-gradients": {"max_steps": 16, "allow_gap": True},
+    "edge-shapley": {"by": "joint", "orders": 4},
 }
 _NEEDS_LAYER = ("layer", "cam")
 

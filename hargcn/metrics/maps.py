@@ -65,7 +65,12 @@ def joint_scores(explanation: Explanation) -> np.ndarray:
 
 def check(x: Tensor, explanation: Explanation) -> None:
     """Refuse an explanation of other samples or joints than x (N, ..., T, V, M)."""
-    found = (len(explanation), explanation.values.sizes.get("joint"))
+    if "joint" not in explanation.dims:
+        raise ValueError(
+            f"Expected an explanation of joints to measure (got {explanation.name!r} over "
+            f"{', '.join(explanation.dims)})"
+        )
+    found = (len(explanation), explanation.values.sizes["joint"])
     expected = (len(x), x.shape[-2])
     if found != expected:
         raise ValueError(

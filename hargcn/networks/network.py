@@ -91,3 +91,7 @@ class SkeletonNetwork(nn.Module, ABC):
     def edges(self) -> Mapping[str, Tensor]:
         """Return the learnt edge importance (K, V, V) by layer, where there is any to perturb."""
         return {}
+
+    def adjacency(self) -> Mapping[str, Tensor]:
+        """Return the graph (K, V, V) that each edge importance weighs; all pairs without one."""
+        return {}

@@ -363,6 +363,14 @@ class MultiBranchSTGCN(SkeletonNetwork):
             if isinstance(module, EdgeGraphConv)
         }
 
+    def adjacency(self) -> dict[str, Tensor]:
+        """Return the graph (K, V, V) that each edge importance weighs, by graph layer."""
+        return {
+            name: module.adjacency
+            for name, module in self.named_modules()
+            if isinstance(module, EdgeGraphConv)
+        }
+
     def unfold(self, layer: str, activation: Tensor, samples: int) -> Tensor:
         """View an activation (N*M, F, T', V) as (sample, person, feature, time, joint)."""
         return activation.view(samples, -1, *activation.shape[1:])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from hargcn.analysis.comb import said_of_comb
+from hargcn.analysis.edges import of_edges
 from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
@@ -17,7 +18,7 @@ from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.seen import warn_unseen
-from hargcn.plots import plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
+from hargcn.plots import plot_edges, plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
 from hargcn.plots.panels import PANELS
 
 _DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
@@ -37,7 +38,7 @@ def rank(
     dpi: int = 200,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Ranking]:
-    """Rank the joints, or other features, and draw them side by side.
+    """Rank the joints, or other features, and draw them side by side; edges on a body per class.
 
     Parameters
     ----------
@@ -104,14 +105,19 @@ def rank(
     if recording is not None:
         named = {name: of_recording(each, recording) for name, each in named.items()}
     _tell(named, say)
-    figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
+    edges = _edges_alone(named)
+    ranked = {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
+    if edges is None:
+        figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
+    else:
+        figure, _ = plot_edges(edges)
     save_figure(figure, out, dpi)
     if strip is not None:
         _draw(explanations[0], next(iter(named.values())).isel(sample=[0]), strip, dpi=dpi)
     if chosen == "all":
         for name, each in named.items():
             warn_unseen(name, [each])
-    return {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
+    return ranked
 
 
 def show(
@@ -220,6 +226,14 @@ def _draw(
     progress: bool = True,
 ) -> Path:
     """Draw the only sample of an explanation that came from a file."""
+    if of_edges(one):
+        if heatmap or footage is not None or frames is not None or out.suffix == ".gif":
+            raise ValueError(
+                f"{out}: expected a picture .png or .svg of edges, which have no time (got a "
+                "heatmap, frames, a clip or a video)"
+            )
+        save_figure(plot_edges(one, 0)[0], out, dpi)
+        return out
     if "positions" not in one.dataset:
         raise ValueError(f"{source}: expected stored positions to draw (got none)")
     name = str(one.dataset["sample"].to_numpy()[0])
@@ -241,6 +255,16 @@ def _draw(
         figure, _ = plot_strip(one, name, positions, chosen, time_step=time_step)
     save_figure(figure, out, dpi)
     return out
+
+
+def _edges_alone(named: Mapping[str, Explanation]) -> Explanation | None:
+    """Return an explanation of edges, where it is one; refuse it beside others."""
+    edges = [each for each in named.values() if of_edges(each)]
+    if edges and len(named) > 1:
+        raise ValueError(
+            f"Expected one explanation of edges alone to rank (got {', '.join(named)})"
+        )
+    return edges[0] if edges else None
 
 
 def _check_same_data(named: Mapping[str, Explanation]) -> None:

@@ -1,6 +1,7 @@
 """Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
 
 from hargcn.plots.axioms import plot_axioms
+from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
@@ -16,6 +17,7 @@ __all__ = [
     "plot_convergence",
     "plot_correlation",
     "plot_curves",
+    "plot_edges",
     "plot_heatmap",
     "plot_history",
     "plot_interactions",

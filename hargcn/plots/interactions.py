@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from hargcn.analysis.interactions import Together
-from hargcn.plots.skeletons import layout_places
+from hargcn.plots.skeletons import layout_points
 from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
@@ -101,7 +101,7 @@ def _draw_body(
     ax: Axes, places: list[tuple[int, ...]], between: np.ndarray, skeleton: Skeleton
 ) -> None:
     """Draw a body in grey, and an arc between each two places that interact."""
-    points = layout_places(skeleton)
+    points = layout_points(skeleton)
     bones = points[np.array(skeleton.edges)]
     ax.add_collection(LineCollection(bones, colors="#cccccc", linewidths=1.4, zorder=1))
     ax.scatter(points[:, 0], points[:, 1], 8, color="#bbbbbb", zorder=1)

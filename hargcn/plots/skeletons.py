@@ -311,7 +311,7 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
     ax
         Axes to draw on; a new figure without.
     """
-    points = layout_places(skeleton)
+    points = layout_points(skeleton)
     sides = _sides(points)
     rows = max(len(side) for side in sides)
     larger = max(1.0, (rows - 1) / _LINES)
@@ -338,8 +338,11 @@ def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axe
     return figure, axes
 
 
-def layout_places(skeleton: Skeleton) -> np.ndarray:
-    """Return (V, 2) places of a layout's joints from 0 to 1: a body from the front, or a tree."""
+def layout_points(skeleton: Skeleton) -> np.ndarray:
+    """Return (V, 2) places of a layout's joints on paper, the larger side from 0 to 1.
+
+    A body at rest, wider than people are; a tree around the root where no body is known.
+    """
     try:
         points = rest_pose(skeleton)[:, :2] * (_WIDER, 1)
     except ValueError:  # names that no body's place is known for

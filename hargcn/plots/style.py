@@ -76,6 +76,7 @@ def canvas(
     ax: Axes | Sequence[Axes] | np.ndarray | None,
     size: tuple[float, float],
     panels: int = 1,
+    across: int | None = None,
     **options: Any,
 ) -> tuple[Figure, list[Axes]]:
     """Return the figure and axes to draw on, made where the caller gave none.
@@ -87,7 +88,9 @@ def canvas(
     size
         Width and height of a new figure in inches.
     panels
-        Panels side by side.
+        Panels, side by side.
+    across
+        Panels in a row of a new figure, by default all.
     options
         For `Figure.subplots`.
 
@@ -99,7 +102,11 @@ def canvas(
     if ax is None:
         made = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(made)
-        return made, list(made.subplots(1, panels, squeeze=False, **options)[0])
+        wide = across or panels
+        grid = made.subplots(-(-panels // wide), wide, squeeze=False, **options).ravel()
+        for rest in grid[panels:]:
+            rest.remove()
+        return made, list(grid[:panels])
     axes = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
     if len(axes) != panels:
         raise ValueError(f"Expected {panels} axes, one per panel (got {len(axes)})")

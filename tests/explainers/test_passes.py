@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from fixtures.foreign_cnn import branches
-from fixtures.methods import CAMS, GRADIENTS, HIDING, cam
+from fixtures.methods import CAMS, EDGES, GRADIENTS, HIDING, cam
 from fixtures.small_model import small_model
 
 from hargcn.explainers import DeepSHAP, GradCAM, HybridRank, make, methods
@@ -33,7 +33,7 @@ class _Backward(torch.autograd.Function):
 
 def method(name):
     needed = {"background": branches(2, 1, seed=3), "layer": LAST}
-    return make(name, INPUT.get(name, {}), needed)
+    return make(name, {**INPUT, **EDGES}.get(name, {}), needed)
 
 
 def ran(explainer, model, samples):
@@ -49,7 +49,7 @@ def ran(explainer, model, samples):
     return sum(forward), _Backward.rows
 
 
-@pytest.mark.parametrize("name", [*INPUT, *WHOLE, "random", "constant"])
+@pytest.mark.parametrize("name", [*INPUT, *EDGES, *WHOLE, "random", "constant"])
 def test_one_sample_more_runs_the_passes_that_were_told(name):
     model, explainer = small_model(), method(name)
     told = explainer.passes(model, branches(1, 1))
@@ -66,10 +66,11 @@ def test_one_sample_more_runs_the_passes_that_were_told(name):
 
 def test_every_method_says_what_it_costs():
     model, x = small_model(), branches(1, 1)
-    for name in (*INPUT, *CAMS):
+    for name in (*INPUT, *EDGES, *CAMS):
         told = method(name).forecast(model, x, 3)
         assert (told.samples, told.passes > 0, told.seconds > 0) == (3, True, True), name
     assert {n for n, c in methods().items() if ".attribution." in c.__module__} == {*INPUT}
+    assert {n for n, c in methods().items() if ".explainers.edges." in c.__module__} == {*EDGES}
     both = HybridRank(GradCAM(LAST), method("rise"))
     assert both.passes(model, x) == Passes(1, 1) + method("rise").passes(model, x)
     assert HybridRank(DeepSHAP(x), GradCAM(LAST)).passes(model, x) is None

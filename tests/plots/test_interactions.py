@@ -7,7 +7,7 @@ from matplotlib.collections import PatchCollection
 
 from hargcn.analysis.interactions import Together
 from hargcn.plots import plot_interactions
-from hargcn.plots.skeletons import layout_places
+from hargcn.plots.skeletons import layout_points
 from hargcn.skeleton import skeleton
 
 LAYOUT = skeleton("kinect20")
@@ -37,7 +37,7 @@ def test_zero_is_white_and_the_diagonal_does_not_count():
 def test_arcs_join_the_joints_that_interact_and_are_as_wide_as_strong():
     _, (_, body) = plot_interactions(of_joints((0, 9, 2.0), (3, 4, -1.0), (5, 6, 0.1)), LAYOUT)
     drawn = arcs(body)
-    points = layout_places(LAYOUT)
+    points = layout_points(LAYOUT)
     ends = [path.vertices[[0, -1]] for path in drawn.get_paths()]  # the weakest is no line
     np.testing.assert_allclose(ends, [points[[3, 4]], points[[0, 9]]])
     widths = drawn.get_linewidths()

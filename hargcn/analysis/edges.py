@@ -1,0 +1,58 @@
+"""Which edges matter: attributions to edges, added up over the graphs of a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from hargcn.explanation import EDGE_DIMS, Explanation
+
+_JOINTS = EDGE_DIMS[2:]
+
+
+def of_edges(explanation: Explanation) -> bool:
+    """Say whether an explanation is of edges."""
+    return set(_JOINTS) <= set(explanation.dims)
+
+
+def edge_matrix(explanation: Explanation) -> xr.DataArray:
+    """Return (sample, source_joint, target_joint): sums over layers and partitions.
+
+    Raises
+    ------
+    ValueError
+        For an explanation without edges.
+    """
+    if not of_edges(explanation):
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected attributions to edges, of axes "
+            f"{' and '.join(_JOINTS)} (got {', '.join(explanation.dims)})"
+        )
+    kept = ("sample", *_JOINTS)
+    return explanation.values.sum([d for d in explanation.dims if d not in kept]).transpose(*kept)
+
+
+def edge_scores(explanation: Explanation) -> xr.DataArray:
+    """Return (sample, edge) of the directed edges that any sample has, "a -> b" by joints' names.
+
+    Edges are those with any attribution: entries of a graph that joins no such pair have none.
+    """
+    matrix = edge_matrix(explanation)
+    values = matrix.to_numpy()
+    sources, targets = np.nonzero((values != 0).any(axis=0))
+    names = [str(each) for each in matrix["source_joint"].to_numpy()]
+    called = [f"{names[a]} -> {names[b]}" for a, b in zip(sources, targets, strict=True)]
+    return xr.DataArray(
+        values[:, sources, targets],
+        {"sample": matrix["sample"], "edge": called},
+        ("sample", "edge"),
+    )
+
+
+def by_class(explanation: Explanation) -> dict[int, xr.DataArray]:
+    """Return the mean (source_joint, target_joint) over the windows explained for each class."""
+    matrix, target = edge_matrix(explanation), explanation.target.to_numpy()
+    return {
+        int(each): matrix.isel(sample=np.flatnonzero(target == each)).mean("sample")
+        for each in np.unique(target)
+    }

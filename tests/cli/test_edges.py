@@ -1,0 +1,148 @@
+"""Edges from the command line: explained, ranked, drawn, and refused by what needs cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.command_line import done, refused
+from PIL import Image
+
+from hargcn import Explanation
+from hargcn.pipeline import explain_windows as module
+from hargcn.pipeline.explain import explain
+
+METHODS = ("edge-gradient", "edge-integrated-gradients", "edge-shapley")
+
+
+@pytest.fixture(scope="module")
+def edges(checkpoint, waving):
+    """Gradient x edge of the first six test windows."""
+    path = waving.with_name("edges.h5")
+    done(
+        "explain", checkpoint, waving, "--method", "edge-gradient", "--limit", 6, "--shard", 4,
+        "--class", "label", "--out", path,
+    )  # fmt: skip
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_one_command_makes_a_file_that_opens_again(name, checkpoint, waving, tmp_path):
+    out = tmp_path / "edges.h5"
+    small = ("--set", "orders=4") if name == "edge-shapley" else ()
+    done("explain", checkpoint, waving, "--method", name, *small, "--limit", 2, "--out", out)
+    found = Explanation.open(out)
+    assert found.values.sizes["source_joint"] == found.values.sizes["target_joint"] == 19
+    assert found.dataset["source_joint"].to_numpy().tolist() == list(found.skeleton.joints)
+    assert abs(found.values).max() > 0
+    assert "the same for 2 windows" in done("reproduce", out, "-c", checkpoint, "-w", waving)
+
+
+def test_a_killed_run_goes_on(checkpoint, waving, edges, tmp_path, monkeypatch):
+    out, calls = tmp_path / "edges.h5", []
+    own = module.explain_batch
+
+    def killed(*given, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return own(*given, **named)
+
+    command = (
+        "explain", checkpoint, waving, "--method", "edge-gradient", "--limit", 6, "--shard", 4,
+        "--class", "label", "--out", out,
+    )  # fmt: skip
+    monkeypatch.setattr(module, "explain_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        explain(checkpoint, waving, out, method="edge-gradient", limit=6, target="label", shard=4)
+    assert len(list(out.with_name("edges.h5.parts").glob("*.done"))) == 1
+    calls.clear()
+    calls.extend([1, 1])
+    done(*command)
+    assert len(calls) == 3  # the second shard only
+    np.testing.assert_array_equal(Explanation.open(out).values, Explanation.open(edges).values)
+
+
+def test_ranked_they_are_bodies_and_a_table(edges, tmp_path):
+    said = done("rank", edges, "--top", 3, "--out", tmp_path / "r.svg")
+    assert "edges by median sum" in said
+    found = Explanation.open(edges)
+    sums = found.values.sum(["layer", "partition"]).median("sample")
+    a, b = np.unravel_index(np.argmax(sums.to_numpy()), sums.shape)
+    joints = found.skeleton.joints
+    assert f"{joints[a]} -> {joints[b]} {float(sums.max()):+.3g}" in said.replace("\n", " ")
+    drawn = (tmp_path / "r.svg").read_text("utf-8")
+    assert drawn.count("(n = ") == len(np.unique(found.target))
+    one = done("rank", edges, "--class", "class1", "--out", tmp_path / "one.svg")
+    assert one.endswith("one.svg\n")
+    assert (tmp_path / "one.svg").read_text("utf-8").count("(n = ") == 1
+
+
+def test_one_window_is_drawn(edges, tmp_path):
+    name = str(Explanation.open(edges).dataset["sample"].to_numpy()[1])
+    done("show", edges, "--sample", name, "--out", tmp_path / "w.svg")
+    assert name in (tmp_path / "w.svg").read_text("utf-8")
+    done("show", edges, "--dpi", 60, "--out", tmp_path / "w.png")
+    with Image.open(tmp_path / "w.png") as picture:
+        assert picture.size[0] > 100
+
+
+def test_what_needs_joints_or_time_refuses_them_in_a_line(
+    edges, gradcams, checkpoint, waving, earlier
+):
+    told = "(got 'edge-gradient' over sample, layer, partition, source_joint, target_joint)"
+    common = (checkpoint, waving, edges)
+    for command in (
+        ("evaluate", *common, "--metrics", "pgi", "--out", earlier.with_suffix(".csv")),
+        ("perturb", *common, "--out", earlier),
+    ):
+        assert told in refused(*command)
+    assert "of edges, which have no time" in refused("show", edges, "--heatmap", "-o", earlier)
+    assert "of edges, which have no time" in refused("show", edges, "--frames", "1", "-o", earlier)
+    line = refused("rank", edges, gradcams[0], "--out", earlier)
+    assert line.startswith("Expected one explanation of edges alone to rank (got edge-gradient,")
+    line = refused("rank", edges, "--cells", "observed", "--out", earlier)
+    assert line == "Expected joints to rank by joint, observed cells (got 'edge-gradient' of edges)"
+    line = refused(
+        "explain", checkpoint, waving, "--method", "edge-gradient", "--limit", 2, "--keep",
+        "joint-time", "--out", earlier,
+    )  # fmt: skip
+    assert "Expected an explanation over time and joints to keep its sums" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("checkpoint_name", "config", "recordings", "joint"),
+    [
+        ("utd_mhad", "utd_mhad.yaml", "utd_mhad/raw", "right_wrist"),
+        ("mini_rgbd_planted", "mini_rgbd_planted.yaml", "mini_rgbd_2d/raw", "right_hand"),
+    ],
+)
+def test_real_recordings_are_explained_by_one_command(
+    checkpoint_name, config, recordings, joint, name, data_root, tmp_path_factory
+):
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path_factory.getbasetemp() / f"edges-{checkpoint_name}"
+    windows = folder / "windows.h5"
+    if not windows.exists():
+        folder.mkdir()
+        plant = ("--plant",) if "planted" in checkpoint_name else ()
+        done(
+            "prepare", data_root / recordings, "--config", root / "configs" / config, *plant,
+            "--out", windows,
+        )  # fmt: skip
+    out = folder / f"{name}.h5"
+    done(
+        "explain", root / "checkpoints" / f"{checkpoint_name}.safetensors", windows, "--method",
+        name, "--limit", 2, "--class", "label", "--out", out,
+    )  # fmt: skip
+    found = Explanation.open(out)
+    assert len(found) == 2
+    assert np.abs(found.values).max() > 0
+    assert joint in found.dataset["source_joint"].to_numpy()
+    if name == "edge-integrated-gradients":
+        assert float(found.relative_gap.max()) <= 1e-3
+    done("rank", out, "--out", folder / "rank.png")
