@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ from hargcn.skeleton import Skeleton
 if TYPE_CHECKING:
     import pandas as pd
     import shap
+    import torch_geometric.explain
 
 FORMAT = "hargcn-explanation-2"
 WHAT = "explanation file"
@@ -405,6 +407,22 @@ class Explanation:
         sizes = np.prod(values.shape[1:], dtype=int)
         frame = values.to_dataframe(name="attribution").reset_index()
         return frame.assign(**{k: np.repeat(v.to_numpy(), sizes) for k, v in columns.items()})
+
+    def to_pyg(self, sample: str | int, x: Any = None) -> torch_geometric.explain.Explanation:
+        """Return one sample as PyG's explanation, masks over joints or edges.
+
+        See `hargcn.explainers.geometric.explanation_graph`.
+
+        Parameters
+        ----------
+        sample
+            Its name or number.
+        x
+            (joint, feature) of the sample's input, as `MessagePassingView.nodes` lays it out; by
+            default its stored positions.
+        """
+        # Tensors are made on a higher floor: reading explanations never imports torch.
+        return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
 
     def to_shap(self) -> shap.Explanation:
         """Return a shap.Explanation that shap's own plots (bar, waterfall, beeswarm ...) accept.

@@ -34,7 +34,6 @@ IMPORTED_AS = {
 }
 NOT_IMPORTED = {
     "h5netcdf": "xarray opens an explanation with it",
-    "torch-geometric": "its work comes with the attributions",
 }
 """Declared although no module imports it, and why."""
 

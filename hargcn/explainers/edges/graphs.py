@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -163,18 +164,27 @@ class ByEdges(nn.Module):
         """The mask (1, layer, partition, source, target) that cuts nothing."""
         return self.x.new_ones(1, *self.layers.present.shape)
 
-    def forward(self, masks: Tensor) -> Tensor:
-        """Map masks (n, layer, partition, source, target) to outputs (n, output)."""
+    def forward(self, masks: Tensor, x: Tensor | None = None) -> Tensor:
+        """Map masks (n, layer, partition, source, target) to outputs (n, output).
+
+        Parameters
+        ----------
+        masks
+            What multiplies the graphs.
+        x
+            (1, ...) another sample in the place of its own.
+        """
+        x = self.x if x is None else x
         if _teller(self.model) is not None:
             with _weighed(self.model, self.layers, masks):
-                return logits_of(self.model(self.x.expand(len(masks), *self.x.shape[1:])))
+                return logits_of(self.model(x.expand(len(masks), *x.shape[1:])))
         # A graph without rows of its own has no place for several masks: map over them.
         try:
-            return torch.vmap(self._masked)(masks)[:, 0]
+            return torch.vmap(partial(self._masked, x))(masks)[:, 0]
         except RuntimeError:  # a network that cannot be mapped, by what its values decide
-            return torch.cat([self._masked(mask) for mask in masks])
+            return torch.cat([self._masked(x, mask) for mask in masks])
 
-    def _masked(self, mask: Tensor) -> Tensor:
+    def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the outputs (1, output) with the graphs of a pass masked one after the other."""
         parts, names = self.layers.partitions, self.layers.names
         used = dict.fromkeys(names, 0)
@@ -187,10 +197,10 @@ class ByEdges(nn.Module):
             used[name] = start + count
             return graph.masked(operand, mask[names.index(name), start : start + count])
 
-        at: Any = adapted(self.model, self.x)
+        at: Any = adapted(self.model, x)
         running = Running(at.model if isinstance(at, Adapter) else at)
         with running, Products(len(self.layers.joints), change):
-            return logits_of(self.model(self.x.clone()))
+            return logits_of(self.model(x.clone()))
 
 
 @contextmanager
