@@ -78,7 +78,8 @@ class EdgeAttribution(Explainer):
         try:
             return self.one(network, target)
         except ValueError as error:
-            raise ValueError(f"of sample {number}: {error}") from error
+            said = str(error).removeprefix("sample 0: ")  # each is explained alone
+            raise ValueError(f"sample {number}: {said}") from error
 
     @staticmethod
     def _placed(model: nn.Module, x: Tensor) -> Tensor:

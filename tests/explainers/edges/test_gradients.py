@@ -8,19 +8,30 @@ import torch
 from fixtures.families import FAMILIES, JOINTS
 from fixtures.foreign_cnn import adapted_cnn, image
 from fixtures.graph_networks import SOURCE, TARGET_JOINT, Chosen, one_edge, windows
+from fixtures.outcomes import OUTPUTS, network
 from fixtures.small_model import half_trained, ours, small_model, traces
 from torch import nn
 
 from hargcn.explainers import Adapter, make
 from hargcn.explainers.edges.graphs import ByEdges, graph_layers
 from hargcn.networks.branches import PositionModel
+from hargcn.networks.stgcn import StreamConfig
 
 NAMES = ("edge-gradient", "edge-integrated-gradients", "edge-shapley")
 GRAPHS = ["stgcn", "agcn", "ctrgcn", "stgcn++", "dgstgcn", "efficientgcn", "infogcn"]
 
 
-def inputs(n: int = 2) -> torch.Tensor:
-    return torch.randn(n, 4, 4, 12, 19, 1, generator=torch.Generator().manual_seed(0))
+def inputs(n: int = 2, persons: int = 1) -> torch.Tensor:
+    return torch.randn(n, 4, 4, 12, 19, persons, generator=torch.Generator().manual_seed(0))
+
+
+def spatial():
+    """Branches of 5 partitions, a main stream of 2, joint attention: as the published networks."""
+    return small_model(
+        strategy="spatial", attention="ja",
+        branch=StreamConfig(blocks=1, stride=2, window=3, hops=2),
+        main=StreamConfig(blocks=2, window=3, hops=0),
+    )  # fmt: skip
 
 
 def flat(found) -> np.ndarray:
@@ -85,18 +96,29 @@ def test_an_edge_that_the_graph_does_not_have_has_nothing():
         assert not own[graph.numpy() == 0].any()
 
 
-def test_integrated_gradients_add_up_to_what_edges_bring():
-    model, x = ours(), inputs()
+@pytest.mark.parametrize(("build", "persons"), [(ours, 1), (ours, 2), (spatial, 1)])
+def test_integrated_gradients_add_up_to_what_edges_bring(build, persons):
+    model, x = build(), inputs(2, persons)
     found = make("edge-integrated-gradients", {})(model, x, [0, 2])
     none = model(x, edges={name: torch.zeros_like(e) for name, e in model.edges().items()})
     base = none.detach().numpy()[[0, 1], [0, 2]]
     np.testing.assert_allclose(found.base_value, base, rtol=1e-5)
     total = flat(found).sum((1, 2))
     change = found.score.to_numpy() - base
-    assert np.abs(change).min() > 0.1
+    assert np.abs(change).min() > 0.01
     np.testing.assert_allclose(total, change, rtol=1e-3)
     assert float(found.relative_gap.max()) <= 1e-3
     np.testing.assert_allclose(found.additivity_gap, total - change, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_outputs_other_than_classes_add_up_too(kind):
+    model, x = network(kind), inputs(1)
+    found = make("edge-integrated-gradients", {})(model, x, 1)
+    np.testing.assert_allclose(found.score, model(x)[:, 1].detach(), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.values.sum(found.dims[1:]) + found.base_value, found.score, rtol=1e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("key", GRAPHS)
@@ -174,10 +196,11 @@ def test_an_error_names_the_sample():
         def forward(self, x):
             return (super().forward(x) > 0.01).to(x) + 0 * super().forward(x)
 
-    model = Jumps("einsum")
+    model, x = Jumps("einsum"), windows()
+    x[0] = 0  # whose score is 0 with edges and without
     explainer = make("edge-integrated-gradients", {"max_steps": 64})
-    with pytest.raises(ValueError, match="^of sample 0: .* expected integrated gradients that add"):
-        explainer(Adapter(model, model.input_dims), windows(), 1)
+    with pytest.raises(ValueError, match="^sample 1: expected integrated gradients that add"):
+        explainer(Adapter(model, model.input_dims), x, 1)
 
 
 def test_layers_of_other_joints_are_refused():
