@@ -371,7 +371,12 @@ class Explanation:
         ValueError
             If it is no explanation file, or a damaged one; names the file and what was found.
         """
-        return cls(_read(path))
+        with hdf5.checked(path, WHAT, FORMAT, "explain"):
+            loaded = xr.load_dataset(path, engine="h5netcdf")
+        del loaded.attrs["digest"]
+        dataset = loaded.drop_encoding()  # or its string lengths cut longer names of other shards
+        _check(path, dataset)
+        return cls(dataset)
 
     @staticmethod
     def concat(parts: Sequence[Explanation]) -> Explanation:
@@ -471,24 +476,6 @@ def _listed(selection: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(selection.get("sample"), str | int | np.integer):
         return {**selection, "sample": [selection["sample"]]}
     return dict(selection)
-
-
-def _read(path: str | Path) -> xr.Dataset:
-    """Read an explanation file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no explanation file, or a damaged one; names the file and what was found.
-    """
-    with hdf5.checked(path, WHAT, FORMAT, "explain"):
-        loaded = xr.load_dataset(path, engine="h5netcdf")
-    del loaded.attrs["digest"]
-    dataset = loaded.drop_encoding()  # or its string lengths cut longer names of other shards
-    _check(path, dataset)
-    return dataset
 
 
 def _check(path: str | Path, dataset: xr.Dataset) -> None:
