@@ -19,7 +19,15 @@ from hargcn.analysis.statistics import rank_correlation
 from hargcn.explainers.base import Explainer
 from hargcn.metrics.sanity import cascade
 from hargcn.metrics.transformed import Around, rewritten
-from hargcn.metrics.trial import ERRORS, Inapplicable, Trial, attributions, flat, norm, relative
+from hargcn.metrics.trial import (
+    ERRORS,
+    Inapplicable,
+    Trial,
+    attributions,
+    flattened,
+    norm,
+    relative_to,
+)
 from hargcn.outputs import outputs_of
 
 Verdict = Literal["pass", "fail", "figure", "not applicable", "error"]
@@ -111,7 +119,7 @@ def completeness(trial: Trial) -> Measured:
         levels = trial.scores(torch.as_tensor(rows).to(trial.x.device))
         base = np.average(levels, axis=0, weights=getattr(method, "weights", None))[target]
     size = np.maximum(np.abs(score - base), 1e-6)
-    gap = np.abs(flat(attributions(made)).sum(1) + base - score) / size
+    gap = np.abs(flattened(attributions(made)).sum(1) + base - score) / size
     drawn = np.zeros_like(gap)
     if "sum_standard_error" in made.dataset:
         drawn = ERRORS * made.dataset["sum_standard_error"].to_numpy() / size
@@ -133,7 +141,7 @@ def null_player(trial: Trial) -> Measured:
     keep = keep.view(-1, *[1] * (trial.x.ndim - axis - 1))
     blind = trial.map(Around(trial.model, trial.x, lambda x: x * keep.to(x)))
     maps, errors = trial.by_joint(blind), trial.by_joint(blind, trial.errors(blind))
-    return Measured(relative(maps[:, joint], maps), relative(errors[:, joint], maps))
+    return Measured(relative_to(maps[:, joint], maps), relative_to(errors[:, joint], maps))
 
 
 def symmetry(trial: Trial) -> Measured:
@@ -153,8 +161,8 @@ def symmetry(trial: Trial) -> Measured:
 
     made = trial.changed(alike).map(Around(trial.model, trial.x, alike))
     maps, errors = trial.by_joint(made), trial.by_joint(made, trial.errors(made))
-    drawn = relative(errors[:, one] + errors[:, other], maps)
-    return Measured(relative(maps[:, one] - maps[:, other], maps), drawn)
+    drawn = relative_to(errors[:, one] + errors[:, other], maps)
+    return Measured(relative_to(maps[:, one] - maps[:, other], maps), drawn)
 
 
 def linearity(trial: Trial) -> Measured:
@@ -166,7 +174,7 @@ def linearity(trial: Trial) -> Measured:
     first, second = (replace(trial, target=torch.full_like(trial.target, c)) for c in (0, 1))
     mixed = attributions(first.map(Around(trial.model, trial.x, mix=mix)))
     expected = 2 * attributions(first.map()) - 0.5 * attributions(second.map())
-    return Measured(relative(mixed - expected, expected))
+    return Measured(relative_to(mixed - expected, expected))
 
 
 def implementation_invariance(trial: Trial) -> Measured:
@@ -180,10 +188,10 @@ def implementation_invariance(trial: Trial) -> Measured:
         raise Inapplicable("the network has no module that we know to write differently")
     other, own = replace(trial, model=model), attributions(trial.own)
     scores = trial.scores(trial.x)
-    if relative(other.scores(trial.x) - scores, scores) > ROUNDING:
+    if relative_to(other.scores(trial.x) - scores, scores) > ROUNDING:
         raise Inapplicable("the network written differently answers otherwise")
     try:
-        return Measured(relative(attributions(other.map()) - own, own))
+        return Measured(relative_to(attributions(other.map()) - own, own))
     except ValueError as error:
         raise Broken(f"the same function written differently is refused: {error}") from error
 
@@ -209,7 +217,7 @@ def same_for_outputs(trial: Trial) -> Measured:
         raise Inapplicable("one score is behind all levels")
     other = replace(trial, target=(trial.target + 1) % trial.outputs)
     one, another = attributions(trial.own), attributions(other.map())
-    product = flat(one * another).sum(1)
+    product = flattened(one * another).sum(1)
     return Measured(float((product / np.maximum(norm(one) * norm(another), 1e-30)).mean()))
 
 
@@ -219,10 +227,10 @@ def same_when_random(trial: Trial) -> Measured:
     From the output down, in steps ([A] 3 and 4; see `sanity.cascade`); the curve is that of the
     steps, each a mean over the windows.
     """
-    before = flat(attributions(trial.own))
+    before = flattened(attributions(trial.own))
     curve = []
     for _, broken in cascade(trial.model, trial.x, STEPS, trial.seed):
-        after = flat(attributions(trial.map(broken)))
+        after = flattened(attributions(trial.map(broken)))
         # Without contrast before and after, nothing has changed; only after, everything has.
         both_flat = (np.ptp(before, axis=1) == 0) & (np.ptp(after, axis=1) == 0)
         rho = rank_correlation(before, after)
@@ -244,7 +252,9 @@ def relabelling(trial: Trial) -> Measured:
     made = again.map(other)
     expected = trial.by_joint(own)[:, order.numpy()]
     drawn = trial.errors(own).max() + trial.errors(made).max()
-    return Measured(relative(trial.by_joint(made) - expected, expected), relative(drawn, expected))
+    return Measured(
+        relative_to(trial.by_joint(made) - expected, expected), relative_to(drawn, expected)
+    )
 
 
 def swapped_persons(trial: Trial) -> Measured:
@@ -254,13 +264,15 @@ def swapped_persons(trial: Trial) -> Measured:
         raise Inapplicable("the windows hold one person")
     swapped = trial.changed(lambda x: x.flip(axis))
     scores = trial.scores(trial.x)
-    if relative(swapped.scores(swapped.x) - scores, scores) > ROUNDING:
+    if relative_to(swapped.scores(swapped.x) - scores, scores) > ROUNDING:
         raise Inapplicable("the network tells persons apart by their places")
     own, made = trial.own, swapped.map()
     back = made.isel(person=slice(None, None, -1)) if "person" in made.dims else made
     expected = attributions(own)
     drawn = trial.errors(own).max() + trial.errors(made).max()
-    return Measured(relative(attributions(back) - expected, expected), relative(drawn, expected))
+    return Measured(
+        relative_to(attributions(back) - expected, expected), relative_to(drawn, expected)
+    )
 
 
 @dataclass(frozen=True)

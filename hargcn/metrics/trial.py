@@ -154,16 +154,16 @@ def attributions(explanation: Explanation) -> np.ndarray:
     return explanation.values.to_numpy().astype(float)
 
 
-def flat(values: np.ndarray) -> np.ndarray:
+def flattened(values: np.ndarray) -> np.ndarray:
     """Return (sample, everything else)."""
     return values.reshape(len(values), -1)
 
 
 def norm(values: np.ndarray) -> np.ndarray:
     """Return each sample's Euclidean norm."""
-    return np.linalg.norm(flat(values).astype(float), axis=1)
+    return np.linalg.norm(flattened(values).astype(float), axis=1)
 
 
-def relative(difference: np.ndarray, to: np.ndarray) -> float:
+def relative_to(difference: np.ndarray, to: np.ndarray) -> float:
     """Return the largest of a difference, relative to the largest of something else."""
     return float(np.abs(difference).max() / max(np.abs(to).max(), 1e-30))

@@ -19,7 +19,7 @@ from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step
 from hargcn.explainers.deepshap.rules_unary import reduce_to
 from hargcn.explainers.relevance import rules
 from hargcn.explainers.relevance.maps import BIASED, WEIGHTED, alone, base_name, bias_of
-from hargcn.explainers.relevance.relative import by_size, per_sample, shifted
+from hargcn.explainers.relevance.relative import sample_sums, shared_by_size, shifted
 from hargcn.explainers.relevance.roles import SUMS
 
 Found = list[Tensor | None]
@@ -159,7 +159,7 @@ class Book:
         rule = self._of("input" if op.role.first and "input" in self.recipe else _kind(op), op)
         found = self._linear(op, relevance, rule)
         if op.role.head == "last":
-            found = [by_size(op, relevance, found[0])]
+            found = [shared_by_size(op, relevance, found[0])]
         bias = rule not in ("relative", "z-plus") and bool(bias_of(op).ndim)
         return self._note(op, "bias" if bias else rule, relevance, found)
 
@@ -248,10 +248,10 @@ class Book:
         n = op.n
         if not op.step.output_layouts:
             return _refuse(op, relevance, "expected values that stand apart for each sample")
-        lost = per_sample(relevance, op.step.output_layouts[0], n)
+        lost = sample_sums(relevance, op.step.output_layouts[0], n)
         for part, layout in zip(found, op.step.layouts, strict=True):
             if part is not None:
-                lost = lost - per_sample(part, layout, n)
+                lost = lost - sample_sums(part, layout, n)
         place = f"{op.step.path or 'the model itself'}: {base_name(op)} ({why})"
         self.lost[place] = self.lost.get(place, torch.zeros_like(lost)) + lost
         return list(found)

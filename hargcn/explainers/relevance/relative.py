@@ -9,14 +9,14 @@ from hargcn.explainers.deepshap.alignment import Layout
 from hargcn.explainers.deepshap.rules import Operation
 
 
-def per_sample(value: Tensor, layout: Layout, n: int) -> Tensor:
+def sample_sums(value: Tensor, layout: Layout, n: int) -> Tensor:
     """Sum over everything but the samples, (n,); in double precision."""
     if layout.axis is None:  # the same for every sample: each has its share
         return (value.double().sum() / n).expand(n)
     return layout.rows(value.double(), n).reshape(n, -1).sum(1)
 
 
-def by_size(op: Operation, relevance: Tensor, contributions: Tensor) -> Tensor:
+def shared_by_size(op: Operation, relevance: Tensor, contributions: Tensor) -> Tensor:
     """Share what a layer received by the size of its contributions, of either sign.
 
     Parameters
@@ -29,8 +29,8 @@ def by_size(op: Operation, relevance: Tensor, contributions: Tensor) -> Tensor:
         To the score, shaped like its argument.
     """
     sizes, (layout,), n = contributions.abs(), op.step.layouts, op.n
-    received = per_sample(relevance, op.step.output_layouts[0], n)
-    total = per_sample(sizes, layout, n)
+    received = sample_sums(relevance, op.step.output_layouts[0], n)
+    total = sample_sums(sizes, layout, n)
     share = torch.where(total > 0, received / total, 0).to(sizes)
     return _scaled(sizes, layout, share)
 
@@ -49,8 +49,8 @@ def shifted(op: Operation, relevance: Tensor, found: Tensor) -> Tensor:
     """
     (layout,), n = op.step.layouts, op.n
     some = (found != 0).to(found.dtype)
-    more = per_sample(found, layout, n) - per_sample(relevance, op.step.output_layouts[0], n)
-    each = more / per_sample(some, layout, n).clamp(min=1)
+    more = sample_sums(found, layout, n) - sample_sums(relevance, op.step.output_layouts[0], n)
+    each = more / sample_sums(some, layout, n).clamp(min=1)
     return found - _scaled(some, layout, each.to(found))
 
 
