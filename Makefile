@@ -42,7 +42,7 @@ test: check  ## the check, and the tests everybody runs (under 4 minutes on two 
 test-rest: install  ## every other test: slow, documents, browser, cluster
 	$(PARALLEL) -m "$(REST)" --ignore=tests/benchmarks
 
-results: install  ## make every committed table of the experiments again, and compare (most of an hour)
+results: install  ## make every committed table of the experiments again, and compare (hours)
 	$(PYTEST) -q -m remake --benchmark-disable
 
 bench: install  ## speed as ratios against a floor measured in the same run

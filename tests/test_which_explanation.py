@@ -1,0 +1,60 @@
+"""The page that says which explanation to use says what the committed tables say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fixtures import guide_page
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "which_explanation.md"
+FIGURE = re.compile(r"\d+\.\d+")
+
+
+def test_the_page_is_its_template_with_the_committed_tables():
+    again = "run: PYTHONPATH=tests python -m fixtures.guide_page > docs/which_explanation.md"
+    assert PAGE.read_text(encoding="utf-8") == guide_page.page(), again
+
+
+def test_every_figure_in_words_stands_in_a_table():
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    tables = {each for line in lines if line.startswith("|") for each in FIGURE.findall(line)}
+    words = {each for line in lines if not line.startswith("|") for each in FIGURE.findall(line)}
+    assert words
+    assert not words - tables
+
+
+def test_every_case_of_the_experiment_is_named():
+    heeded = set(pd.read_csv(guide_page.RESULTS / "heed.csv")["case"])
+    told = "\n".join(guide_page.heeded())
+    assert heeded
+    assert not [case for case in heeded if f"| {case} |" not in told]
+
+
+def paired(*rows: tuple[str, str, float, float, str]) -> pd.DataFrame:
+    """Differences of one figure in one case: reference, method, low, high, better."""
+    head = ["reference", "method", "low", "high", "better"]
+    return pd.DataFrame(rows, columns=head).assign(case="UTD x", metric="pgi", windows=9)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "said"),
+    [
+        ((0.1, 0.2), (0.3, 0.3), "higher", 1),
+        ((0.1, -0.1), (0.3, 0.3), "higher", 0),  # no difference to one of the two
+        ((0.1, -0.3), (0.3, -0.1), "higher", -1),  # worse than one of the two
+        ((-0.2, -0.3), (-0.1, -0.1), "lower", 1),
+        ((0.1, -0.3), (0.3, -0.1), "lower", -1),
+    ],
+)
+def test_better_means_better_than_every_map_of_no_network(monkeypatch, low, high, better, said):
+    table = paired(("a", "m", low[0], high[0], better), ("b", "m", low[1], high[1], better),
+                   ("c", "m", -9.0, 9.0, better))  # fmt: skip
+    monkeypatch.setattr(guide_page, "table", lambda _: table)
+    assert guide_page.verdicts("pgi", ("a", "b")).to_dict() == {("UTD x", "m"): said}
+    assert guide_page.counted(guide_page.verdicts("pgi", ("a", "b")), "UTD", "m") == (
+        f"{int(said == 1)}+ {int(said == -1)}-"
+    )
