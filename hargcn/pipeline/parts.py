@@ -38,7 +38,7 @@ class Compare(BaseModel):
 
 
 def join_tables(parts: Parts, table: str, out: Path) -> None:
-    """Write a table of all parts that have it, with columns `case` and `seed`.
+    """Write a table of all parts that have it, with columns `case` and `seed`, without times.
 
     Parameters
     ----------
@@ -50,7 +50,11 @@ def join_tables(parts: Parts, table: str, out: Path) -> None:
         Folder to write it to.
     """
     found = [
-        _named(pd.read_csv(folder / table), case=case, seed=seed)
+        _named(
+            pd.read_csv(folder / table).drop(columns="seconds", errors="ignore"),
+            case=case,
+            seed=seed,
+        )
         for (case, seed), folder in parts.items()
         if (folder / table).is_file()
     ]
