@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -126,16 +126,19 @@ def explain(
 
     Example: hargcn explain model.safetensors windows.h5 --method shap --background auto -o shap.h5
     """
-    from hargcn.pipeline.explain import explain
-
-    written = explain(
+    _explained(
         checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (), seed=seed,
         target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
         background=background, background_by=background_by, background_class=background_class or (),
-        background_group=background_group or (), tolerance=tolerance, on=on, keep=keep,
-        convergence=convergence, other_preparation=other_preparation, device=device, shard=shard,
-        progress=True, say=say,
+        background_group=background_group or (), tolerance=tolerance, convergence=convergence,
+        on=on, other_preparation=other_preparation, keep=keep, device=device, shard=shard,
     )  # fmt: skip
+
+
+def _explained(*files: Path, **asked: Any) -> None:
+    from hargcn.pipeline.explain import explain
+
+    written = explain(*files, **asked, progress=True, say=say)
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")
 
