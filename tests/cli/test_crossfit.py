@@ -19,6 +19,7 @@ def crossed(waving, tmp_path_factory):
     return words, json.loads(done(*words, "--json")), folder / "x"
 
 
+@pytest.mark.slow
 def test_scripts_get_the_figures_and_people_tables(crossed):
     words, found, out = crossed
     assert json.loads((out / "crossfit.json").read_text("utf-8")) == found

@@ -40,6 +40,7 @@ def test_one_command_makes_a_file_that_opens_again(name, checkpoint, waving, tmp
     assert "the same for 2 windows" in done("reproduce", out, "-c", checkpoint, "-w", waving)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(checkpoint, waving, edges, tmp_path, monkeypatch):
     out, calls = tmp_path / "edges.h5", []
     own = module.explain_batch

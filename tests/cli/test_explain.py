@@ -325,6 +325,7 @@ def mostly_slow(names, quick):
     return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(GRADIENTS, ("integrated-gradients",)))
 def test_gradient_methods_are_explained_ranked_shown_and_judged(checkpoint, waving, tmp_path, name):
     path = tmp_path / "made.h5"

@@ -25,6 +25,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["branches", pytest.param("positions", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", SETTINGS)
 def test_explained_ranked_and_shown(checkpoint, waving, tmp_path, method, on):
@@ -38,6 +39,7 @@ def test_explained_ranked_and_shown(checkpoint, waving, tmp_path, method, on):
     done("show", out, "--out", tmp_path / "s.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [pytest.param(m, marks=() if m == "mask" else pytest.mark.slow) for m in SETTINGS]
 )

@@ -175,7 +175,8 @@ def test_bombs_end_in_a_short_line(tmp_path):
     assert "x.pth.tar: expected a torch checkpoint" in refused(*convert)
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [400])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a number too large for arithmetic
 def test_mutants_of_inputs_are_prepared_or_refused_in_a_line(attack, tmp_path, kind, count):

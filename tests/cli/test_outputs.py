@@ -116,6 +116,7 @@ def place(what: str, path: Path, read: Path | None) -> None:
         path.mkdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_output_destroys_anything(commands, tmp_path, name):
     command = commands(name)

@@ -111,6 +111,7 @@ def test_a_class_and_itself_are_refused() -> None:
         Contrast(ours(), inputs(), 0, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [n for n, c in methods().items() if not c.needs and c.__module__[:7] == "hargcn."]
 )

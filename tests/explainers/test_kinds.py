@@ -52,6 +52,7 @@ def test_attributions_of_all_levels_are_one_and_the_same() -> None:
     np.testing.assert_allclose(mild.score - severe.score, apart, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize("name", CAMS)
 def test_maps_of_every_kind_or_a_line(kind, name) -> None:

@@ -100,6 +100,7 @@ def watched(config: Path) -> tuple[CrossFit, Watched, list[str]]:
     return found, seen, said
 
 
+@pytest.mark.slow
 def test_nobody_is_tested_by_a_network_that_saw_them(watched) -> None:
     found, seen, _ = watched
     rows = predicted(found.path.parent)

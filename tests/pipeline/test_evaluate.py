@@ -77,6 +77,7 @@ def test_correlations_need_their_files(checkpoint, waving, shap, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", ["edge:incident:zero", "input:freeze"])
 def test_curves_begin_with_windows_as_they_are(shap, cam, checkpoint, waving, tmp_path, edit):
     out = tmp_path / "curves.h5"

@@ -117,6 +117,7 @@ def test_a_killed_run_goes_on_where_it_stopped(model, windows, tmp_path, kill):
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "explainer"),
     [
@@ -172,6 +173,7 @@ def test_the_same_shap_goes_on(model, windows, tmp_path, shaps):
     assert met == len(windows) - 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["background", SLOW("setting"), SLOW("positions")])
 def test_another_shap_starts_anew(model, windows, tmp_path, shaps, change):
     some = windows.subset(slice(0, 3)).read()

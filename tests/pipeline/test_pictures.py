@@ -93,6 +93,7 @@ def test_no_input_is_written_over(shap):
     assert shap.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attrs", "said"),
     [

@@ -154,6 +154,7 @@ def probed(columns: np.ndarray, made: list[Recording]) -> float:
     return float((told == labels).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "kind", "share", "see"),
     [

@@ -122,6 +122,7 @@ def test_differences_are_counted_over_bones_and_from_stretch_to_stretch(tmp_path
         np.testing.assert_allclose(price, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_smoother_masks_have_smaller_differences():
     def roughness(**given):
         return float(abs(explained(x=inputs(1), steps=40, **given).values.diff("time")).sum())
@@ -130,6 +131,7 @@ def test_smoother_masks_have_smaller_differences():
     assert roughness(smooth=0.0, smooth_time=20.0) < 0.2 * rough
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_curve_falls_and_the_score_is_that_under_the_mask(task):
     model, x = small_model(), inputs()
@@ -146,6 +148,7 @@ def test_the_curve_falls_and_the_score_is_that_under_the_mask(task):
     assert 0 <= float(found.values.min()) < float(found.values.max()) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_no_other_mask_of_the_same_area_does_as_well(task):
     model, x = small_model(), inputs(1)
