@@ -38,6 +38,7 @@ def said(read, path) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_no_flipped_byte_passes_unnoticed(files, tmp_path):
     rng, bad = np.random.default_rng(1234), tmp_path / "bad.h5"
     for path, read in files.items():

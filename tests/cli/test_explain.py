@@ -126,6 +126,7 @@ def test_without_a_layer_the_last_one_is_explained(checkpoint, waving, tmp_path)
     assert Explanation.open(out).layer == "main.0.attention"
 
 
+@pytest.mark.slow
 def test_positive_parts_and_the_players_of_shapcam(checkpoint, waving, tmp_path):
     common = ("explain", checkpoint, waving, "--limit", 2)
     done(*common, "--method", "gradcam", "--out", tmp_path / "signed.h5")
@@ -141,6 +142,7 @@ def test_positive_parts_and_the_players_of_shapcam(checkpoint, waving, tmp_path)
     assert np.ptp(found.values.to_numpy(), axis=1).max() < 1e-6  # joints hold for all time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "utility"), [("shapcam", "prob"), ("shapleycam", "rest")])
 def test_the_score_is_the_methods_own(checkpoint, waving, tmp_path, method, utility):
     common = ("explain", checkpoint, waving, "--limit", 1, "--method", method)
@@ -177,6 +179,7 @@ def test_convergence_against_the_size_of_the_background(checkpoint, waving, tmp_
     assert dict(kept.sizes) == {"sample": 3, "background": 6, "joint": 19}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["balanced", "medoids"])
 def test_shap_on_positions_with_chosen_backgrounds(checkpoint, waving, tmp_path, how):
     out = tmp_path / "x.h5"
@@ -352,6 +355,7 @@ def test_gradient_methods_are_explained_ranked_shown_and_judged(checkpoint, wavi
         assert float(rows["efficiency-gap"]["estimate"]) <= 1e-3
 
 
+@pytest.mark.slow
 def test_integrated_gradients_of_positions(checkpoint, waving, tmp_path):
     common = ("explain", checkpoint, waving, "--method", "integrated-gradients", "--limit", 2)
     done(*common, "--on", "positions", "--background", 4, "--out", tmp_path / "x.h5")

@@ -63,6 +63,7 @@ def test_in_shards_made_again_and_judged(checkpoint, waving, tmp_path, method):
     assert {rows["pgi"]["n"], rows["ris"]["n"]} == {"2"}
 
 
+@pytest.mark.slow
 def test_what_acts_together_is_drawn_and_listed(checkpoint, waving, tmp_path):
     out, picture = tmp_path / "e.h5", tmp_path / "p.svg"
     by = ["-s", "by=part", "-s", "interactions=STII"]

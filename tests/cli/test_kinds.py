@@ -14,6 +14,8 @@ from fixtures.outcomes import OUTPUTS, outcome_windows
 from hargcn.explanation import Explanation
 from hargcn.metrics.gap_curve import GapCurve
 
+pytestmark = pytest.mark.slow
+
 CARE = (*TINY, "train.epochs=60", "train.lr=0.02", "train.augment=null", "train.seed=1")
 """Enough to learn a wave's size."""
 

@@ -22,6 +22,7 @@ def inputs(n: int = 3, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, 4, 4, 12, 19, 1, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize("utility", ["logit", "prob", "logprob", "rest"])
 def test_shap_adds_up_in_units_of_the_score(kind, utility) -> None:

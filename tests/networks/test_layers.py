@@ -59,6 +59,7 @@ print(all(p.grad.isfinite().all() for p in network.parameters()))
 """
 
 
+@pytest.mark.slow
 def test_a_narrow_network_can_be_trained():
     """It ended the process: torch's strided convolution wrote beyond its memory."""
     run = [sys.executable, "-c", NARROW]

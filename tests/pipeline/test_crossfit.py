@@ -29,6 +29,8 @@ from hargcn.pipeline.train import train
 from hargcn.training.fit import fit
 from hargcn.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 CHANGES = (*TINY, "train.epochs=2", "train.select=best")
 EXPLAINING: dict[str, Any] = {
     "methods": ["gradcam", "shap"], "layer": ["main.0.tcn"], "background": 6,

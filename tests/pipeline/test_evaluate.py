@@ -199,6 +199,7 @@ def test_all_measures_are_those_that_apply(cam, checkpoint, waving, tmp_path):
     assert not [name for name in names if name.startswith(("coherency", "localisation"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "given", "said"),
     [
@@ -227,6 +228,7 @@ def test_what_makes_no_sense_is_refused(cam, checkpoint, waving, tmp_path, call,
     assert [path.name for path in tmp_path.iterdir()] == ["cam.h5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("call", "name"), [(perturb, "x.h5"), (evaluate, "x.csv")])
 def test_explanations_must_be_of_one_question(call, name, cam, checkpoint, waving, tmp_path):
     out, other, turned = (tmp_path / each for each in (name, "other.h5", "turned.h5"))

@@ -20,6 +20,8 @@ from hargcn.pipeline.pictures import show
 from hargcn.plots import footage as drawing
 from hargcn.skeleton import skeleton
 
+pytestmark = pytest.mark.slow
+
 LAYOUT = skeleton("inmotion19")
 WRIST = LAYOUT.index("left_wrist")
 FRAMES = 24

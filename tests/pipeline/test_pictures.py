@@ -110,6 +110,7 @@ def test_explanations_of_different_data_are_not_ranked_side_by_side(shap, tmp_pa
     assert len(rank([shap, other], tmp_path / "r.png", other_data=True)) == 2
 
 
+@pytest.mark.slow
 def test_a_recording_is_drawn_and_ranked_as_the_mean_of_its_windows(shap, tmp_path):
     made = Explanation.open(shap)
     name = first(shap).rpartition("@")[0]
@@ -133,6 +134,7 @@ def test_a_recording_is_drawn_and_ranked_as_the_mean_of_its_windows(shap, tmp_pa
         show(shap, tmp_path / "x.png", recording=name, sample=first(shap))
 
 
+@pytest.mark.slow
 def test_pictures_use_the_networks_own_step_and_frames_when_asked(shap, tmp_path):
     said = []
     own = show(shap, tmp_path / "own.svg", heatmap=True, say=said.append).read_text("utf-8")

@@ -20,6 +20,8 @@ from hargcn.pipeline.config import ExperimentConfig
 from hargcn.pipeline.crossfit import CrossFit, crossfit
 from hargcn.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 NAMED = {"regression": "pain", "ordinal": "severe", "multi-label": "ataxia"}
 FIGURE = {"regression": "mae", "ordinal": "accuracy", "multi-label": "accuracy"}
 

@@ -176,6 +176,7 @@ def test_one_window_is_bars_of_its_signed_values():
     np.testing.assert_allclose(widths, np.sort(Ranking.of(made).scores[0])[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["boxes", "beeswarm", "bar"])
 @pytest.mark.parametrize("feature", ["joint", "branch,channel"])
 def test_no_text_lies_over_another(picture, feature):

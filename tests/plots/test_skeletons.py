@@ -16,6 +16,7 @@ def labels(axes) -> dict[str, tuple[float, float]]:
     return {text.get_text(): text.xyann for text in axes.texts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_every_joint_is_named_and_no_two_names_overlap(name):
     layout = skeleton(name)

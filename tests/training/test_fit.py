@@ -89,6 +89,7 @@ def test_equal_seeds_train_equal_networks_and_the_global_generator_rests(
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cosine", "onecycle"])
 def test_a_killed_run_goes_on_bit_for_bit(
     windows: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -235,6 +236,7 @@ def test_a_set_of_one_class_teaches_nothing(windows: Windows, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validated", [True, False])
 def test_without_a_terminal_every_epoch_says_a_line(
     windows: Windows, tmp_path: Path, capsys: pytest.CaptureFixture[str], validated: bool

@@ -107,6 +107,7 @@ def test_the_network_is_left_as_it_was(name):
     assert torch.get_rng_state().equal(randomness)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_every_kind_of_outputs(name, kind):

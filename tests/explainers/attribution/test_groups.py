@@ -52,6 +52,7 @@ def test_a_planted_joint_beats_the_others(name):
     assert truth[label == 1].any(dim=1).float().argmax(dim=1).eq(2).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize("name", HIDING)
 def test_every_kind_of_output_or_a_line(name, kind):
@@ -111,6 +112,7 @@ def test_the_network_is_left_as_it_was_in_any_mode(name):
     assert random.equal(torch.get_rng_state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HIDING)
 def test_a_contrast_is_a_score_like_another(name):
     model, x = small_model(), inputs(3)

@@ -93,7 +93,7 @@ def test_values_add_up_for_random_architectures(attention, activation, temporal,
 @pytest.mark.parametrize(
     ("attention", "activation", "temporal", "persons"),
     [
-        pytest.param(*choice, marks=() if choice in COVERING[::3] else pytest.mark.slow)
+        pytest.param(*choice, marks=() if choice in COVERING[::12] else pytest.mark.slow)
         for choice in product(ATTENTION, ACTIVATION, TEMPORAL, PERSONS)
     ],
 )

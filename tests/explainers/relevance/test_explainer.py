@@ -108,6 +108,7 @@ def test_single_precision_conserves_as_well() -> None:
         assert float(LRP(composite=composite)(model, draw(), 1).relative_gap.max()) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", WITHOUT_BOX)
 def test_what_is_lost_is_told_by_operation_module_and_reason(composite, tmp_path) -> None:
     model = small_model().double()

@@ -67,6 +67,7 @@ def test_by_loops(form) -> None:
     assert negative
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "silu"])
 @pytest.mark.parametrize("attention", ["ca", "stja", "none"])
 def test_the_score_is_conserved_with_biases_too(activation, attention) -> None:
