@@ -18,6 +18,7 @@ from hargcn.data.readers import READERS
 from hargcn.explainers import DeepSHAP
 from hargcn.explainers.base import METHODS
 from hargcn.explainers.deepshap.rules import RULES
+from hargcn.explainers.relevance.book import OWN
 from hargcn.pipeline.config import read_config
 from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.prepare import synthesise
@@ -102,7 +103,7 @@ def reader_of_the_page(demo_out: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.chdir(demo_out)
     for registry in (METHODS, READERS):
         monkeypatch.setattr(registry, "_known", dict(registry.all()))
-    rules = dict(RULES)
+    rules = [(known, dict(known)) for known in (RULES, OWN)]  # that pages may add to
     for page in WRITTEN:
         for mark, _, content in blocks(page):
             if mark.startswith("file: "):
@@ -110,8 +111,9 @@ def reader_of_the_page(demo_out: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(content, encoding="utf-8")
     yield
-    RULES.clear()
-    RULES.update(rules)
+    for known, before in rules:
+        known.clear()
+        known.update(before)
 
 
 @pytest.mark.usefixtures("reader_of_the_page")
@@ -210,6 +212,15 @@ def test_links_lead_somewhere(page):
         there = (ROOT / page).parent / link["file"] if link["file"] else ROOT / page
         assert there.exists(), link[0]
         assert link["heading"] is None or link["heading"] in headings(there), link[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_whole_and_say_nothing_twice(page):
+    for table in re.findall(r"(?:^\| .*\n(?:\|-.*\n)?)+", prose(page), re.M):
+        lines = table.splitlines()
+        assert "".join(lines[1:2]).replace(" ", "").startswith("|--"), f"no head: {lines[0]}"
+        first = [line.split(" | ")[0] for line in lines[2:] if line.startswith("| `")]
+        assert len(first) == len(set(first)), first
 
 
 def test_every_page_is_in_the_index():
