@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
@@ -66,10 +67,9 @@ def test_five_joints_are_the_mean_over_all_orders(utility):
     model, x = mixed(), windows()
     found = groups(utility=utility)(model, x, [0, 1]).dataset
     for i, target in enumerate([0, 1]):
-        expected = by_orders(lambda s: worth(model, x[i : i + 1], s, target, utility), 5)  # noqa: B023 - called at once
-        np.testing.assert_allclose(found["player_value"][i], expected, atol=1e-12)
-        base = worth(model, x[i : i + 1], (), target, utility)
-        assert float(found["base_value"][i]) == pytest.approx(base, abs=1e-12)
+        v = partial(worth, model, x[i : i + 1], target=target, utility=utility)
+        np.testing.assert_allclose(found["player_value"][i], by_orders(v, 5), atol=1e-12)
+        assert float(found["base_value"][i]) == pytest.approx(v(()), abs=1e-12)
     assert found["orders"].values.tolist() == [0, 0]
     assert not found["player_error"].any()
 
