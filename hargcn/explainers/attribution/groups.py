@@ -439,6 +439,27 @@ class Hiding(Explainer):
         return made.assign(coords=named)
 
 
+@settings
+class HidingGroups(Hiding):
+    """Methods that hide cells, and let the user choose which belong together.
+
+    Parameters
+    ----------
+    by
+        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
+        in `bins` stretches of time), "branch", "branch-joint" or "person".
+    bins
+        Stretches of time.
+    """
+
+    by: By = "joint"
+    bins: Annotated[int, Field(ge=1)] = 4
+
+    def divided(self, model: nn.Module, x: Tensor) -> Players:
+        """Return the players of an input."""
+        return players_of(model, x, self.by, self.bins)
+
+
 def _with_axes(name: str, values: Tensor) -> tuple[tuple[str, ...], Tensor]:
     """Name the axes of what a method keeps beside its values."""
     if name.startswith("interaction"):

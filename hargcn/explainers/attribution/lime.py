@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, players_of
+from hargcn.explainers.attribution.groups import Game, HidingGroups, Players
 from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.outputs import Outputs
@@ -17,7 +17,7 @@ from hargcn.registry import settings
 
 
 @settings
-class Lime(Hiding):
+class Lime(HidingGroups):
     """Coefficients of a weighted ridge regression of the score on random groups of players.
 
     Each player is there with probability 1/2; near the whole sample weighs more, by
@@ -27,11 +27,6 @@ class Lime(Hiding):
 
     Parameters
     ----------
-    by
-        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
-        in `bins` stretches of time), "branch", "branch-joint" or "person".
-    bins
-        Stretches of time.
     masks
         Groups that are asked, the first of them everybody.
     width
@@ -49,17 +44,11 @@ class Lime(Hiding):
     source = "Ribeiro et al. 2016, section 3"
     cost = "F x masks (x background, where it replaces)"
 
-    by: By = "joint"
-    bins: Annotated[int, Field(ge=1)] = 4
     masks: Annotated[int, Field(ge=2)] = 500
     width: Annotated[float, Field(gt=0)] = 0.25
     ridge: Annotated[float, Field(ge=0)] = 1.0
     seed: int = 1234
     utility: Utility = "logit"
-
-    def divided(self, model: nn.Module, x: Tensor) -> Players:
-        """Return the players of an input."""
-        return players_of(model, x, self.by, self.bins)
 
     def passes(self, model: nn.Module, x: Tensor) -> Passes:
         """Return the passes per sample: the sample as it is, and every group but the whole."""

@@ -9,32 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, Replace, players_of
+from hargcn.explainers.attribution.groups import Game, HidingGroups, Players, Replace
 from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, class_scores
 from hargcn.outputs import Outputs
 from hargcn.registry import settings
 
 
-@settings
-class OneByOne(Hiding):
-    """Methods that hide one player at a time, all others shown.
-
-    Parameters
-    ----------
-    by
-        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
-        in `bins` stretches of time), "branch", "branch-joint" or "person".
-    bins
-        Stretches of time.
-    """
-
-    by: By = "joint"
-    bins: Annotated[int, Field(ge=1)] = 4
-
-    def divided(self, model: nn.Module, x: Tensor) -> Players:
-        """Return the players of an input."""
-        return players_of(model, x, self.by, self.bins)
+class OneByOne(HidingGroups):
+    """Methods that hide one player at a time, all others shown."""
 
     def passes(self, model: nn.Module, x: Tensor) -> Passes:
         """Return the passes per sample: as it is, and without each player."""

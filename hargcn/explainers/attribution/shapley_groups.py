@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hargcn.explainers.attribution.groups import By, Game, Hiding, Players, players_of
+from hargcn.explainers.attribution.groups import Game, HidingGroups, Players
 from hargcn.explainers.base import Promise
 from hargcn.explainers.interactions import Index, available, exact_pairs, least, sampled_pairs
 from hargcn.explainers.passes import Passes
@@ -29,7 +29,7 @@ _LEAST = 4  # orders: two antithetic pairs have a standard error
 
 
 @settings
-class ShapleyGroups(Hiding):
+class ShapleyGroups(HidingGroups):
     """Shapley values of a game whose players are joints, parts, sides, branches or persons.
 
     The worth of a coalition is the score of the sample in which the others are absent (`replace`).
@@ -43,11 +43,6 @@ class ShapleyGroups(Hiding):
 
     Parameters
     ----------
-    by
-        The players: "joint", "part" or "side" of each person, "joint-time" and "part-time" (these
-        in `bins` stretches of time), "branch", "branch-joint" or "person".
-    bins
-        Stretches of time.
     budget
         Most inputs to run through the network per sample; as many again for interactions of more
         players than can be asked exactly.
@@ -71,8 +66,6 @@ class ShapleyGroups(Hiding):
     cost = "F x 2^players (x background, where it replaces), or F x budget"
     promise: ClassVar[Promise] = "adds up"
 
-    by: By = "joint"
-    bins: Annotated[int, Field(ge=1)] = 4
     budget: Annotated[int, Field(ge=1)] = 20_000
     tolerance: Annotated[float, Field(ge=0)] = 0.01
     interactions: Literal["none", "k-SII", "STII"] = "none"
@@ -83,10 +76,6 @@ class ShapleyGroups(Hiding):
         super().__post_init__()
         if self.interactions != "none":
             available()
-
-    def divided(self, model: nn.Module, x: Tensor) -> Players:
-        """Return the players of an input."""
-        return players_of(model, x, self.by, self.bins)
 
     def exact(self, players: int) -> bool:
         """Tell whether every coalition of so many players is asked."""
