@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
+from hargcn.explainers.attribution.groups import in_sight
 from hargcn.explainers.base import Explainer
 from hargcn.explainers.passes import Passes
 from hargcn.explainers.scores import Utility, frozen
@@ -185,10 +186,7 @@ def gradients(score: Network, x: Tensor, target: Any) -> tuple[Tensor, Tensor, T
 
 
 def somebody(x: Tensor, dims: tuple[str, ...]) -> Tensor | None:
-    """Return where persons are, a bool tensor that broadcasts against the input.
-
-    A person is absent from a frame where all numbers are exactly 0, as `hargcn` writes it. None for
-    an input without axes of time and persons.
+    """Return where persons are (see `in_sight`); None of an input without axes of time and persons.
 
     Parameters
     ----------
@@ -197,10 +195,4 @@ def somebody(x: Tensor, dims: tuple[str, ...]) -> Tensor | None:
     dims
         Names of its axes.
     """
-    if not {"time", "person"} <= set(dims):
-        return None
-    others = [i for i, dim in enumerate(dims) if dim not in ("sample", "time", "person")]
-    where = x != 0
-    for axis in others:
-        where = where.any(dim=axis, keepdim=True)
-    return where
+    return in_sight(x, dims) if {"time", "person"} <= {*dims} else None

@@ -183,13 +183,15 @@ def sides(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
 def in_sight(x: Tensor, dims: Sequence[str]) -> Tensor:
     """Return where somebody is: x (N, ...) is not 0 throughout a frame of a person.
 
+    A person is absent from a frame where all numbers are exactly 0, as `hargcn` writes it.
+
     Returns
     -------
     Tensor of bool
         The axes of x, 1 where they are neither sample, time nor person.
     """
     rest = [i for i, dim in enumerate(dims) if dim not in ("sample", "time", "person")]
-    return (x != 0).to(x).amax(dim=rest, keepdim=True) > 0 if rest else x != 0
+    return (x != 0).any(dim=rest, keepdim=True) if rest else x != 0
 
 
 def mean_over_time(x: Tensor, dims: Sequence[str]) -> Tensor:
