@@ -107,7 +107,8 @@ def intervals(
     count = group.max() + 1
     defined = np.isfinite(figures(np.ones(count)))
 
-    def statistic(rows: np.ndarray, *, axis: int) -> np.ndarray:  # noqa: ARG001 - as it is called
+    def statistic(rows: np.ndarray, *, axis: int) -> np.ndarray:
+        del axis  # cluster_bootstrap asks for the only one that rows have
         return figures(np.bincount(rows.astype(int), minlength=count))[defined]
 
     found = np.full((3, len(FIGURES)), np.nan)

@@ -150,13 +150,6 @@ def test_scorecam_runs_the_network_as_often_as_the_package(network):
     assert mine <= sum(rows) + 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the ratio asked for is 3, measured 0.9 to 1.2: Score-CAM is by definition one pass of "
-    "the whole network per feature map, in the package too (see the test above), and no way to "
-    "run that network three times as fast is known: compiled by torch it gains 1.25",
-)
 def test_scorecam_against_the_package(network):
     x = windows(1)
     took = in_turns(
@@ -168,4 +161,10 @@ def test_scorecam_against_the_package(network):
     )
     ratio = took["theirs"] / took["mine"]
     report("grad-cam's ScoreCAM / scorecam", ratio, "target 3")
-    assert ratio >= 3
+    assert ratio >= 0.75
+    if ratio < 3:
+        pytest.xfail(
+            f"three times as fast as the package is aimed at, {ratio:.2g} reached: Score-CAM is by "
+            "definition a pass of the whole network per feature map, in the package too (see the "
+            "test above); compiling the network with torch gains 1.25"
+        )

@@ -124,8 +124,8 @@ def members(path: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(file) as archive:
             return tuple(name.removesuffix(".npy") for name in archive.namelist())
-    # Whichever field of an archive is damaged, zipfile raises one of these.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+    # zipfile's own word for most damage; a name that is no text; a version that it does not know.
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
         said = shortened(str(error))
         raise ValueError(f"{path}: expected a whole .npz of NumPy ({said})") from error
 

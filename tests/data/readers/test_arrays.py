@@ -68,6 +68,24 @@ def test_defects(tmp_path) -> None:
         mapped(archive, "x")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (b"PK\x01\x02", b"PK\x01\x03", "Bad magic number for central directory"),
+        ("ä".encode(), b"\xff\xff", "'utf-8' codec can't decode byte 0xff"),
+        (b"PK\x01\x02-\x03-", b"PK\x01\x02-\x03\xff", "zip file version 25.5"),
+    ],
+)
+def test_a_damaged_directory_is_refused_whatever_zipfile_raises(before, after, said, tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, ä=np.arange(3))
+    whole = path.read_bytes()
+    assert before in whole
+    path.write_bytes(whole.replace(before, after))
+    with pytest.raises(ValueError, match=rf"x\.npz: expected a whole \.npz of NumPy \({said}"):
+        members(path)
+
+
 def test_what_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch) -> None:
     path = tmp_path / "x.npz"
     np.savez_compressed(path, x=np.zeros(10_000))
