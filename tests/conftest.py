@@ -33,6 +33,20 @@ def _outside(variable: str, beside: str, what: str) -> Path:
     return root
 
 
+@pytest.hookimpl(tryfirst=True)  # before fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what draws without a generator, such as a network's first weights, draw the same."""
+    del item
+    torch.manual_seed(1234)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Let modules draw the same, whichever were read before."""
+    del collector
+    torch.manual_seed(1234)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder with `utd_mhad/raw` and `mini_rgbd_2d/raw`; HARGCN_DATA names another one."""

@@ -64,7 +64,8 @@ def explain(
     """Explain what a network decides about windows.
 
     The same call after a kill goes on where it stopped; where its result is there and whole, it
-    says so and computes nothing.
+    says so and explains nothing. Only a background by herding or medoids is chosen again: what it
+    consists of is part of what makes a job the same.
 
     Parameters
     ----------
@@ -165,12 +166,6 @@ def explain(
         if say is not None:
             say(str(found))
     explainer = build_explainer(network, data, request, layers)
-    explainer.expect_outputs(network)
-    if say is not None and getattr(explainer, "exact", True):
-        first = network.inputs(chosen.read([0]))
-        told = explainer.forecast(network, first, len(chosen))
-        if told is not None:
-            say(str(told))
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, versus=versus,
         request=request, shard=shard, keep=keep, progress=progress, say=say,

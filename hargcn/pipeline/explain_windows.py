@@ -94,7 +94,7 @@ def explain_windows(
     progress
         Whether to show a progress bar.
     say
-        Gets a line for files that are finished already.
+        Gets a line for files that are finished already, else the forecast of a method that has one.
 
     Returns
     -------
@@ -133,6 +133,8 @@ def explain_windows(
                 named = ", ".join(map(str, finished))
                 say(f"{named}: finished before, nothing to do (remove it to make it anew)")
             return finished
+        if say is not None:
+            _forecast(network, windows, explainer, say)
         each = _rows_each(network, explainer, windows) if progress else 0
         with filling("explaining", len(windows), progress) as told:
             for number, start in enumerate(starts):
@@ -154,6 +156,16 @@ def explain_windows(
     for path in written:
         warn_unseen(str(path), pieces(path, shard))
     return written
+
+
+def _forecast(
+    network: Network, windows: Windows, explainer: Explainer, say: Callable[[str], None]
+) -> None:
+    """Say how long it takes, where the method knows; measuring costs a pass or two."""
+    if getattr(explainer, "exact", True):
+        told = explainer.forecast(network, network.inputs(windows.read([0])), len(windows))
+        if told is not None:
+            say(str(told))
 
 
 def _rows_each(network: Network, explainer: Explainer, windows: Windows) -> int:

@@ -275,7 +275,7 @@ class Planning(TorchFunctionMode):
         if not known and base not in STOPS and any(t.is_floating_point() for t in results):
             raise ValueError(f"{step.where}: {_no_rule(results, self.book.remedy)}")
         self._after(step, before, results, target)
-        if step.name in FOLDABLE and step.slots == (0,) and _per_channel(args, out):
+        if step.name in FOLDABLE and step.slots == (0,) and _per_channel(args, kwargs, out):
             self.convolutions[id(out)] = step
         return out
 
@@ -380,6 +380,8 @@ def _differentiable(value: Any) -> Any:
     return value
 
 
-def _per_channel(args: tuple[Any, ...], out: Tensor) -> bool:
+def _per_channel(args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> bool:
     """Tell whether a convolution's channels are where a batch norm looks for them."""
-    return len(args) > 1 and args[1].shape[0] == out.shape[1]
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    # A matrix that is applied at each place has its channels last.
+    return bool(args) and weight.ndim == out.ndim and weight.shape[0] == out.shape[1]

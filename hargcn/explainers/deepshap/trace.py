@@ -57,7 +57,7 @@ class Trace(TorchFunctionMode):
             leaves = tree_flatten((args, kwargs))[0]
             self.guards[index] = [leaves[i].detach().clone() for i in step.guards]
         if step.folded is not None:
-            args = fold(step.folded, *args)
+            args, kwargs = fold(step.folded, *args, **kwargs)
         if step.rule is not None:
             return self._ruled(index, func, args, kwargs)
         out = func(*args, **kwargs)
@@ -113,9 +113,15 @@ class Trace(TorchFunctionMode):
 
 
 def fold(
-    norm: tuple[Tensor, Tensor], x: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any
-) -> tuple[Any, ...]:
+    norm: tuple[Tensor, Tensor],
+    x: Tensor,
+    /,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *rest: Any,
+    **named: Any,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Give the arguments of a convolution that also does the work of the batch norm behind it."""
     scale, shift = norm
     weight = weight * scale.view(-1, *(1,) * (weight.ndim - 1))
-    return (x, weight, shift if bias is None else bias * scale + shift, *rest)
+    return (x, weight, shift if bias is None else bias * scale + shift, *rest), named

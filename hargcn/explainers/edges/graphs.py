@@ -151,7 +151,7 @@ class ByEdges(nn.Module):
 
     def __init__(self, model: nn.Module, layers: GraphLayers, x: Tensor) -> None:
         super().__init__()
-        self.model, self.layers = model, layers
+        self.model, self.layers, self._mappable = model, layers, True
         self.register_buffer("x", x, persistent=False)
 
     @property
@@ -177,12 +177,17 @@ class ByEdges(nn.Module):
         x = self.x if x is None else x
         if _teller(self.model) is not None:
             with _weighed(self.model, self.layers, masks):
-                return logits_of(self.model(x.expand(len(masks), *x.shape[1:])))
+                # A copy: a network may begin with an operation in place.
+                return logits_of(self.model(x.repeat(len(masks), *[1] * (x.ndim - 1))))
         # A graph without rows of its own has no place for several masks: map over them.
-        try:
-            return torch.vmap(partial(self._masked, x))(masks)[:, 0]
-        except RuntimeError:  # a network that cannot be mapped, by what its values decide
-            return torch.cat([self._masked(x, mask) for mask in masks])
+        if self._mappable and len(masks) > 1:
+            try:
+                return torch.vmap(partial(self._masked, x))(masks)[:, 0]
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # by what its values decide; a defect of its own shows below
+                self._mappable = False
+        return torch.cat([self._masked(x, mask) for mask in masks])
 
     def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the outputs (1, output) with the graphs of a pass masked one after the other."""

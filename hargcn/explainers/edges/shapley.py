@@ -72,7 +72,8 @@ class EdgeShapley(EdgeAttribution):
 
     def one(self, network: ByEdges, target: int) -> Found:
         """Return the players' values for one sample."""
-        players = self._players(network.layers)
+        # Attention may leave each sample other edges than the first.
+        players = self._players(graph_layers(network.model, network.x))
         with frozen(network, self.utility, network.whole, network.whole) as (score, whole, _):
 
             def worth(coalitions: Tensor) -> Tensor:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from fixtures.foreign_networks import Expression, foreign
 from torch import Tensor, nn
 
+from hargcn.explainers import DeepSHAP
 from hargcn.explainers.deepshap.alignment import Layout
 from hargcn.explainers.deepshap.plan import Plan, make_plan
 from hargcn.explainers.deepshap.rules_unary import rescale_smooth
 from hargcn.explainers.hooks import undisturbed
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def trained_norm(norm: nn.Module) -> nn.Module:
+    """Return a batch norm that scales and shifts."""
+    size = norm.num_features
+    norm.running_mean, norm.running_var = draw(size), draw(size, seed=1).exp()
+    return norm.eval()
 
 
 def plan_of(model: nn.Module, *shape: int) -> Plan:
@@ -61,6 +74,29 @@ def test_convolutions_take_over_their_batch_norms():
         steps = {step.name: step for step in plan_of(model, 2, 5).steps if step.path}
         assert (steps["conv1d"].folded is None) is model.shared
         assert steps["batch_norm"].skipped is not model.shared
+
+
+@pytest.mark.parametrize("named", [(), ("bias",), ("weight", "bias")])
+def test_convolutions_whose_arguments_are_named_take_over_theirs_too(named):
+    """By keyword the bias was given twice, and a weight was not seen."""
+    norm, x = trained_norm(nn.BatchNorm2d(4)), draw(3, 3, 5, 5)
+    given = {"weight": draw(4, 3, 2, 2), "bias": draw(4)}
+    kwargs = {name: given.pop(name) for name in named}
+    model = nn.Sequential(
+        Expression(lambda x: F.conv2d(x, *given.values(), **kwargs)), norm, nn.SiLU(), nn.Flatten()
+    ).double()
+    (step,) = (step for step in plan_of(model, 3, 5, 5).steps if step.name == "conv2d")
+    assert step.folded is not None
+    found = DeepSHAP(draw(4, 3, 5, 5, seed=1))(model, x, 1)
+    assert float(found.relative_gap.max()) < 1e-9
+
+
+def test_a_matrix_at_each_place_does_not_take_over_the_norm_of_the_places():
+    """As many places as features: its channels are last, those of the norm are not."""
+    model = nn.Sequential(nn.Linear(4, 5), trained_norm(nn.BatchNorm1d(5)), nn.SiLU(), nn.Flatten())
+    x = draw(3, 5, 4)
+    found = DeepSHAP(draw(4, 5, 4, seed=1))(model.double(), x, 1)
+    assert float(found.relative_gap.max()) < 1e-9
 
 
 def test_a_tensor_that_is_gone_is_no_use_of_the_next_at_its_address():

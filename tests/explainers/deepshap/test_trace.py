@@ -57,5 +57,10 @@ def test_folds_a_batch_norm_into_a_convolution(bias):
     scale, shift = (torch.randn(4, generator=generator) for _ in range(2))
     x = torch.randn(2, 3, 5, 5, generator=generator)
     expected = conv(x) * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
-    args = fold((scale, shift), x, conv.weight, conv.bias, (1, 1), (0, 0))
-    torch.testing.assert_close(F.conv2d(*args), expected)
+    norm, weight, bias_of = (scale, shift), conv.weight, conv.bias
+    for args, kwargs in (
+        fold(norm, x, weight, bias_of, (1, 1), (0, 0)),
+        fold(norm, x, weight, bias=bias_of, stride=(1, 1)),
+        fold(norm, x, weight=weight, bias=bias_of),
+    ):
+        torch.testing.assert_close(F.conv2d(*args, **kwargs), expected)

@@ -7,10 +7,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from fixtures.graph_networks import windows
 from fixtures.small_model import ours
 from torch import nn
 
 from hargcn.explainers import make
+from hargcn.explainers.edges.graphs import graph_layers
 
 
 class Products(nn.Module):
@@ -119,3 +121,28 @@ def test_a_tolerance_ends_the_draws():
     found = make("edge-shapley", settings)(ours(), x, 1)
     assert found.dataset["orders"].item() < 400
     assert float(found.standard_error.max()) <= 0.1
+
+
+class Rectified(nn.Module):
+    """Joints mixed by a rectified product of their own means: each sample has other edges."""
+
+    input_dims = ("sample", "channel", "time", "joint")
+
+    def forward(self, x):
+        means = x.mean((1, 2))
+        graph = torch.relu(means[:, :, None] * torch.sin(5 * means)[:, None])
+        mixed = torch.tanh(torch.einsum("nctv,nvw->nctw", x, graph))
+        z = (10 * mixed + mixed**2).mean((1, 2, 3))
+        return torch.stack([0 * z, z], 1)
+
+
+def test_each_sample_plays_with_its_own_edges():
+    """The first sample's were everybody's: others' values missed the score, and told no gap."""
+    model, x = Rectified(), windows(3) - 1
+    supports = [graph_layers(model, one).pairs for one in x.split(1)]
+    assert len({tuple(each) for each in supports}) == 3
+    found = make("edge-shapley", {})(model, x, 1)
+    total = (found.values.sum(found.dims[1:]) + found.base_value).to_numpy()
+    np.testing.assert_allclose(total, found.score, rtol=1e-4)
+    alone = make("edge-shapley", {})(model, x[2:], 1)
+    np.testing.assert_allclose(found.values[2], alone.values[0], rtol=1e-4, atol=1e-8)
