@@ -37,7 +37,8 @@ def test_graph_convolution_is_its_formula_in_either_order(inputs, outputs):
 def test_frames_are_taken_as_by_a_stride(frames):
     ours, theirs = NarrowPointwise(8, 12, 2).double(), nn.Conv2d(8, 12, 1, stride=(2, 1)).double()
     theirs.load_state_dict(ours.state_dict())
-    x = torch.randn(3, 8, frames, 17, dtype=torch.float64)  # not channels last: theirs is right there
+    # not channels last: theirs is right there
+    x = torch.randn(3, 8, frames, 17).double()
     inputs = [x.clone().requires_grad_() for _ in range(2)]
     found, expected = ours(inputs[0]), theirs(inputs[1])
     found.square().sum().backward()

@@ -23,7 +23,7 @@ def masks(count: int, network: ByEdges) -> torch.Tensor:
 class Counted(Chosen):
     """Counts its passes, and may do something in each."""
 
-    def __init__(self, act=lambda passes, logits: None):
+    def __init__(self, act=lambda _passes, _logits: None):
         super().__init__("einsum")
         self.act, self.passes = act, 0
 
