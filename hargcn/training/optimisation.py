@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -38,9 +38,15 @@ class TrainConfig(BaseModel):
         do not decay.
     schedule
         "cosine": linear warm-up, then a half cosine to 0. "onecycle": torch's one-cycle policy,
-        which cycles the momentum too. "constant": warm-up only.
+        which cycles the momentum too. "constant": warm-up only. "steps": warm-up, then half the
+        rate from each of the `milestones` on (Tempel et al. 2024).
+    milestones
+        Epochs, counted from 1, behind which "steps" halves the rate.
     warmup
-        Share of all steps spent warming up.
+        Share of all steps spent warming up; from 1 on the number of epochs.
+    warmup_from
+        Share of the rate that warming up begins with; null for that of its first step, as if it
+        had begun with 0 a step before.
     clip
         Largest norm of the gradient; None for no limit.
     label_smoothing
@@ -87,8 +93,10 @@ class TrainConfig(BaseModel):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
-    warmup: float = Field(0.1, ge=0, lt=1)
+    schedule: Literal["cosine", "onecycle", "constant", "steps"] = "cosine"
+    milestones: tuple[PositiveInt, ...] = ()
+    warmup: float = Field(0.1, ge=0)
+    warmup_from: float | None = Field(None, gt=0, le=1)
     clip: float | None = Field(None, gt=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
@@ -103,6 +111,20 @@ class TrainConfig(BaseModel):
     workers: int = Field(0, ge=0)
     threads: int | None = Field(None, ge=1)
     augment: AugmentConfig | None = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _warm_in_time(self) -> TrainConfig:
+        if self.warmup >= self.epochs:
+            raise ValueError(
+                f"Expected a warmup that ends before the training, after {self.epochs} epochs "
+                f"(got {self.warmup:g})"
+            )
+        if (self.schedule == "steps") != bool(self.milestones):
+            raise ValueError(
+                "Expected milestones with schedule 'steps', and with no other (got schedule "
+                f"{self.schedule!r} and milestones {list(self.milestones)})"
+            )
+        return self
 
 
 def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -124,15 +146,19 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
 
 def schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> LRScheduler:
     """Return the course of the learning rate over `steps` steps."""
+    warm = config.warmup * steps / (config.epochs if config.warmup >= 1 else 1)
     if config.schedule == "onecycle":
-        return OneCycleLR(optimizer, config.lr, total_steps=steps, pct_start=config.warmup)
-    warm = config.warmup * steps
+        return OneCycleLR(optimizer, config.lr, total_steps=steps, pct_start=warm / steps)
+    halvings = [epoch * steps / config.epochs for epoch in config.milestones]
+    start = config.warmup_from
 
     def factor(step: int) -> float:
         if step < warm:
-            return (step + 1) / (warm + 1)
+            return (step + 1) / (warm + 1) if start is None else start + (1 - start) * step / warm
         if config.schedule == "constant":
             return 1.0
+        if config.schedule == "steps":
+            return 0.5 ** sum(step >= each for each in halvings)
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
 
     return LambdaLR(optimizer, factor)

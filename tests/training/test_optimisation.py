@@ -50,6 +50,32 @@ def test_constant_rates_stay_after_the_warm_up() -> None:
     assert rates(10, schedule="constant", warmup=0.2) == pytest.approx([1 / 3, 2 / 3] + [1] * 8)
 
 
+def test_published_steps_warm_up_from_a_quarter_and_halve_the_rate_behind_milestones() -> None:
+    """Ten steps an epoch: 2 epochs of warm-up, halved behind the third and the fourth."""
+    course = {"schedule": "steps", "milestones": [3, 4], "warmup": 2, "warmup_from": 0.25}
+    lr = rates(50, epochs=5, **course)
+    assert lr[:20] == pytest.approx([0.25 + 0.75 * step / 20 for step in range(20)])
+    assert lr[20:] == [1.0] * 10 + [0.5] * 10 + [0.25] * 10
+
+
+def test_a_warm_up_of_epochs_is_its_share_of_all_steps() -> None:
+    assert rates(100, epochs=50, warmup=10) == rates(100, epochs=50, warmup=0.2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epochs": 10, "warmup": 10}, r"warmup that ends .* after 10 epochs \(got 10\)"),
+        ({"schedule": "steps"}, r"milestones with schedule 'steps', .* milestones \[\]"),
+        ({"milestones": [3]}, r"with no other \(got schedule 'cosine' and milestones \[3\]"),
+        ({"schedule": "steps", "milestones": [0]}, "greater than 0"),
+    ],
+)
+def test_rates_that_contradict_themselves_are_refused(settings, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        TrainConfig(**settings)
+
+
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
 def test_edges_norms_and_biases_do_not_decay(kind: str) -> None:
     model = small_model()
