@@ -21,6 +21,7 @@ from hargcn.checks import complete, nearest, plain_yaml, read_yaml, shortened
 _MOST = 500  # joints: beyond any tracker's, and the checks take their square in time
 
 Strategy = Literal["distance", "spatial"]
+Normalised = Literal["columns", "symmetric"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,11 @@ def names() -> tuple[str, ...]:
 
 
 def partitions(
-    skeleton: Skeleton, hops: int = 1, strategy: Strategy = "distance", reach: int | None = None
+    skeleton: Skeleton,
+    hops: int = 1,
+    strategy: Strategy = "distance",
+    reach: int | None = None,
+    normalised: Normalised = "columns",
 ) -> np.ndarray:
     """Return the normalised adjacency of a skeleton's graph, split into partitions.
 
@@ -235,14 +240,17 @@ def partitions(
         neighbours nearer to the root and those not nearer (Yan et al. 2018, ST-GCN, section 3.3);
         distance 0 is the first partition.
     reach
-        The distance over which columns are normalised, by default `hops`; the published networks
-        normalise over 3 and use the first partitions only.
+        The distance over which the adjacency A is normalised, by default `hops`; the published
+        networks normalise over 3 and use the first partitions only.
+    normalised
+        By the degrees D that joints have within reach: "columns", A D^-1 (the code published with
+        Tempel et al. 2024), or "symmetric", D^-1/2 A D^-1/2 (their equation 6).
 
     Returns
     -------
     numpy.ndarray
-        (K, V, V) float32; where `reach` is `hops`, the columns of the sum over K add up to 1
-        (column-normalised, A D^-1). K = hops + 1 for "distance", 2 * hops + 1 for "spatial".
+        (K, V, V) float32; where `reach` is `hops`, the "columns" of the sum over K add up to 1.
+        K = hops + 1 for "distance", 2 * hops + 1 for "spatial".
     """
     import numpy as np
 
@@ -251,7 +259,13 @@ def partitions(
         raise ValueError(f"Expected 0 <= hops <= reach (got hops {hops}, reach {reach})")
     distance = hop_distance(skeleton)
     within = distance <= reach
-    adjacency = within / within.sum(axis=0, keepdims=True)
+    degree = within.sum(axis=0)
+    if normalised == "columns":
+        adjacency = within / degree
+    elif normalised == "symmetric":
+        adjacency = within / np.sqrt(np.outer(degree, degree))
+    else:
+        raise ValueError(f"Expected normalised 'columns' or 'symmetric' (got {normalised!r})")
     by_hop = [np.where(distance == hop, adjacency, 0) for hop in range(hops + 1)]
     if strategy == "distance":
         return np.stack(by_hop).astype(np.float32)

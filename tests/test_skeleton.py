@@ -69,6 +69,28 @@ def test_distance_partitions_of_a_chain_by_hand():
     np.testing.assert_allclose(parts, expected, rtol=1e-6)
 
 
+def test_symmetric_partitions_of_a_chain_by_hand():
+    """Joints have 2, 3, 3 and 2 neighbours, themselves included."""
+    parts = partitions(Skeleton.from_dict(chain()), hops=1, normalised="symmetric")
+    ends, middle = 1 / np.sqrt(2 * 3), 1 / 3
+    np.testing.assert_allclose(parts[0], np.diag([1 / 2, 1 / 3, 1 / 3, 1 / 2]), rtol=1e-6)
+    np.testing.assert_allclose(np.diag(parts[1], 1), [ends, middle, ends], rtol=1e-6)
+    np.testing.assert_array_equal(parts[1], parts[1].T)
+    assert np.count_nonzero(parts[1]) == 6
+
+
+def test_symmetric_partitions_agree_with_torch_geometric():
+    torch = pytest.importorskip("torch")
+    from torch_geometric.nn.conv.gcn_conv import gcn_norm
+    from torch_geometric.utils import to_dense_adj
+
+    layout = skeleton("coco17")
+    seen = partitions(layout, 2).sum(0) > 0
+    found = partitions(layout, 2, normalised="symmetric").sum(0)
+    edges, weights = gcn_norm(torch.from_numpy(np.stack(np.nonzero(seen))))
+    np.testing.assert_allclose(found, to_dense_adj(edges, edge_attr=weights)[0], rtol=1e-6)
+
+
 def test_spatial_partitions_separate_nearer_from_farther():
     layout = Skeleton.from_dict(chain())
     same, nearer, farther = partitions(layout, hops=1, strategy="spatial")

@@ -18,7 +18,7 @@ from hargcn.networks.heads import head, matrix
 from hargcn.networks.layers import TEMPORAL, EdgeGraphConv, InputNorm
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import Outputs
-from hargcn.skeleton import Skeleton, partitions
+from hargcn.skeleton import Normalised, Skeleton, partitions
 
 Temporal = Literal["basic", "bottleneck", "separable", "sandglass", "inverted", "shuffle"]
 
@@ -106,6 +106,9 @@ class ModelConfig(BaseModel):
     reach
         Distance over which the adjacency is normalised; None for `hops`. The published networks
         normalise over 3.
+    normalised
+        By the joints' degrees within that reach: its "columns" (the published code), or "symmetric"
+        (Tempel et al. 2024, equation 6).
     input_norm
         Batch norm of a branch over each "channel", or over each channel of each joint
         ("channel-joint").
@@ -135,6 +138,7 @@ class ModelConfig(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1)
     strategy: Literal["distance", "spatial"] = "distance"
     reach: int | None = None
+    normalised: Normalised = "columns"
     input_norm: Literal["channel", "channel-joint"] = "channel-joint"
     smooth_acceleration: bool = False
     branch: StreamConfig = StreamConfig(blocks=1, depth=2, stride=2)
@@ -231,9 +235,8 @@ class MultiBranchSTGCN(SkeletonNetwork):
     # -- building --------------------------------------------------------------------------------
 
     def _adjacency(self, hops: int) -> Tensor:
-        reach = self.config.reach
-        parts = partitions(self.skeleton, hops, self.config.strategy, reach)
-        return torch.from_numpy(parts)
+        c = self.config
+        return torch.from_numpy(partitions(self.skeleton, hops, c.strategy, c.reach, c.normalised))
 
     def _temporal(self, kind: str, channels: int, window: int, stride: int) -> nn.Module:
         c = self.config

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from hargcn.networks.attention import Attention
 from hargcn.networks.layers import TEMPORAL
 from hargcn.networks.stgcn import ModelConfig, StreamConfig
+from hargcn.skeleton import partitions
 
 
 def window(model, samples=2, frames=16, persons=1, seed=0):
@@ -23,6 +24,20 @@ def test_every_combination_runs_on_two_persons(attention, temporal):
     assert model(window(model, persons=2)).shape == (2, 3)
     kinds = {type(model.get_layer(n)) for n in model.layer_names() if n.endswith("attention")}
     assert kinds == ({torch.nn.Identity} if attention == "none" else {Attention})
+
+
+@pytest.mark.parametrize("normalised", ["columns", "symmetric"])
+def test_graphs_are_normalised_as_the_card_says(normalised):
+    """Equation 6 of Tempel et al. 2024 is symmetric; their code divides by columns."""
+    model = small_model(normalised=normalised)
+    for name, found in model.adjacency().items():
+        expected = partitions(model.skeleton, len(found) - 1, normalised=normalised)
+        torch.testing.assert_close(found, torch.from_numpy(expected), msg=name)
+    assert symmetric(model.adjacency()) == (normalised == "symmetric")
+
+
+def symmetric(graphs):
+    return all(torch.allclose(graph, graph.mT) for graph in graphs.values())
 
 
 def test_persons_are_averaged():
