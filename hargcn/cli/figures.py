@@ -10,9 +10,9 @@ import typer
 from hargcn.cli.options import interval, table
 
 _SHOWN = (
-    "n", "subjects", "accuracy", "top5", "balanced_accuracy", "roc_auc", "sensitivity",
-    "specificity", "ppv", "npv", "f1", "micro_f1", "exact_match", "mae", "rmse", "r2", "kappa",
-    "pearson", "spearman",
+    "n", "subjects", "accuracy", "top5", "balanced_accuracy", "roc_auc", "roc_auc_weighted",
+    "sensitivity", "specificity", "ppv", "npv", "f1", "micro_f1", "exact_match", "mae", "rmse",
+    "r2", "kappa", "pearson", "spearman",
 )  # fmt: skip
 _TABLES = {
     "per_class": ("classes", ("support", "sensitivity", "ppv", "f1", "roc_auc")),
@@ -39,6 +39,15 @@ def summary(title: str, figures: Mapping[str, Any]) -> None:
     table(title, ["", *_levels(figures)], rows)
     if any(any(figures[level]["interval"].values()) for level in _levels(figures)):
         typer.echo("[95% intervals, of resampled subjects]")
+    if (threshold := figures.get("threshold")) is not None:
+        typer.echo(f"{list(figures['windows']['per_class'])[1]} is said from {threshold:.4g} on")
+    exact = figures.get("recordings", {}).get("exact_interval", {})
+    if shown := [f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in _limited(exact)]:
+        typer.echo(f"exact 95% intervals, of independent recordings: {', '.join(shown)}")
+
+
+def _limited(intervals: Mapping[str, Any]) -> list[tuple[str, tuple[float, float]]]:
+    return [(name, limits) for name, limits in intervals.items() if limits]
 
 
 def classes(figures: Mapping[str, Any]) -> None:

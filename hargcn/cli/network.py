@@ -31,8 +31,13 @@ Aggregate = Annotated[
     str, typer.Option(help="A recording's score from its windows: mean or median.")
 ]
 Threshold = Annotated[
-    float | None, typer.Option(help="Probability of the second of two classes to predict it.")
+    str | None,
+    typer.Option(
+        help="Probability of the second of two classes to predict it, or youden: the best one of "
+        "another set."
+    ),
 ]
+ThresholdFrom = Annotated[str, typer.Option(help="The set that --threshold youden is chosen on.")]
 
 
 Figures = Annotated[
@@ -76,6 +81,7 @@ def test(
     device: Device = "cpu",
     aggregate: Aggregate = "mean",
     threshold: Threshold = None,
+    threshold_from: ThresholdFrom = "val",
     out: Figures = None,
     other_preparation: OtherPreparation = False,
 ) -> None:
@@ -90,7 +96,8 @@ def test(
 
     found = network.test(
         checkpoint, windows, split=split, device=device, aggregate=aggregate, threshold=threshold,
-        out=out, other_preparation=other_preparation, progress=not as_json,
+        threshold_from=threshold_from, out=out, other_preparation=other_preparation,
+        progress=not as_json,
     )  # fmt: skip
     if as_json:
         typer.echo(found.to_json())

@@ -5,6 +5,7 @@ Nothing here explains anything; whether explanations can be trusted asks `pipeli
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.opening import check_preparation, open_network, open_windows
 from hargcn.skeleton import skeleton as layout
-from hargcn.training.classification import Evaluation
+from hargcn.training.classification import Aggregate, Evaluation, chosen_threshold
 from hargcn.training.outcomes import judge, of_known_outcome
 
 
@@ -30,7 +31,8 @@ def test(
     split: str = "test",
     device: str = "cpu",
     aggregate: str = "mean",
-    threshold: float | None = None,
+    threshold: float | str | None = None,
+    threshold_from: str = "val",
     out: str | Path | None = None,
     other_preparation: bool = False,
     progress: bool = True,
@@ -50,7 +52,10 @@ def test(
     aggregate
         How a recording's probabilities come from those of its windows: "mean" or "median".
     threshold
-        With two classes, the probability from which on the second class is predicted.
+        With two classes, the probability from which on the second class is predicted, or "youden":
+        the one with the largest sensitivity + specificity of another set's recordings.
+    threshold_from
+        That set.
     out
         A file to write the figures to (.json).
     other_preparation
@@ -64,26 +69,41 @@ def test(
         Without one of the files.
     ValueError
         For windows of another skeleton, other classes or without labels, a set or device that is
-        not there, a threshold with other than two classes.
+        not there, a threshold with other than two classes, one that is chosen on the set itself.
     """
     one_of("aggregate", aggregate, ("mean", "median"))
+    how: Aggregate = "median" if aggregate == "median" else "mean"
     if out is not None:
         out = writable(out, checkpoint, windows, suffix=".json")
     model = open_network(checkpoint, device, open_windows(windows))
     chosen = open_windows(windows, split, network=model)
     check_preparation(model, chosen, other_preparation)
+    if threshold == "youden":
+        if threshold_from in (split, "all") or split == "all":
+            raise ValueError(
+                f"{windows}: expected a threshold from other windows than it judges (got "
+                f"{threshold_from!r} for {split!r}); --threshold-from takes another set"
+            )
+        others = of_known_outcome(open_windows(windows, threshold_from, network=model))
+        threshold = chosen_threshold(model, others, device, how, progress)
     found = judge(
-        model,
-        of_known_outcome(chosen),
-        device=device,
-        aggregate="median" if aggregate == "median" else "mean",
-        threshold=threshold,
-        progress=progress,
-    )
+        model, of_known_outcome(chosen), device=device, aggregate=how, progress=progress,
+        threshold=None if threshold is None else _probability(threshold),
+    )  # fmt: skip
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(found.to_json() + "\n", encoding="utf-8")
     return found
+
+
+def _probability(given: float | str) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError(f"Expected threshold a probability, or youden (got {given})")
+    return value
 
 
 def layers(checkpoint: str | Path) -> dict[str, tuple[int, int, int]]:

@@ -11,15 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix, roc_auc_score
+from sklearn.metrics import (
+    confusion_matrix,
+    multilabel_confusion_matrix,
+    roc_auc_score,
+    roc_curve,
+)
 from torch import Tensor
 
 from hargcn.data.windows import Windows
 from hargcn.files import track
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.training.batches import Batches, check, steps
+from hargcn.training.intervals import exact, limits, mean_defined
 from hargcn.training.intervals import intervals as bootstrapped
-from hargcn.training.intervals import limits, mean_defined
 
 Aggregate = Literal["mean", "median"]
 
@@ -34,7 +39,8 @@ class Evaluation:
         The figures of `classification` (or of `training.outcomes`), once over windows, once over
         recordings, where a recording's probabilities aggregate those of its windows; with
         `subjects` and their `interval` [low, high] by figure (see `training.intervals`), unless
-        left out.
+        left out. Windows of classes have `roc_auc_weighted` too, in which every recording weighs
+        the same however many windows it has; recordings their `exact_interval`.
     labels
         (N,) int, one per window; outcomes (N, output) of a regression and of several labels.
     probabilities
@@ -116,6 +122,36 @@ def classification_report(
     )
 
 
+def chosen_threshold(
+    model: SkeletonNetwork,
+    windows: Windows,
+    device: str | torch.device = "cpu",
+    aggregate: Aggregate = "mean",
+    progress: bool = False,
+) -> float:
+    """Return the threshold that suits the recordings of labelled windows best, by `youden`.
+
+    Parameters
+    ----------
+    model, windows, device, aggregate, progress
+        As for `classification_report`; other windows than those that the threshold shall judge.
+
+    Raises
+    ------
+    ValueError
+        As `classification_report` and `youden`; for other outputs than classes.
+    """
+    if model.outputs.kind != "classes":
+        raise ValueError(
+            f"Expected two classes with a threshold (got {model.outputs.kind} outputs)"
+        )
+    batches = Batches(windows)
+    check(model, windows)
+    p = predict(model, batches, device=device, progress=progress)
+    _, labels, probabilities = by_recording(windows.sample, windows.label, p, aggregate)
+    return youden(labels, probabilities)
+
+
 def evaluation(
     labels: np.ndarray,
     probabilities: np.ndarray,
@@ -154,6 +190,12 @@ def evaluation(
         if intervals:
             limited = limits(bootstrapped(true, _predicted(p, threshold), p, subjects))
             found[level] |= {"subjects": len(np.unique(subjects)), "interval": limited}
+    _, recording, count = np.unique(samples, return_inverse=True, return_counts=True)
+    weighted = _aucs(labels, probabilities, 1 / count[recording])
+    found["windows"]["roc_auc_weighted"] = plain_values(_summary(weighted))
+    if intervals:
+        confusion = np.array(found["recordings"]["confusion"])
+        found["recordings"]["exact_interval"] = exact(confusion)
     return Evaluation(
         **found,
         labels=labels,
@@ -285,11 +327,7 @@ def classification(
         raise ValueError(f"Expected two classes with a threshold (got {k})")
     predicted = _predicted(probabilities, threshold)
     per_class = _one_vs_rest(labels, predicted, probabilities)
-    summary = {
-        name: values[1] if k == 2 else mean_defined(values)
-        for name, values in per_class.items()
-        if name != "support"
-    }
+    summary = {name: _summary(values) for name, values in per_class.items() if name != "support"}
     own = probabilities[np.arange(n), labels]
     better = (probabilities > own[:, None]).sum(axis=1)
     figures = {
@@ -308,6 +346,38 @@ def classification(
     return plain_values(figures)
 
 
+def youden(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the threshold with the largest sensitivity + specificity - 1 (Youden 1950).
+
+    Parameters
+    ----------
+    labels
+        (N,) int, 1 for the positive class.
+    probabilities
+        (N, 2).
+
+    Returns
+    -------
+    float
+        A probability of the positive class; of several equally good ones the largest. It is chosen
+        on these rows and says nothing about them: judge others by it.
+
+    Raises
+    ------
+    ValueError
+        For other than two classes, and where one of them does not occur.
+    """
+    if probabilities.shape[1] != 2:
+        raise ValueError(f"Expected two classes with a threshold (got {probabilities.shape[1]})")
+    if len(np.unique(labels)) != 2:
+        raise ValueError(
+            f"Expected both classes in the windows that choose a threshold (got {len(labels)} "
+            "recordings of one)"
+        )
+    wrong, right, thresholds = roc_curve(labels, probabilities[:, 1], drop_intermediate=False)
+    return float(thresholds[1:][np.argmax((right - wrong)[1:])])
+
+
 def _predicted(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
     if threshold is None:
         return probabilities.argmax(axis=1)
@@ -324,7 +394,7 @@ def _one_vs_rest(
     with np.errstate(invalid="ignore"):
         return {
             "support": (tp + fn).astype(int),
-            "roc_auc": np.array([_auc(labels == i, probabilities[:, i]) for i in range(k)]),
+            "roc_auc": _aucs(labels, probabilities),
             "sensitivity": tp / (tp + fn),
             "specificity": tn / (tn + fp),
             "ppv": tp / (tp + fp),
@@ -333,8 +403,22 @@ def _one_vs_rest(
         }
 
 
-def _auc(positive: np.ndarray, score: np.ndarray) -> float:
-    return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else math.nan
+def _aucs(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the ROC-AUC of each class against the rest, (classes,), NaN where undefined."""
+    ones = [labels == i for i in range(probabilities.shape[1])]
+    return np.array(
+        [
+            roc_auc_score(one, p, sample_weight=weights) if 0 < one.sum() < len(one) else math.nan
+            for one, p in zip(ones, probabilities.T, strict=True)
+        ]
+    )
+
+
+def _summary(values: np.ndarray) -> float:
+    """Return a measure of all classes: that of the second of two, else the mean."""
+    return float(values[1]) if len(values) == 2 else mean_defined(values)
 
 
 def plain_values(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Intervals of a classification's figures, by resampling of whole subjects."""
+"""Intervals of a classification's figures, by resampling of whole subjects, and exact ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from hargcn.analysis.statistics import Interval, cluster_bootstrap
 
@@ -114,6 +115,35 @@ def intervals(
     found = np.full((3, len(FIGURES)), np.nan)
     found[:, defined] = np.stack(cluster_bootstrap(np.arange(count), None, statistic, n, seed=seed))
     return {name: Interval(*found[:, i]) for i, name in enumerate(FIGURES)}
+
+
+def exact(confusion: np.ndarray) -> dict[str, Any]:
+    """Return exact 95% intervals [low, high] (Clopper and Pearson 1934) of what is a share.
+
+    They hold for rows that are independent, such as recordings of one subject each.
+
+    Parameters
+    ----------
+    confusion
+        (classes, classes) counts, rows: true. The second of two classes is the positive one.
+
+    Returns
+    -------
+    dict
+        Of `accuracy`; with two classes of `sensitivity`, `specificity`, `ppv` and `npv` too. None
+        where a share is of nothing.
+    """
+    shares = {"accuracy": (np.trace(confusion), confusion.sum())}
+    if len(confusion) == 2:
+        (tn, fp), (fn, tp) = confusion
+        shares |= {
+            "sensitivity": (tp, tp + fn), "specificity": (tn, tn + fp),
+            "ppv": (tp, tp + fp), "npv": (tn, tn + fn),
+        }  # fmt: skip
+    return {
+        name: list(binomtest(int(k), int(n)).proportion_ci(method="exact")) if n else None
+        for name, (k, n) in shares.items()
+    }
 
 
 def limits(found: dict[str, Interval]) -> dict[str, Any]:

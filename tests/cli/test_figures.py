@@ -37,6 +37,20 @@ def test_a_summary_has_a_column_per_level_and_says_of_what_intervals_are(capsys)
     assert said.endswith("[95% intervals, of resampled subjects]\n")
 
 
+def test_a_summary_says_the_threshold_and_exact_intervals(capsys):
+    windows = level(8, per_class={"rest": {}, "cp": {}})
+    exact = {"accuracy": [0.35, 0.97], "sensitivity": [0.4, 1.0], "ppv": None}
+    summary(
+        "t", {"threshold": 0.31, "windows": windows, "recordings": level(4, exact_interval=exact)}
+    )
+    said = capsys.readouterr().out
+    assert "cp is said from 0.31 on\n" in said
+    assert said.endswith(
+        "exact 95% intervals, of independent recordings: accuracy 0.350 to 0.970, "
+        "sensitivity 0.400 to 1.000\n"
+    )
+
+
 def of_classes(n: int, names: list[str], counts: list[list[int]]) -> dict[str, object]:
     each = {name: {"support": sum(row)} for name, row in zip(names, counts, strict=True)}
     return level(n, per_class=each, confusion=counts)

@@ -15,7 +15,7 @@ from hargcn.data.windows import Windows
 from hargcn.pipeline import network
 from hargcn.pipeline.opening import check_preparation
 from hargcn.pipeline.prepare import prepare
-from hargcn.training.classification import classification_report
+from hargcn.training.classification import by_recording, classification_report, youden
 
 
 def test_a_network_is_tested_on_a_set_as_its_parts_would(checkpoint, waving):
@@ -37,12 +37,36 @@ def test_a_network_is_tested_on_a_set_as_its_parts_would(checkpoint, waving):
         ),
         ({"aggregate": "max"}, r"Expected aggregate of mean, median \(got 'max'\)"),
         ({"threshold": 0.5}, "two classes"),
+        ({"threshold": "0.5"}, "two classes"),
+        ({"threshold": "youdn"}, r"threshold a probability, or youden \(got youdn\)"),
+        ({"threshold": 1.5}, r"threshold a probability, or youden \(got 1.5\)"),
+        ({"threshold": "youden", "threshold_from": "test"}, r"h5: .* \(got 'test' for 'test'\)"),
+        ({"threshold": "youden", "threshold_from": "all"}, r"h5: .* \(got 'all' for 'test'\)"),
+        ({"threshold": "youden"}, "two classes"),
         ({"device": "cuda:99"}, "Expected device cpu, cuda or cuda:N"),
     ],
 )
 def test_what_makes_no_sense_is_refused(checkpoint, waving, given, said):
     with pytest.raises(ValueError, match=said):
         network.test(checkpoint, waving, progress=False, **given)
+
+
+def test_youdens_threshold_is_that_of_another_sets_recordings(tmp_path):
+    made = moving_windows(tmp_path / "w.h5", classes=2, groups=6, val=("g1", "g2"), test=("g3",))
+    card = {"input": dict(made.preparation)}
+    path = hargcn.save_model(small_model(classes=2), tmp_path / "m.safetensors", card)
+    found = network.test(path, made.path, threshold="youden", progress=False)
+    others = network.test(path, made.path, split="val", progress=False)
+    _, labels, p = by_recording(others.samples, others.labels, others.probabilities)
+    expected = youden(labels, p)
+    assert found.settings["threshold"] == expected
+    assert expected != youden(others.labels, others.probabilities)
+    assert (
+        found.to_dict()
+        == network.test(path, made.path, threshold=expected, progress=False).to_dict()
+    )
+    loose = network.test(path, made.path, threshold=0, progress=False)
+    assert loose.recordings["sensitivity"] == 1
 
 
 def test_windows_without_labels_cannot_test(checkpoint, tmp_path):

@@ -19,7 +19,9 @@ from hargcn.training.classification import (
     by_recording,
     classification,
     classification_report,
+    evaluation,
     predict,
+    youden,
 )
 from hargcn.training.intervals import FIGURES
 
@@ -55,6 +57,32 @@ def test_threshold_trades_sensitivity_for_specificity() -> None:
     assert (strict["sensitivity"], strict["specificity"]) == (0.5, 1.0)
     assert (loose["sensitivity"], loose["specificity"]) == (1.0, 0.5)
     assert strict["roc_auc"] == loose["roc_auc"] == 1.0
+
+
+def test_youden_takes_the_largest_threshold_of_the_best_sensitivity_and_specificity() -> None:
+    """At 0.4: 3 of 3 with, 3 of 4 without; at 0.8 it is 2 of 3 and 4 of 4, which is less."""
+    positive = np.array([0.1, 0.3, 0.4, 0.5, 0.2, 0.8, 0.9])
+    labels = np.array([0, 0, 1, 0, 0, 1, 1])
+    p = np.stack([1 - positive, positive], 1)
+    assert youden(labels, p) == 0.4
+    found = classification(labels, p, "ab", 0.4)
+    assert (found["sensitivity"], found["specificity"]) == (1, 3 / 4)
+    with pytest.raises(ValueError, match=r"both classes .* \(got 2 recordings of one\)"):
+        youden(labels[:2], p[:2])
+    with pytest.raises(ValueError, match=r"two classes with a threshold \(got 3\)"):
+        youden(labels, certain(labels, 3))
+
+
+def test_a_weighted_auc_counts_recordings_not_windows() -> None:
+    """Four windows of a are wrong and one of b is right: 1/5 of the pairs, but half weighed."""
+    labels = np.array([1, 1, 1, 1, 1, 0])
+    positive = np.array([0.1, 0.1, 0.1, 0.1, 0.9, 0.5])
+    names, p = np.array([*"aaaab", "c"]), np.stack([1 - positive, positive], 1)
+    found = evaluation(labels, p, names, names, "xy", intervals=False)
+    assert found.windows["roc_auc"] == pytest.approx(1 / 5)
+    assert found.windows["roc_auc_weighted"] == pytest.approx(1 / 2)
+    assert found.recordings["roc_auc"] == pytest.approx(1 / 2)
+    assert "roc_auc_weighted" not in found.recordings
 
 
 @settings(max_examples=25, deadline=None)
