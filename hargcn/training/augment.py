@@ -36,6 +36,10 @@ class AugmentConfig(BaseModel):
         Largest relative change of size.
     scaling_p
         Probability that a window is scaled.
+    shift
+        Largest displacement of a whole window along each axis, in the unit of the positions.
+    shift_p
+        Probability that a window is displaced.
     noise
         Standard deviation of the noise on every coordinate, in the unit of the positions.
     noise_p
@@ -60,6 +64,8 @@ class AugmentConfig(BaseModel):
     tilt: float = Field(5.0, ge=0, le=180)
     scaling: float = Field(0.1, ge=0, lt=1)
     scaling_p: float = Field(1.0, ge=0, le=1)
+    shift: float = Field(0.0, ge=0)
+    shift_p: float = Field(1.0, ge=0, le=1)
     noise: float = Field(0.01, ge=0)
     noise_p: float = Field(0.5, ge=0, le=1)
     crop: float = Field(0.8, gt=0, le=1)
@@ -162,6 +168,8 @@ class Augment:
             positions = rotate(positions, generator, c.rotation, c.tilt, c.rotation_p, up)
         if c.scaling:
             positions = scale(positions, generator, c.scaling, c.scaling_p)
+        if c.shift:
+            positions = shift(positions, generator, c.shift, c.shift_p)
         if c.noise:
             positions = jitter(positions, generator, c.noise, c.noise_p)
         return torch.where(valid[:, None, :, None, :], positions, 0.0), valid, labels
@@ -217,6 +225,16 @@ def scale(
     change = (2 * torch.rand(n, generator=generator) - 1) * amount
     factor = 1 + change * _chosen(n, probability, generator)
     return positions * _over(factor.to(positions))
+
+
+def shift(
+    positions: Tensor, generator: Generator, amount: float, probability: float = 1.0
+) -> Tensor:
+    """Displace every sample along each axis by its own length, uniform in [-amount, amount]."""
+    n, dims = positions.shape[:2]
+    by = (2 * torch.rand(n, dims, generator=generator) - 1) * amount
+    by = by * _chosen(n, probability, generator)[:, None]
+    return positions + _over(by.to(positions), 2)
 
 
 def jitter(

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hargcn.skeleton import skeleton
-from hargcn.training.augment import Augment, AugmentConfig, crop, jitter, mirror, rotate, scale
+from hargcn.training.augment import (
+    Augment,
+    AugmentConfig,
+    crop,
+    jitter,
+    mirror,
+    rotate,
+    scale,
+    shift,
+)
 
 NONE = {"rotation": 0, "tilt": 0, "scaling": 0, "noise": 0, "crop": 1}
 CLASSES = ("swipe left", "swipe right", "squat")
@@ -53,6 +62,24 @@ def test_equal_seeds_give_equal_results_and_others_do_not() -> None:
     first, again, other = (augment(*batch(), seeded(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_shift_displaces_whole_windows_each_by_its_own_length() -> None:
+    positions, valid, labels = batch(n=200)
+    by = (shift(positions, seeded(), 0.4) - positions).flatten(2)
+    torch.testing.assert_close(by, by[:, :, :1].expand_as(by))
+    lengths = by[:, :, 0]
+    assert -0.4 <= lengths.min() < -0.39
+    assert 0.39 < lengths.max() <= 0.4
+    assert len(lengths.unique()) > 590
+    moved = (shift(positions, seeded(), 0.4, 0.5) != positions).flatten(1).any(1)
+    assert 70 < moved.sum() < 130
+    augment = Augment(AugmentConfig(**NONE, shift=0.4), skeleton("kinect20"), CLASSES)
+    changed, *_ = augment(positions, valid, labels, seeded())
+    torch.testing.assert_close(
+        changed[valid[:, None, :, None].expand_as(changed)],
+        shift(positions, seeded(), 0.4)[valid[:, None, :, None].expand_as(changed)],
+    )
 
 
 def test_the_callers_batch_and_the_global_generator_are_left_alone() -> None:
