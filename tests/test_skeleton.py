@@ -18,7 +18,8 @@ def test_named_layouts_survive_the_round_trip(name):
 def test_counts_of_joints():
     counts = {name: skeleton(name).n_joints for name in names()}
     assert counts == {
-        "ntu25": 25, "ntu25_alt": 25, "kinect20": 20, "inmotion29": 29, "inmotion19": 19,
+        "ntu25": 25, "ntu25_alt": 25, "ntu19": 19, "kinect20": 20, "inmotion29": 29,
+        "inmotion19": 19,
         "minirgbd14": 14, "coco17": 17, "openpose18": 18, "openpose25": 25,
         "mediapipe33": 33, "mediapipe33_3d": 33, "halpe26": 26, "h36m17": 17,
         "smpl24": 24, "kinect32": 32, "hand21": 21, "coco133": 133, "h3wb133": 133,

@@ -1,7 +1,8 @@
 """Preprocessing: one chain of optional steps; published chains are presets of its settings.
 
 The steps, in order: jitter, joints never seen, gaps, resampling, median filter, low-pass filter,
-repetition, centring, rotation, scaling. Persons that are absent stay exactly zero throughout.
+repetition, centring, rotation, scaling, fewer joints. Persons that are absent stay exactly zero
+throughout.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hargcn.data.filters import (
     stand_ins,
 )
 from hargcn.data.recording import Recording
-from hargcn.skeleton import Skeleton
+from hargcn.skeleton import Skeleton, skeleton
 
 _MOST_FRAMES = 10**6  # nine hours of video
 
@@ -68,6 +69,9 @@ class PreprocessConfig(BaseModel):
         right) to x, then the trunk upright; the second may turn the shoulders out of x again.
     scale
         "trunk" divides by twice the first person's trunk length (median over the recording).
+    layout
+        Keep the joints of this layout alone, by name: "ntu19" of NTU RGB+D's 25. A layout's name or
+        file; None keeps all.
     jitter
         Half-width of uniform noise for quantised coordinates, in their unit (0.5 for whole pixels).
     seed
@@ -86,6 +90,7 @@ class PreprocessConfig(BaseModel):
     centre: When = "none"
     rotate: When | Literal["shoulders"] = "none"
     scale: Literal["none", "trunk"] = "none"
+    layout: str | None = None
     jitter: float = Field(default=0, ge=0)
     seed: int = 1234
 
@@ -175,7 +180,35 @@ def preprocess(recording: Recording, config: PreprocessConfig) -> Recording:
         out = repeat(out, config.repeat)
     out = _centre(out, config.centre)
     out = _by_shoulders(out) if config.rotate == "shoulders" else _rotate(out, config.rotate)
-    return _scale(out) if config.scale == "trunk" else out
+    out = _scale(out) if config.scale == "trunk" else out
+    return out if config.layout is None else keep_joints(out, skeleton(config.layout))
+
+
+def keep_joints(recording: Recording, layout: Skeleton) -> Recording:
+    """Return a recording with the joints of another layout, found by name.
+
+    Raises
+    ------
+    ValueError
+        For a layout with a joint that the recording lacks, or another number of coordinates.
+    """
+    known = recording.skeleton
+    missing = [joint for joint in layout.joints if joint not in known.joints]
+    if missing or layout.ndim != known.ndim:
+        found = f"no {missing[0]}" if missing else f"{known.ndim} coordinates, not {layout.ndim}"
+        raise ValueError(
+            f"{recording.sample}: expected a recording ({known.name}) with the joints of layout "
+            f"{layout.name} (got {found})"
+        )
+    order = [known.joints.index(joint) for joint in layout.joints]
+    of_joints = {
+        name: given[:, order]
+        for name in ("state", "confidence", "truth", "distractor")
+        if (given := getattr(recording, name)) is not None
+    }
+    return replace(
+        recording, skeleton=layout, positions=recording.positions[:, :, order], **of_joints
+    )
 
 
 def _jitter(recording: Recording, half_width: float, seed: int) -> Recording:

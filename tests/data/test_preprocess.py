@@ -293,3 +293,34 @@ def test_a_pelvis_of_two_hips_is_their_middle() -> None:
     out = preprocess(recording, PreprocessConfig(centre="median"))
     middle = out.positions[:, :, list(skeleton.centre), 0].mean(axis=2)
     np.testing.assert_allclose(np.median(middle, axis=1), 0, atol=1e-5)
+
+
+def test_fewer_joints_are_found_by_name_and_keep_all_that_is_known_of_them() -> None:
+    """Tempel et al. 2024 write of 19 key points of NTU RGB+D, whose code has all 25."""
+    whole = drifting(layout="ntu25")
+    marks = np.zeros((whole.frames, 25), bool)
+    marks[3:, 8] = True  # right shoulder
+    confidence = np.broadcast_to(np.arange(25)[:, None] / 25, whole.state.shape)
+    whole = replace(whole, truth=marks, confidence=confidence)
+    fewer = preprocess(whole, PreprocessConfig(layout="ntu19", centre="first"))
+    kept = preprocess(whole, PreprocessConfig(centre="first"))
+    assert fewer.skeleton == hargcn.skeleton("ntu19")
+    for place, joint in enumerate(fewer.skeleton.joints):
+        at = whole.skeleton.joints.index(joint)
+        np.testing.assert_array_equal(fewer.positions[:, :, place], kept.positions[:, :, at])
+        np.testing.assert_array_equal(fewer.state[:, place], kept.state[:, at])
+        np.testing.assert_array_equal(fewer.confidence[:, place], kept.confidence[:, at])
+    assert fewer.truth.sum() == marks.sum()
+    assert fewer.truth[3:, fewer.skeleton.joints.index("right_shoulder")].all()
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        ("coco17", "with the joints of layout coco17 .got no nose"),
+        ("ntu18", "did you mean 'ntu19'"),
+    ],
+)
+def test_joints_that_a_recording_lacks_are_refused(layout, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        preprocess(drifting(layout="ntu25"), PreprocessConfig(layout=layout))
