@@ -154,16 +154,10 @@ def correlate(
     table = xr.concat(parts, "sample", data_vars="all", join="exact")
     if groups is None and "group" in table:
         groups = table["group"].to_numpy()
-    mean, low, high = cluster_bootstrap(table["rho"], groups, n=n, seed=seed)
-    columns = {
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "n": table["rho"].notnull().sum("sample").data,
-    }
+    found = cluster_bootstrap(table["rho"], groups, n=n, seed=seed)
     split = [str(layer).split(".", 1) for layer in table["layer"].to_numpy()]
     return (
-        table.assign({name: ("layer", column) for name, column in columns.items()})
+        table.assign({**found.columns("layer"), "n": table["rho"].notnull().sum("sample")})
         .assign_coords(
             branch=("layer", [each[0] for each in split]),
             stage=("layer", [each[-1] for each in split]),

@@ -159,9 +159,8 @@ class Ranking:
             Resamples of the bootstrap and its seed.
         """
         found = cluster_bootstrap(abs(self.scores), groups, n=n, seed=seed)
-        columns = zip(("mean", "low", "high"), found, strict=True)
         names = {self.feature: self.scores[self.feature].to_numpy()}
-        return xr.Dataset({name: (self.feature, each) for name, each in columns}, names)
+        return xr.Dataset(found.columns(self.feature), names)
 
     @property
     def largest(self) -> tuple[str, ...]:
@@ -241,13 +240,9 @@ def convergence(
         same_samples(f"background {size}", explanations[size], full)
     reference = full.joint_scores()
     rho = [rank_correlation(explanations[size].joint_scores(), reference) for size in sizes]
-    mean, low, high = cluster_bootstrap(
-        np.stack(rho, 1), sample_groups(full, groups), n=n, seed=seed
-    )
-    columns = {"mean": mean, "low": low, "high": high}
-    data = {name: (("background",), column) for name, column in columns.items()}
+    found = cluster_bootstrap(np.stack(rho, 1), sample_groups(full, groups), n=n, seed=seed)
     return xr.Dataset(
-        {**data, "rho": (("background", "sample"), np.stack(rho))},
+        {**found.columns("background"), "rho": (("background", "sample"), np.stack(rho))},
         {"background": sizes, "sample": full.values["sample"].to_numpy()},
         {"name": full.title},
     )

@@ -18,6 +18,10 @@ class Interval(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
+    def columns(self, dim: str) -> dict[str, tuple[str, np.ndarray]]:
+        """Return a mean and its limits as columns `mean`, `low`, `high` of a table over `dim`."""
+        return {"mean": (dim, self.estimate), "low": (dim, self.low), "high": (dim, self.high)}
+
 
 def cluster_bootstrap(
     values: ArrayLike,

@@ -219,3 +219,12 @@ def test_one_resample_is_enough_to_run_and_none_is_not():
     assert low == high
     with pytest.raises(ValueError, match="n 0"):
         cluster_bootstrap([1.0, 3.0], n=0)
+
+
+def test_an_interval_is_three_columns_of_a_table():
+    found = cluster_bootstrap(np.arange(8.0).reshape(4, 2), n=50)
+    columns = found.columns("joint")
+    assert list(columns) == ["mean", "low", "high"]
+    for (dim, column), expected in zip(columns.values(), found, strict=True):
+        assert dim == "joint"
+        np.testing.assert_array_equal(column, expected)
