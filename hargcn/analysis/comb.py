@@ -2,8 +2,9 @@
 
 Frames that a strided convolution skips, or that fewer of its windows reach, get other gradients
 than their neighbours, again in every step of the network. In a map over frames that looks like a
-tremor, at the frame rate over the stride; it is none. Sums over the network's own steps do not show
-it, and still add up.
+tremor, at the frame rate over the stride, and often is none; but a movement as fast as that lies in
+the same band, and nobody can tell them apart there. Sums over the network's own steps show neither,
+and still add up.
 """
 
 from __future__ import annotations
@@ -78,9 +79,15 @@ def own_step(explanation: Explanation, step: int | None = None) -> Explanation:
     Raises
     ------
     ValueError
-        For a step below 1, and one of an explanation that is not over frames.
+        For a step below 1 or longer than the window, and one of an explanation that is not over
+        frames.
     """
     over_frames = is_over_frames(explanation)
+    if step is not None and over_frames and step > (frames := explanation.values.sizes["time"]):
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected a time step of 1 to {frames} frames, as "
+            f"the window has (got {step})"
+        )
     if step is None:
         step = int(explanation.dataset.attrs.get("time_step", 1)) if over_frames else 1
     if step == 1:
@@ -105,7 +112,10 @@ def is_over_frames(explanation: Explanation) -> bool:
 
 
 def said_of_comb(explanation: Explanation) -> list[str]:
-    """Say how much of the energy over time is the network's stride; nothing where not known."""
+    """Say how much of the energy over time lies at the network's stride; nothing where not known.
+
+    It does not say whose it is: a movement as fast as the stride lies there too.
+    """
     stored = explanation.dataset.get("comb")
     step = int(explanation.dataset.attrs.get("time_step", 1))
     known = np.array([]) if stored is None else stored.to_numpy()[np.isfinite(stored.to_numpy())]
@@ -114,7 +124,8 @@ def said_of_comb(explanation: Explanation) -> list[str]:
     noise = (step - 1) / (2 * step)
     return [
         f"{known.mean():.0%} of the energy over time is at the network's step of {step} frames "
-        f"(of noise {noise:.0%}): a comb of its stride, which pictures add up over"
+        f"(of noise {noise:.0%}): the comb of its stride, or movement as fast, which cannot be "
+        "told apart; pictures add up over the step"
     ]
 
 

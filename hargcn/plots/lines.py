@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hargcn.plots.style import COLOURS, GREY, STYLE, canvas
+from hargcn.plots.style import COLOURS, GREY, STYLE, all_drawn, canvas
 
 _MEASURES = {
     "accuracy": "accuracy",
@@ -100,7 +100,7 @@ def plot_curves(
         figure.legend(handles, names, loc="outside lower center", ncols=columns)
     else:
         axes[0].legend(handles, names)
-    return figure, axes[0] if len(axes) == 1 else np.array(axes)
+    return figure, all_drawn(axes)
 
 
 def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:

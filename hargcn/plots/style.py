@@ -114,6 +114,11 @@ def canvas(
     return figure, axes
 
 
+def all_drawn(axes: Sequence[Axes]) -> Axes | np.ndarray:
+    """Return the axes of a picture as its caller gets them: alone, or an array of several."""
+    return axes[0] if len(axes) == 1 else np.array(axes)
+
+
 def signed_norm(values: Any, limit: float | None = None) -> TwoSlopeNorm:
     """Return a scale on which zero is the neutral colour.
 

@@ -85,3 +85,19 @@ def test_sums_over_the_networks_own_step_stay_the_same():
     assert own_step(coarse) is coarse
     with pytest.raises(ValueError, match="attributions of frames to add up over 3 of them"):
         own_step(coarse, 3)
+
+
+def test_a_step_longer_than_the_window_is_refused():
+    made = shap_like(2)
+    assert own_step(made, 24).values.sizes["time"] == 1
+    with pytest.raises(ValueError, match=r"'shap': expected a time step of 1 to 24 .*\(got 25\)"):
+        own_step(made, 25)
+
+
+def test_what_is_said_of_the_comb_leaves_open_whose_it_is():
+    """A movement as fast as the stride has the same energy there."""
+    (said,) = said_of_comb(with_comb(over_time(np.arange(T) % 2.0), 2))
+    assert "at the network's step of 2 frames (of noise 25%): the comb of its stride, or" in said
+    assert said.endswith(
+        "movement as fast, which cannot be told apart; pictures add up over the step"
+    )
