@@ -490,6 +490,8 @@ def _check(path: str | Path, dataset: xr.Dataset) -> None:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected JSON in attribute {name!r} ({error})") from error
     values = dataset["attribution"].to_numpy()
+    if not len(values):
+        raise ValueError(f"{path}: expected explanations of at least one sample (got none)")
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
         sample = dataset["attribution"][int(finite.argmin())].coords.get("sample")

@@ -368,3 +368,9 @@ def test_bins_of_nothing_are_refused():
         build().bin(time=0)
     with pytest.raises(ValueError, match="bin: expected an axis 'time'"):
         build().mean("time").bin(time=2)
+
+
+def test_a_file_without_samples_is_named(tmp_path):
+    small().isel(sample=[]).save(tmp_path / "none.h5")
+    with pytest.raises(ValueError, match=r"none\.h5: expected .* at least one sample \(got none\)"):
+        Explanation.open(tmp_path / "none.h5")

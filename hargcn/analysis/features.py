@@ -49,7 +49,7 @@ def feature_scores(
     ------
     ValueError
         For an unknown feature, an explanation without its axes (says which it has) or, for parts,
-        without a skeleton, and for observed cells without joints or what was seen of them.
+        without a skeleton, and for observed cells without joints, what was seen of them, or any.
     """
     _expect(explanation, one_of("feature", feature, FEATURES))
     if cells == "all":
@@ -58,6 +58,11 @@ def feature_scores(
     known = {*_axes(feature), *shares.dims}
     values = explanation.values.sum([dim for dim in explanation.dims if dim not in known])
     counted = _added(shares, explanation, feature)
+    if not (counted > 0).any():
+        raise ValueError(
+            f"explanation {explanation.name!r}: expected cells that somebody saw (got none in its "
+            f"{len(explanation)} windows)"
+        )
     means = _added(values * shares, explanation, feature) / counted.where(counted > 0)
     return _named(means, explanation, feature)
 

@@ -117,3 +117,12 @@ def test_observed_cells_only_count_for_every_feature():
     share = feature_shares(made, "part").sel(part=part)
     assert float(share) == pytest.approx(1 - 0.75 / len(made.skeleton.parts[part]))
     assert feature_shares(made, "branch").to_numpy() == pytest.approx([1 - 0.75 / 20] * 2)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_observed_cells_of_which_nobody_saw_any_are_refused(feature):
+    made = named_channels(shap_like(2))
+    states = np.full((2, FRAMES, 20, 1), 2, np.uint8)
+    unseen = made.assign({"state": (("sample", "frame", "joint", "person"), states)})
+    with pytest.raises(ValueError, match=r"'shap': expected cells that .*none in its 2 windows"):
+        feature_scores(unseen, feature, "observed")
