@@ -92,8 +92,11 @@ def said_of_recording(explanation: Explanation) -> list[str]:
     count = explanation.dataset.attrs.get("averaged")
     if count is None:
         return []
+    if count == 1:
+        return ["the file has one window of the recording, whose attribution this is"]
     mean = (
-        f"the mean {explanation.utility} of its {count} windows, {float(explanation.score[0]):.3g}"
+        f"the mean {explanation.utility} of its {count} windows in the file, "
+        f"{float(explanation.score[0]):.3g}"
     )
     adds = (
         f"and the base value add up to {mean}"

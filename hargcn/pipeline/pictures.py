@@ -12,7 +12,7 @@ from hargcn.analysis.edges import of_edges
 from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import Ranking
-from hargcn.analysis.recordings import of_recording, said_of_recording
+from hargcn.analysis.recordings import of_recording, recordings, said_of_recording
 from hargcn.checks import at_least, nearest, one_of, writable
 from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
@@ -56,7 +56,8 @@ def rank(
         Only windows that were explained for this class.
     recording
         A recording's attribution instead of the windows': the mean of its windows', which adds up
-        to the mean of their scores only (see `analysis.recordings.of_recording`).
+        to the mean of their scores only (see `analysis.recordings.of_recording`). Every file must
+        hold the same windows of it.
     other_data
         Take explanations of different windows, classes or skeletons side by side.
     cells
@@ -103,7 +104,7 @@ def rank(
     if class_ is not None:
         named = {name: _of_class(each, class_) for name, each in named.items()}
     if recording is not None:
-        named = {name: of_recording(each, recording) for name, each in named.items()}
+        named = _of_recording(named, recording, other_data)
     _tell(named, say)
     edges = _edges_alone(named)
     ranked = {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
@@ -280,6 +281,25 @@ def _check_same_data(named: Mapping[str, Explanation]) -> None:
                 f"Expected explanations of the same data to rank side by side ({first} and {name} "
                 f"differ in {', '.join(differing)}). --other-data takes them all the same"
             )
+
+
+def _of_recording(
+    named: Mapping[str, Explanation], recording: str, other_data: bool
+) -> dict[str, Explanation]:
+    """Return means over a recording's windows; other windows' are of other times, and refused."""
+    held = {
+        name: {*each.dataset["sample"].to_numpy()[recordings(each) == recording].tolist()}
+        for name, each in named.items()
+    }
+    (first, reference), *others = held.items()
+    for name, other in others:
+        if other != reference and not other_data:
+            raise ValueError(
+                f"Expected the same windows of {recording} in every file (got {len(reference)} in "
+                f"{first} and {len(other)} in {name}, {len(other & reference)} of them in both). "
+                "--other-data takes them all the same"
+            )
+    return {name: of_recording(each, recording) for name, each in named.items()}
 
 
 def _of_class(explanation: Explanation, name: str) -> Explanation:

@@ -307,8 +307,8 @@ def _formatted(values: np.ndarray, form: str) -> np.ndarray:
 
 def _frames_seen(one: Explanation) -> str:
     """Call the axis of frames; of a recording say how many windows saw each."""
-    count, seen = one.dataset.attrs.get("averaged"), one.dataset.get("windows")
-    if count is None or seen is None:
+    count, seen = one.dataset.attrs.get("averaged", 1), one.dataset.get("windows")
+    if count == 1 or seen is None:
         return "frame"
     return f"frame, seen by {float(seen.min()):g} to {float(seen.max()):g} of {count} windows"
 

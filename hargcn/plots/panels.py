@@ -59,10 +59,10 @@ def _values(ranking: Ranking, features: Sequence[str]) -> np.ndarray:
 
 def _what(explanation: Explanation, ranking: Ranking, cells: str) -> str:
     kind = "summed attribution" if cells == "all" else "mean attribution per observed cell"
-    of = explanation.dataset.attrs.get("averaged")
+    of = explanation.dataset.attrs.get("averaged", 1)
     count = ranking.scores.sizes["sample"]
     return f"{kind} ({explanation.utility}),\n" + (
-        f"n = {count}" if of is None else f"mean of {of} windows"
+        f"n = {count}" if of == 1 else f"mean of {of} windows"
     )
 
 

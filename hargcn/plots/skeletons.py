@@ -245,7 +245,7 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 def title(one: Explanation) -> str:
     """Say what is explained: sample, method, class and score, and over how many frames sums are."""
     score = f"{one.utility} {float(one.score[0]):.2f}"
-    if count := one.dataset.attrs.get("averaged"):
+    if (count := one.dataset.attrs.get("averaged", 1)) > 1:
         score = f"mean of {count} windows, mean {score}"
     sample = one.values["sample"].to_numpy()[0]
     count = one.dataset.attrs.get("summed", 1)

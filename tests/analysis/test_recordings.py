@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 
-from hargcn.analysis.recordings import of_recording
+from hargcn.analysis.recordings import of_recording, said_of_recording
 from hargcn.explanation import Explanation
 
 
@@ -118,3 +118,21 @@ def test_what_cannot_be_averaged_is_refused():
     uneven = named(cam_like(2, time=[0, 1, 2, 3, 4, 9]), "a@0", "a@4")
     with pytest.raises(ValueError, match=r"at even distances .* \(got 1 to 5 frames\)"):
         of_recording(uneven, "a")
+
+
+def test_it_is_said_of_which_score_the_values_are():
+    made = named(shap_like(3), "a@0", "a@8", "b@0")
+    assert not said_of_recording(made)
+    (said,) = said_of_recording(of_recording(made, "a"))
+    mean = float(made.score[:2].mean())
+    assert said == (
+        "the recording's attribution and the base value add up to the mean logit of its 2 windows "
+        f"in the file, {mean:.3g}; nobody asked the network of all of it at once"
+    )
+    bare = named(cam_like(2), "a@0", "a@8")
+    assert "attribution is of the mean logit" in said_of_recording(of_recording(bare, "a"))[0]
+
+
+def test_one_window_is_no_mean():
+    (said,) = said_of_recording(of_recording(named(shap_like(2), "a@0", "b@0"), "b"))
+    assert said == "the file has one window of the recording, whose attribution this is"

@@ -159,3 +159,37 @@ def test_maps_of_coarse_cells_keep_them(gradcams, tmp_path):
     assert "sums over" not in drawn
     with pytest.raises(ValueError, match="attributions of frames to add up over 3"):
         show(gradcams[0], tmp_path / "x.svg", heatmap=True, time_step=3)
+
+
+def parted(shap, folder, *rows):
+    """Write the windows in these rows of a file as a file of their own."""
+    made = Explanation.open(shap)
+    path = folder / f"rows{'_'.join(map(str, rows))}.h5"
+    made.isel(sample=list(rows)).assign(method=path.stem).save(path)
+    return path
+
+
+def test_different_windows_of_a_recording_are_not_ranked_side_by_side(shap, tmp_path):
+    name = first(shap).rpartition("@")[0]
+    assert first(shap, 1).rpartition("@")[0] == name
+    early, late, both = (parted(shap, tmp_path, *rows) for rows in ((0,), (1,), (1, 0)))
+    out = tmp_path / "r.png"
+    said = (
+        rf"same windows of {name} in every file \(got 1 in rows0 and 1 in rows1, 0 of them in both"
+    )
+    with pytest.raises(ValueError, match=said):
+        rank([early, late], out, recording=name)
+    with pytest.raises(ValueError, match="got 2 in rows1_0 and 1 in rows1, 1 of them in both"):
+        rank([both, late], out, recording=name)
+    assert not out.exists()
+    assert len(rank([early, late], out, recording=name, other_data=True)) == 2
+    assert len(rank([both, parted(shap, tmp_path, 0, 1)], out, recording=name)) == 2
+    assert len(rank([early, late], out)) == 2  # windows, no recording
+
+
+def test_one_window_of_a_recording_is_called_no_mean(shap, tmp_path):
+    said = []
+    name = first(shap).rpartition("@")[0]
+    rank([parted(shap, tmp_path, 1)], tmp_path / "r.svg", recording=name, say=said.append)
+    assert said[0] == "rows1: the file has one window of the recording, whose attribution this is"
+    assert "mean of" not in (tmp_path / "r.svg").read_text("utf-8")

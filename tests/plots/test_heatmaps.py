@@ -6,6 +6,7 @@ from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 from matplotlib.collections import QuadMesh
 
 from hargcn.analysis.agreement import agreement, correlate
+from hargcn.analysis.recordings import of_recording
 from hargcn.plots import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 
 
@@ -177,3 +178,16 @@ def test_cells_of_the_networks_step_lie_where_their_frames_do():
     raw = plot_heatmap(made, 0, time_step=1)[1].collections[0].get_array()
     binned = np.stack([raw[:, a : a + 5].sum(axis=1) for a in range(0, 24, 5)], axis=1)
     np.testing.assert_allclose(mesh.get_array(), binned)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a@0"], "frame"),
+        (["a@0", "a@9"], "frame, seen by 1 to 2 of 2 windows"),
+    ],
+)
+def test_frames_of_a_recording_say_how_many_of_its_windows_saw_them(names, said):
+    made = shap_like(len(names)).assign(coords={"sample": names})
+    _, axis = plot_heatmap(of_recording(made, "a"), 0)
+    assert axis.get_xlabel() == said

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.fake_explanations import shap_like
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from hargcn.analysis.recordings import of_recording
 from hargcn.plots import plot_layout
+from hargcn.plots.skeletons import title
 from hargcn.skeleton import Skeleton, names, skeleton
 
 
@@ -62,3 +65,13 @@ def test_each_part_of_many_has_a_look_of_its_own():
     dots = [each for each in axes.collections if each.get_label() in layout.parts]
     seen = {(*each.get_facecolor()[0], each.get_paths()[0].vertices.tobytes()) for each in dots}
     assert len(seen) == len(dots) == len(layout.parts) == 8
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["a@0"], "logit 1.50"), (["a@0", "a@9"], "mean of 2")]
+)
+def test_the_title_of_a_recording_says_mean_of_several_windows_only(names, said):
+    made = shap_like(len(names)).assign(coords={"sample": names})
+    shown = title(of_recording(made, "a"))
+    assert said in shown
+    assert ("mean" in shown) == (len(names) > 1)
