@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -17,7 +16,7 @@ from hargcn.analysis.ranking import Order, Ranking
 from hargcn.checks import one_of
 from hargcn.explanation import Explanation, titles
 from hargcn.plots.panels import PANELS
-from hargcn.plots.style import COLOURS, STYLE, Look, canvas, looks, wrapped
+from hargcn.plots.style import COLOURS, STYLE, Look, all_drawn, canvas, looks, wrapped
 from hargcn.skeleton import Skeleton
 
 
@@ -94,7 +93,7 @@ def plot_ranking(
         asked = f"for {asked_name(one)}".replace("_", " ")
         axis.set_title(f"{wrapped(shown[name], 2.6)}\n{wrapped(asked, 2.6)}")
         # Few ticks and a common power of ten: small attributions have long numbers.
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=4, min_n_ticks=3)
         axis.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
         axis.set_xlabel(panel.label(one, ranking, cells))
     axes[0].set_yticks(range(len(features)), [each.replace("_", " ") for each in features])
@@ -104,7 +103,7 @@ def plot_ranking(
     panel.finish(figure, axes, named[leader], rankings[leader], features)
     if panel.parted and feature == "joint":
         _legend(figure, axes, parts, ax is None)
-    return figure, axes[0] if len(axes) == 1 else np.array(axes)
+    return figure, all_drawn(axes)
 
 
 def _named(

@@ -69,7 +69,7 @@ def plot_strip(
     """
     shown = scene(explanation, sample, positions, view, limit, fps, time_step)
     chosen = chosen_frames(shown, frames)
-    offsets, low, high = _places(shown.points[:, chosen])
+    offsets, low, high = _places(shown.points[:, chosen], shown.title)
     tall, span = high[1] - low[1], offsets[-1] + high[0] - low[0]
     persons = shown.points.shape[-1]
     width = float(np.clip(1.6 + 1.25 * len(chosen) * persons**0.5, 4, 12))
@@ -130,7 +130,7 @@ def save_gif(
     count = shown.points.shape[1]
     lasts = 0.0 if shown.seconds is None else float(np.ptp(shown.seconds))
     rate = (count - 1) / lasts if lasts > 0 else 30.0
-    _, low, high = _places(shown.points)
+    _, low, high = _places(shown.points, shown.title)
     with replacing(path) as temporary, mpl.rc_context(STYLE):
         width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
         figure, (axis,) = canvas(None, (width, 4.8))
@@ -168,11 +168,11 @@ def chosen_frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]
     return list(frames)
 
 
-def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(points: np.ndarray, of: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return where each frame's picture starts, and the lower and upper corner of one picture."""
     flat = points.reshape(2, -1)
     if not np.isfinite(flat).any():
-        raise ValueError("Expected at least one joint in the chosen frames (got none)")
+        raise ValueError(f"{of}: expected at least one joint in the chosen frames (got none)")
     low, high = np.nanmin(flat, axis=1), np.nanmax(flat, axis=1)
     margin = 0.06 * max(*(high - low), 1e-9)
     low, high = low - margin, high + margin

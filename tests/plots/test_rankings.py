@@ -207,3 +207,12 @@ def test_the_title_says_which_class_rather_than_which():
 def test_an_unknown_picture_is_refused():
     with pytest.raises(ValueError, match="Expected picture of boxes, beeswarm, bar"):
         plot_ranking(shap_like(2), picture="violin")
+
+
+@pytest.mark.parametrize("shift", np.linspace(-1, 1, 9))
+def test_every_axis_has_three_ticks_at_least(shift):
+    """Fewer say neither which way values grow nor how far apart they are."""
+    values = np.linspace(shift, shift + 1, 9)[:, None]
+    _, axis = plot_ranking(explanation(values, ("sample", "joint"), joint=["a"]))
+    low, high = axis.get_xlim()
+    assert sum(low <= tick <= high for tick in axis.get_xticks()) >= 3
