@@ -43,6 +43,9 @@ class Batches(Dataset[Tensors]):
     def __len__(self) -> int:
         return len(self.windows)
 
+    def draw(self, generator: torch.Generator) -> None:
+        """Choose what an epoch sees: all windows as they are."""
+
     def __getitems__(self, index: Sequence[int]) -> Tensors:
         """Return the windows of these numbers."""
         if self.kept is None:

@@ -29,6 +29,10 @@ class TrainConfig(BaseModel):
         Passes over the training windows.
     batch_size
         Windows per step.
+    starts
+        Windows that each epoch cuts anew from each recording, of all classes or by class
+        (`{healthy: 5, cp: 30}`), from random places; behind its end a recording begins anew. None
+        for the windows as they are.
     optimizer
         "adamw", or "sgd" with Nesterov momentum 0.9.
     lr
@@ -90,6 +94,7 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(16, ge=2)
+    starts: PositiveInt | dict[str, PositiveInt] | None = None
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)

@@ -30,6 +30,7 @@ from hargcn.training.optimisation import (
     schedule,
 )
 from hargcn.training.outcomes import judge, of_known_outcome
+from hargcn.training.starts import Starts
 
 Build = Callable[[], MultiBranchSTGCN]
 Row = dict[str, float | None]
@@ -80,9 +81,13 @@ class Trainer:
         self.augment = config.augment and Augment(
             config.augment, self.model.skeleton, self.model.outputs
         )
-        self.batches = Batches(self.train, config.workers)
+        self.batches = (
+            Batches(self.train, config.workers)
+            if config.starts is None
+            else Starts(self.train, config.starts, config.workers)
+        )
         self.val_batches = None if self.val is None else Batches(self.val, config.workers)
-        self.steps = steps(len(self.train), config.batch_size)
+        self.steps = steps(len(self.batches), config.batch_size)
         self.average = copy.deepcopy(self.model) if config.ema else self.model
         self.optimiser = optimiser(self.model, config)
         self.schedule = schedule(self.optimiser, config, config.epochs * self.steps)
@@ -113,13 +118,14 @@ class Trainer:
         epoch = self.epoch + 1
         with self._seeded(epoch):
             draw = torch.Generator().manual_seed(torch.initial_seed())
-            order = torch.randperm(len(self.train), generator=draw).numpy()
+            self.batches.draw(draw)
+            order = torch.randperm(len(self.batches), generator=draw).numpy()
             self.model.train()
             total = torch.zeros(2, device=self.device)
             for positions, valid, labels in self.batches.in_order(order, self.config.batch_size):
                 total += self._step(positions, valid, labels, draw)
                 advance(self._said())
-            loss, figure = (total / len(self.train)).tolist()
+            loss, figure = (total / len(self.batches)).tolist()
             if not math.isfinite(loss):
                 raise ValueError(
                     f"Expected a finite loss in epoch {epoch} (got {loss}): a lower lr, or clip"
@@ -233,7 +239,8 @@ class Trainer:
             epoch = self.best["epoch"]
         with self._seeded(0):
             if self.config.recalibrate:
-                order = np.arange(len(self.train))
+                self.batches.draw(torch.Generator().manual_seed(torch.initial_seed()))
+                order = np.arange(len(self.batches))
                 recalibrate(
                     self.average,
                     (
