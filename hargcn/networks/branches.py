@@ -33,6 +33,7 @@ def branches(
     names: Sequence[str] = BRANCHES,
     valid: Tensor | None = None,
     smooth: bool = False,
+    rescale: bool = False,
 ) -> Tensor:
     """Compute the input branches of a network from key points.
 
@@ -52,6 +53,8 @@ def branches(
         (N, T, M) bool, where a person is present; by default wherever any coordinate is not 0.
     smooth
         Low-pass V (Butterworth order 8, Wn 0.5, zero phase) before differentiating it for A.
+    rescale
+        Stretch each quantity of a window to [-1, 1], all its coordinates by one factor.
 
     Returns
     -------
@@ -81,7 +84,8 @@ def branches(
         "B": lambda: _bones(positions, skeleton),
         "A": lambda: _acceleration(positions, mask, smooth),
     }
-    return torch.stack([made[name]() * mask for name in names], dim=1)
+    out = torch.stack([made[name]() for name in names], dim=1)
+    return (_stretched(out, mask[:, None]) if rescale else out) * mask[:, None]
 
 
 def channel_names(names: Sequence[str], ndim: int) -> dict[str, list[str]]:
@@ -136,6 +140,19 @@ class PositionModel(nn.Module):
     def forward(self, positions: Tensor) -> Tensor:
         """Return the logits (N, classes) of positions (N, C, T, V, M)."""
         return self.model(self.model.features(positions))
+
+
+def _stretched(values: Tensor, mask: Tensor) -> Tensor:
+    """Map the least and the largest value of each window and quantity to -1 and 1."""
+    halves = values.unflatten(2, (2, -1))
+    absent = ~mask[:, :, None].bool()
+    over = (3, 4, 5, 6)
+    low = halves.masked_fill(absent, torch.inf).amin(over, keepdim=True)
+    high = halves.masked_fill(absent, -torch.inf).amax(over, keepdim=True)
+    # What never changes has no range: it becomes -1.
+    span = torch.where(high > low, high - low, 1)
+    low = torch.where(low.isfinite(), low, 0)  # a window without anybody
+    return (2 * (halves - low) / span - 1).flatten(2, 3)
 
 
 def _joints(positions: Tensor, skeleton: Skeleton) -> Tensor:

@@ -114,6 +114,9 @@ class ModelConfig(BaseModel):
         ("channel-joint").
     smooth_acceleration
         Whether velocities are low-pass filtered before branch A differentiates them.
+    rescale
+        Whether each quantity of a window, such as its velocities over one frame, is stretched to
+        [-1, 1] (the published code's "min-max"). Its z-scores are what an `input_norm` learns.
     branch
         The blocks of each branch.
     main
@@ -141,6 +144,7 @@ class ModelConfig(BaseModel):
     normalised: Normalised = "columns"
     input_norm: Literal["channel", "channel-joint"] = "channel-joint"
     smooth_acceleration: bool = False
+    rescale: bool = False
     branch: StreamConfig = StreamConfig(blocks=1, depth=2, stride=2)
     main: StreamConfig = StreamConfig(blocks=2, window=5)
 
@@ -289,7 +293,9 @@ class MultiBranchSTGCN(SkeletonNetwork):
     def features(self, positions: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn positions (N, C, T, V, M) into this network's input (N, I, 2C, T, V, M)."""
         c = self.config
-        return branches(positions, self.skeleton, c.branches, valid, c.smooth_acceleration)
+        return branches(
+            positions, self.skeleton, c.branches, valid, c.smooth_acceleration, c.rescale
+        )
 
     def forward(self, x: Tensor, edges: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return logits (N, classes), or values (N, output) of a regression.

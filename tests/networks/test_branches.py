@@ -35,6 +35,31 @@ def test_constant_speed_has_constant_velocity_and_no_acceleration():
     assert acceleration.abs().max() < 1e-12
 
 
+def test_rescaled_quantities_reach_from_minus_one_to_one_in_every_window():
+    """Absent frames neither count nor change."""
+    positions = torch.randn(3, 2, 9, 17, 2, dtype=torch.float64)
+    positions[0, :, 5:, :, 1] = 0
+    positions[2] = 0
+    plain, x = (branches(positions, COCO, rescale=each) for each in (False, True))
+    mask = (positions.abs().sum((1, 3)) > 0)[:, None, :, None].expand(3, 2, 9, 17, 2)
+    for sample in (0, 1):
+        for branch in range(4):
+            for half in (slice(0, 2), slice(2, 4)):
+                before, after = plain[sample, branch, half], x[sample, branch, half]
+                seen = mask[sample]
+                low, high = before[seen].min(), before[seen].max()
+                expected = -1 + 2 * (before[seen] - low) / (high - low)
+                torch.testing.assert_close(after[seen], expected)
+                assert (after[~seen] == 0).all()
+    assert (x[2] == 0).all()
+
+
+def test_what_never_changes_is_rescaled_to_minus_one():
+    still = torch.ones(1, 2, 4, 17, 1, dtype=torch.float64)
+    x = branches(still, COCO, ["J", "V"], rescale=True)
+    assert (x == -1).all()
+
+
 def test_joint_branch_subtracts_the_reference():
     positions = line()
     joints = branches(positions, COCO, ["J"])[0, 0]
