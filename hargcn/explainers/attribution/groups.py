@@ -353,7 +353,7 @@ class Hiding(Explainer):
     def played(
         self, game: Game, players: Players, target: int, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Return what is found of one sample; "values" (player,) first."""
+        """Return what is found of one sample, on any device; "values" (player,) first."""
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Explain one class per sample."""
@@ -371,7 +371,11 @@ class Hiding(Explainer):
             for one, whole, column in ones:
                 game = self._game(model, network, one, whole, dims)
                 found.append(self.played(game, players, column, outputs))
-        joined = {name: torch.stack([each[name] for each in found]) for name in found[0]}
+        # Players' cells are where the network is; not all that was found of them is.
+        joined = {
+            name: torch.stack([each[name] for each in found]).to(samples.device)
+            for name in found[0]
+        }
         return self._built(model, samples, players, joined, wanted, score, logits)
 
     def _game(

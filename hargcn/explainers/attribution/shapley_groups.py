@@ -136,8 +136,7 @@ class ShapleyGroups(HidingGroups):
             "orders": torch.tensor(values.orders),
             "passes": torch.tensor(1 + worth.asked * self.rows),
         }
-        kept |= _laid_out(pairs, errors, playing, count)
-        return {name: each.to(game.x.device) for name, each in kept.items()}
+        return kept | _laid_out(pairs, errors, playing, count)
 
     def _solved(
         self, worth: _Worth, players: int, index: Index | None

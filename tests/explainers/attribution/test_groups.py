@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fixtures.elsewhere import THERE, elsewhere, moved
 from fixtures.methods import HIDING
 from fixtures.outcomes import OUTPUTS, network
 from fixtures.small_model import half_trained, small_model, traces
@@ -110,6 +111,38 @@ def test_the_network_is_left_as_it_was_in_any_mode(name):
     assert traces(model) == before
     assert all(value.equal(state[key]) for key, value in model.state_dict().items())
     assert random.equal(torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [(name, {}) for name in HIDING]
+    + [("occlusion", {"replace": how}) for how in ("mean", "freeze", "chain")]
+    + [("shapley-groups", {"budget": 40})],  # too few to be exact
+)
+def test_all_of_it_is_where_the_network_is(name, given):
+    """What two devices would refuse to do together breaks it; the answer is that of the CPU."""
+    skeleton = small_model().skeleton
+    at, moved_at = (Adapter(m, PLANTED, skeleton=skeleton) for m in (Body(), moved(Body())))
+    x, rows = (inputs(2, seed)[:, 0, :2] for seed in (0, 1))
+    by = {} if name in ("rise", "mask") else {"by": "part"}
+    explainer = hiding(name, rows, **by, **given)
+    expected = explainer(at, x, 1)
+    with elsewhere():
+        found = explainer(moved_at, x.to(THERE), 1)
+    for variable in expected.dataset:
+        np.testing.assert_array_equal(found.dataset[variable], expected.dataset[variable])
+
+
+class Body(nn.Module):
+    """How far either coordinate spreads over time, times the mean of the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+    def forward(self, x):
+        mean, spread = x.mean((2, 3, 4)), x.std(2).mean((2, 3))
+        return self.scale * mean.flip(1) * spread
 
 
 @pytest.mark.slow
