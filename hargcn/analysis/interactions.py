@@ -49,22 +49,29 @@ class Together:
         Raises
         ------
         ValueError
-            For an explanation without.
+            For an explanation without, and interactions that are no numbers.
         """
-        if "interaction" not in explanation.dataset:
+        index = explanation.settings.get("interactions")
+        if "interaction" not in explanation.dataset or index is None:
             raise ValueError(
                 f"explanation {explanation.name!r}: expected interactions (got none): explain with "
                 "--method shapley-groups --set interactions=k-SII"
             )
         data = explanation.dataset
         values = data["interaction"].to_numpy()
+        finite = np.isfinite(values).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(
+                f"explanation {explanation.name!r}: expected finite interactions (got NaN or "
+                f"infinity in {data['sample'].to_numpy()[finite.argmin()]})"
+            )
         mean = values.mean(axis=0)
         return cls(
             tuple(map(str, data["player"].to_numpy())),
             mean,
             (np.sign(values) == np.sign(mean)).mean(axis=0),
             len(values),
-            explanation.settings["interactions"],
+            index,
             explanation.utility,
             *(_members(explanation, each) for each in ("player_joint", "player_person")),
         )

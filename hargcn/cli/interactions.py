@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hargcn.cli.options import Dpi, Picture, table
+from hargcn.cli.options import Dpi, Picture, say, table
 
 File = Annotated[Path, typer.Argument(metavar="EXPLANATION", help="Explanation file (.h5).")]
 Window = Annotated[
@@ -35,7 +35,7 @@ def interactions(
     """
     from hargcn.pipeline.interactions import interactions
 
-    found = interactions(explanation, out, sample=sample, class_=class_, dpi=dpi)
+    found = interactions(explanation, out, sample=sample, class_=class_, dpi=dpi, say=say)
     rows = [
         [
             f"{found.names[i]} - {found.names[j]}",

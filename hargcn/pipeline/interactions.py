@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ def interactions(
     sample: str | None = None,
     class_: str | None = None,
     dpi: int = 200,
+    say: Callable[[str], None] | None = None,
 ) -> Together:
     """Draw which players act together, as a matrix and between the joints of a body.
 
@@ -35,6 +37,9 @@ def interactions(
         Only windows that were explained for this class.
     dpi
         Dots per inch of a PNG.
+    say
+        Gets a warning where windows of several classes are averaged: players that act together for
+        one may stand in for each other for another.
 
     Returns
     -------
@@ -46,8 +51,8 @@ def interactions(
     FileNotFoundError
         Without the file.
     ValueError
-        For a file without interactions, an unknown window, or a class that no window was explained
-        for.
+        For a file without interactions, or a damaged one, an unknown window, or a class that no
+        window was explained for.
     """
     out = writable(out, explanation)
     found = Explanation.open(explanation)
@@ -67,6 +72,10 @@ def interactions(
         raise ValueError(f"{explanation}: expected {sample!r} explained for {class_!r} (was not)")
     chosen = found.isel(sample=np.flatnonzero(kept))
     together = Together.of(chosen)
+    classes, counts = np.unique(asked[kept], return_counts=True)
+    if say is not None and len(classes) > 1:
+        each = ", ".join(f"{n} of {name}" for name, n in zip(classes, counts, strict=True))
+        say(f"{explanation}: the mean over {len(classes)} classes ({each}); --class for one alone")
     one = f"{names[kept][0]}: " if len(chosen) == 1 else ""
     figure, _ = plot_interactions(
         together, found.skeleton, title=f"{one}{found.title} for {asked_name(chosen)}"

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.command_line import done, refused, run
+from fixtures.interactions import together
 
 from hargcn import Explanation
+from hargcn.explainers import ShapleyGroups
 from hargcn.pipeline.experiment import read_experiment
+from hargcn.pipeline.explain import explain
 from hargcn.pipeline.prepare import prepare
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -77,6 +80,41 @@ def test_what_acts_together_is_drawn_and_listed(checkpoint, waving, tmp_path):
     assert "mean of 2 windows" in picture.read_text("utf-8")
     line = refused("interactions", out, "--sample", "nobody", "--out", tmp_path / "q.png")
     assert "expected a window that was explained (got 'nobody')" in line
+
+
+def test_a_mean_over_several_classes_is_told_beside_the_table(tmp_path):
+    out = tmp_path / "e.h5"
+    together([np.eye(2)] * 2).assign({"target": np.array([0, 1])}).save(out)
+    ended = run("interactions", out, "--out", tmp_path / "p.svg")
+    assert ended.code == 0
+    assert "over 2 classes (1 of class 0, 1 of class 1); --class for one alone" in ended.err
+    assert "the mean over" not in ended.out
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_what_acts_together(checkpoint, waving, tmp_path, monkeypatch):
+    out, met, original = tmp_path / "e.h5", [], ShapleyGroups.explain
+    by = {"by": "part", "interactions": "k-SII"}
+    given = {"method": "shapley-groups", "settings": by, "limit": 3, "shard": 1, "progress": False}
+
+    def killed(explainer, model, x, target):
+        met.append(len(x))
+        if len(met) == 3:
+            raise KeyboardInterrupt("killed")
+        return original(explainer, model, x, target)
+
+    explain(checkpoint, waving, tmp_path / "whole.h5", **given)
+    monkeypatch.setattr(ShapleyGroups, "explain", killed)
+    with pytest.raises(KeyboardInterrupt, match="killed"):
+        explain(checkpoint, waving, out, **given)
+    line = refused("interactions", out, "--out", tmp_path / "p.png")
+    assert "e.h5: no such explanation file" in line
+    explain(checkpoint, waving, out, **given)
+    assert met == [1] * 4  # the third window only
+    one, two = (Explanation.open(path).dataset for path in (tmp_path / "whole.h5", out))
+    for name in ("interaction", "interaction_error", "player_value", "base_value"):
+        np.testing.assert_array_equal(one[name], two[name])
+    assert one["interaction"].to_numpy().any()
 
 
 @pytest.mark.slow
