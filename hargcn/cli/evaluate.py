@@ -46,10 +46,10 @@ Pass = Annotated[int, typer.Option(help="Windows per pass.")]
 Relu = Annotated[bool, typer.Option("--relu", help="Compare positive parts only.")]
 Curves = Annotated[Path, typer.Option("--out", "-o", help="Curves (.h5); table and figures too.")]
 Edit = Annotated[str, typer.Option(help="edge:WHICH:OP:AMOUNT or input:OP[:AMOUNT][@START-STOP].")]
-Top = Annotated[int, typer.Option(help="Largest number of perturbed joints.")]
+Top = Annotated[int, typer.Option(help="Largest number of perturbed joints, or edges.")]
 Orderings = Annotated[int, typer.Option(help="Random orderings behind the band.")]
 Draws = Annotated[int, typer.Option(help="Repetitions of an edit that draws numbers.")]
-Order = Annotated[str, typer.Option(help="Rank joints signed, or by magnitude.")]
+Order = Annotated[str, typer.Option(help="Rank them signed, or by magnitude.")]
 Segments = Annotated[
     int, typer.Option(help="Cut windows into so many segments, ranked separately.")
 ]
@@ -58,13 +58,14 @@ Range = Annotated[
 ]
 Metrics = Annotated[str, typer.Option(help="Comma-separated; `all` for every one that applies.")]
 Disturbing = Annotated[
-    str, typer.Option(help="Edit that disturbs joints: pgi, pgu, sensitivity-n, infidelity.")
+    str,
+    typer.Option(help="Edit that disturbs joints, or edges: pgi, pgu, sensitivity-n, infidelity."),
 ]
 Substrate = Annotated[
     str,
     typer.Option(help="Edit that replaces removed cells: deletion, insertion, average drop, ..."),
 ]
-TopOfAll = Annotated[int | None, typer.Option(help="Joints of pgi and pgu; default all.")]
+TopOfAll = Annotated[int | None, typer.Option(help="Joints or edges of pgi, pgu; default all.")]
 Remake = Annotated[
     bool, typer.Option("--remake", help="Allow measures that explain again; says how long first.")
 ]
@@ -137,10 +138,11 @@ def perturb(
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
-    """Perturb the joints an explanation calls important, unimportant, or random ones.
+    """Perturb the joints, or edges, an explanation calls important, unimportant, or random ones.
 
     Edge edits: edge:self|incident|all:away|towards|zero|noise:AMOUNT. Input edits:
-    input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|parent.
+    input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|parent. Of explanations of
+    edges: edge:single:zero cuts them, edge:single:towards:AMOUNT weakens them.
 
     Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5
     --edit edge:self:away:0.35 --top 10 --random 20 --out perturb.h5

@@ -1,4 +1,4 @@
-"""Perturbation curves: what the model says as more and more joints are perturbed."""
+"""Perturbation curves: what the model says as more and more joints, or edges, are perturbed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from hargcn.explanation import Explanation, titles
 from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
-from hargcn.metrics.maps import Order, cells, check, joint_scores, ordering
+from hargcn.metrics.maps import Order, cells, ordering
 from hargcn.metrics.runner import Runner, probability
+from hargcn.metrics.units import Units
 from hargcn.outputs import Outputs, outputs_of
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
 
 Set = Literal["important", "unimportant", "complement"]
 SETS: tuple[Set, ...] = ("important", "unimportant", "complement")
-"""The k most important joints, the k least important, all but the k most important."""
+"""The k most important joints or edges, the k least important, all but the k most important."""
 
 
 def perturbation_curves(
@@ -46,13 +47,14 @@ def perturbation_curves(
     Parameters
     ----------
     model
-        For edge edits with `edges()` and `forward(x, edges=...)`.
+        For edge edits with `edges()` and `forward(x, edges=...)`; to cut single edges any network
+        with graphs.
     x
         (N, ..., T, V, M): the model's input, or positions where `run.features` is given.
     explanations
-        By name; of the same samples and the same explained classes.
+        By name; of the same samples and the same explained classes; of joints, or of edges.
     edit
-        What happens to a perturbed joint.
+        What happens to a perturbed joint, or edge ("single").
     labels
         (N,) true classes, for accuracy (and ROC-AUC with two classes); default: the explained. Of
         other outputs what is wanted, (N,) levels or (N, output) values and labels, NaN or -1 where
@@ -61,7 +63,7 @@ def perturbation_curves(
     groups
         (N,) subjects, for the intervals.
     top
-        The largest number k of joints.
+        The largest number k of joints, or edges.
     random
         Random orderings behind the band.
     draws
@@ -69,11 +71,12 @@ def perturbation_curves(
     order
         "signed" descending, or by "magnitude".
     sets
-        Which joints are perturbed at k.
+        Which of them are perturbed at k.
     segments
         Cut the windows into so many equal stretches of time, rank and perturb each by itself. An
         input edit acts inside its stretch of the whole window; an edge edit, which has no time,
-        acts on the stretch cut out, for networks that take windows of any length.
+        acts on the stretch cut out, for networks that take windows of any length. Explanations of
+        edges have no time to rank by: one segment only.
 
     Returns
     -------
@@ -86,25 +89,22 @@ def perturbation_curves(
         For explanations of other samples or of different classes.
     """
     run = run or Runner()
-    target = _common_target(x, explanations)
+    _check_names(explanations)
+    units = Units.of(model, x, [*explanations.values()], edit, run)
+    target = _common_target(explanations)
     truth = _truth(target, labels, outputs_of(model))
-    if not 1 <= top <= x.shape[-2]:
-        raise ValueError(f"Expected top from 1 to {x.shape[-2]} joints (got {top})")
-    if random < 1:
-        raise ValueError(f"Expected at least one random ordering (got {random})")
-    if not 1 <= segments <= x.shape[-3]:
-        raise ValueError(f"Expected 1 to {x.shape[-3]} segments (got {segments})")
+    _check_counts(units, x, top, random, segments)
     frames = x.shape[-3]
     bounds = np.linspace(0, frames, segments + 1).round().astype(int)
     parts = []
     for start, stop in zip(bounds, bounds[1:], strict=False):
         scores = {
-            name: cells(each, frames)[:, start:stop].mean(1) if segments > 1 else joint_scores(each)
+            name: cells(each, frames)[:, start:stop].mean(1) if segments > 1 else units.scores(each)
             for name, each in explanations.items()
         }
         orders = np.stack([ordering(each, order, run.seed) for each in scores.values()])
         piece = (x, edit, run) if segments == 1 else _segment(x, edit, run, start, stop)
-        parts.append(_one(model, piece, orders, target, truth, (top, random, draws), sets))
+        parts.append(_one(model, piece, orders, target, truth, (top, random, draws), sets, units))
     names = [*explanations, "random"]
     curves = parts[0]
     if segments > 1:
@@ -121,7 +121,7 @@ def perturbation_curves(
         explanation=names, set=list(sets), sample=first["sample"].to_numpy()
     )
     about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random,
-             "titles": json.dumps(titles(explanations))}  # fmt: skip
+             "units": units.name, "titles": json.dumps(titles(explanations))}  # fmt: skip
     kind = outputs_of(model).kind
     said = {} if kind == "classes" else {"outputs": kind}
     return GapCurve.of(curves.assign_attrs(about | said))
@@ -166,22 +166,23 @@ def _one(
     truth: np.ndarray | None,
     counts: tuple[int, int, int],
     sets: Sequence[Set],
+    units: Units,
 ) -> xr.Dataset:
     """Return the curves of one stretch of time, per sample and per random ordering."""
     x, edit, run = piece
     top, random, draws = counts
     rng = np.random.default_rng(run.seed)
-    shuffled = rng.random((random, len(x), x.shape[-2])).argsort(-1)
+    shuffled = rng.random((random, len(x), len(units))).argsort(-1)
     before, outputs = run.logits(model, x), outputs_of(model)
     known: dict[str, list[np.ndarray]] = {}
     every = (*orders, *shuffled)
     quiet = replace(run, progress=False)  # one bar for all orderings
-    for joint_order in track(every, "perturbing", len(every), run.progress):
-        ranks = joint_order.argsort(-1)
+    for order in track(every, "perturbing", len(every), run.progress):
+        ranks = order.argsort(-1)
         sets_of = _turns if isinstance(edit, EdgeEdit) and edit.ordered else _sets
         chosen = np.stack([sets_of(ranks, kind, top) for kind in sets], axis=1)
-        flat = chosen.reshape(len(x), -1, x.shape[-2])
-        logits = quiet.edited(model, x, edit, flat, draws)
+        flat = chosen.reshape(len(x), -1, len(units))
+        logits = quiet.edited(model, x, edit, units.sets(flat), draws)
         p = probability(logits, target, outputs)
         gap = np.abs(p - probability(before, target, outputs)[:, None, None])
         found = {"score": p, "gap": gap} | _compared(logits, p, truth, outputs)
@@ -226,7 +227,7 @@ def _compared(
 
 
 def _sets(ranks: np.ndarray, kind: Set, top: int) -> np.ndarray:
-    """Return the joints perturbed at k = 0..top, (N, top + 1, V) bool."""
+    """Return the units perturbed at k = 0..top, (N, top + 1, unit) bool."""
     k = np.arange(top + 1)[:, None]
     if kind == "important":
         return ranks[:, None] < k
@@ -263,14 +264,28 @@ def _segment(
     return x[..., start:stop, :, :], edit, replace(run, valid=valid)
 
 
-def _common_target(x: Tensor, explanations: Mapping[str, Explanation]) -> np.ndarray:
+def _check_names(explanations: Mapping[str, Explanation]) -> None:
     if not explanations or "random" in explanations:
         raise ValueError(
             f"Expected explanations by name, none of them 'random' (got {list(explanations)})"
         )
+
+
+def _check_counts(units: Units, x: Tensor, top: int, random: int, segments: int) -> None:
+    if not 1 <= top <= len(units):
+        raise ValueError(f"Expected top from 1 to {len(units)} {units.name} (got {top})")
+    if random < 1:
+        raise ValueError(f"Expected at least one random ordering (got {random})")
+    if not 1 <= segments <= x.shape[-3]:
+        raise ValueError(f"Expected 1 to {x.shape[-3]} segments (got {segments})")
+    if units.edges is not None and segments > 1:
+        raise ValueError(
+            f"Expected one segment of explanations of edges, which have no time (got {segments})"
+        )
+
+
+def _common_target(explanations: Mapping[str, Explanation]) -> np.ndarray:
     targets = {name: each.target.to_numpy() for name, each in explanations.items()}
-    for each in explanations.values():
-        check(x, each)
     first = next(iter(targets))
     for name, target in targets.items():
         if not np.array_equal(target, targets[first]):

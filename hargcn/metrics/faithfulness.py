@@ -1,4 +1,4 @@
-"""Faithfulness: whether the model reacts to the joints that an explanation calls important."""
+"""Faithfulness: whether the model reacts to the joints, or edges, that are called important."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from hargcn.explanation import Explanation
-from hargcn.metrics.maps import Order, check, joint_scores, ordering
+from hargcn.metrics.maps import Order, ordering
 from hargcn.metrics.runner import Runner, probability
+from hargcn.metrics.units import Units
 from hargcn.outputs import outputs_of
 from hargcn.perturbation import Edit
 
@@ -31,31 +32,33 @@ def gap_curve(
     draws: int = 1,
     run: Runner | None = None,
 ) -> np.ndarray:
-    """Return |p_c(x) - p_c(x')| with the k most important joints edited, k = 0..top.
+    """Return |p_c(x) - p_c(x')| with the k most important joints, or edges, edited, k = 0..top.
 
     The prediction gap of Dai et al. 2022 (OpenXAI); c is the explained class. Of a regression it is
     the change of the value, in its units.
 
     Parameters
     ----------
+    explanation, edit
+        Of joints; or of edges, with an edit of "single" ones.
     complement
-        Edit everything except those joints instead.
+        Edit everything except those instead.
     top
-        The largest k; default all joints.
+        The largest k; default all.
 
     Returns
     -------
     numpy.ndarray
         (sample, top + 1), the mean over draws.
     """
-    check(x, explanation)
     run = run or Runner()
-    ranks = np.argsort(ordering(joint_scores(explanation), order, run.seed), axis=1)
-    k = np.arange((x.shape[-2] if top is None else top) + 1)[:, None]
+    units = Units.of(model, x, [explanation], edit, run)
+    ranks = np.argsort(ordering(units.scores(explanation), order, run.seed), axis=1)
+    k = np.arange((len(units) if top is None else top) + 1)[:, None]
     chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
     target, outputs = explanation.target.to_numpy(), outputs_of(model)
     before = probability(run.logits(model, x), target, outputs)
-    after = probability(run.edited(model, x, edit, chosen, draws), target, outputs)
+    after = probability(run.edited(model, x, edit, units.sets(chosen), draws), target, outputs)
     return np.abs(before[:, None, None] - after).mean(-1)
 
 
@@ -73,7 +76,7 @@ def pgi(
     """Prediction gap on important features: area under `gap_curve` over k, divided by top.
 
     PGI of Dai et al. 2022 (OpenXAI), which Tempel et al. 2024, section 6, name without defining it.
-    Higher is better. Trapezoids, k = 0..top (default all joints).
+    Higher is better. Trapezoids, k = 0..top (default all joints, or edges).
     """
     gaps = gap_curve(model, x, explanation, edit, top=top, order=order, draws=draws, run=run)
     return per_sample(area(gaps), explanation, "pgi")
@@ -90,7 +93,7 @@ def pgu(
     draws: int = 1,
     run: Runner | None = None,
 ) -> xr.DataArray:
-    """Prediction gap on unimportant features: as `pgi` with everything but the k joints edited.
+    """Prediction gap on unimportant features: as `pgi` with everything but the k edited.
 
     PGU of Dai et al. 2022 (OpenXAI). Lower is better.
     """
@@ -115,7 +118,7 @@ def sensitivity_n(
     subsets: int = 50,
     run: Runner | None = None,
 ) -> xr.DataArray:
-    """Pearson correlation of attribution and effect over random sets of n joints.
+    """Pearson correlation of attribution and effect over random sets of n joints, or edges.
 
     Sensitivity-n (Ancona et al. 2018, section 4): within each sample, between the sum of the
     attributions of n joints and p_c(x) - p_c(x without them). Higher is better; 0 where the
@@ -124,12 +127,14 @@ def sensitivity_n(
     Parameters
     ----------
     size
-        n; default a quarter of the joints, at least 1.
+        n; default a quarter of all, at least 1.
     subsets
         Random sets per sample.
     """
-    size = size or max(1, x.shape[-2] // 4)
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, run or Runner())
+    run = run or Runner()
+    units = Units.of(model, x, [explanation], edit, run)
+    size = size or max(1, len(units) // 4)
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, units, run)
     a, b = (each - each.mean(1, keepdims=True) for each in (attributed, effect))
     norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     rho = (a * b).sum(1) / np.where(norms > 0, norms, 1)
@@ -145,14 +150,16 @@ def infidelity(
     subsets: int = 50,
     run: Runner | None = None,
 ) -> xr.DataArray:
-    """Mean squared error of predicting the effect of removing random joints, scaled.
+    """Mean squared error of predicting the effect of removing random joints, or edges, scaled.
 
     Infidelity (Yeh et al. 2019, eq. 1) for perturbations that remove random sets S of joints:
     sum_S (b a_S - y_S)^2 / sum_S y_S^2, a_S the summed attributions, y_S = p_c(x) - p_c(x without
     S) and b >= 0 the best scale, since maps have no unit in common. 0 is perfect, 1 is a map that
     says nothing (or the opposite). NaN where no set has any effect. Lower is better.
     """
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, run or Runner())
+    run = run or Runner()
+    units = Units.of(model, x, [explanation], edit, run)
+    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, units, run)
     power = (attributed**2).sum(1, keepdims=True)
     scale = (attributed * effect).sum(1, keepdims=True) / np.where(power > 0, power, 1)
     error = ((np.maximum(scale, 0) * attributed - effect) ** 2).sum(1)
@@ -168,19 +175,18 @@ def _subsets(
     edit: Edit,
     subsets: int,
     size: int | None,
+    units: Units,
     run: Runner,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return attribution and effect of random sets of `size` joints, each (sample, subsets)."""
-    check(x, explanation)
-    joints = x.shape[-2]
+    """Return attribution and effect of random sets of `size` units, each (sample, subsets)."""
     rng = np.random.default_rng(run.seed)
-    order = rng.random((len(x), subsets, joints)).argsort(-1)
-    sizes = rng.integers(1, joints, (len(x), subsets, 1)) if size is None else size
+    order = rng.random((len(x), subsets, len(units))).argsort(-1)
+    sizes = rng.integers(1, len(units), (len(x), subsets, 1)) if size is None else size
     chosen = order < sizes
     target, outputs = explanation.target.to_numpy(), outputs_of(model)
     before = probability(run.logits(model, x), target, outputs)
-    after = probability(run.edited(model, x, edit, chosen), target, outputs).mean(-1)
-    scores = joint_scores(explanation)[:, None]
+    after = probability(run.edited(model, x, edit, units.sets(chosen)), target, outputs).mean(-1)
+    scores = units.scores(explanation)[:, None]
     return (chosen * scores).sum(-1), before[:, None] - after
 
 

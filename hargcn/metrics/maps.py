@@ -70,10 +70,14 @@ def check(x: Tensor, explanation: Explanation) -> None:
             f"Expected an explanation of joints to measure (got {explanation.name!r} over "
             f"{', '.join(explanation.dims)})"
         )
-    found = (len(explanation), explanation.values.sizes["joint"])
-    expected = (len(x), x.shape[-2])
-    if found != expected:
+    check_sizes(explanation, len(x), x.shape[-2])
+
+
+def check_sizes(explanation: Explanation, samples: int, joints: int, axis: str = "joint") -> None:
+    """Refuse an explanation of other samples, or of another number of joints along an axis."""
+    found = (len(explanation), explanation.values.sizes[axis])
+    if found != (samples, joints):
         raise ValueError(
-            f"Expected an explanation of {expected[0]} samples and {expected[1]} joints, as x has "
+            f"Expected an explanation of {samples} samples and {joints} joints, as x has "
             f"(got {found[0]} and {found[1]} from {explanation.name!r})"
         )

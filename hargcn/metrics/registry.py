@@ -35,7 +35,7 @@ class Case:
     explainer
         What made it; without one, measures that explain again are left out.
     edit
-        Disturbs joints: PGI, PGU, Sensitivity-n, infidelity.
+        Disturbs joints, or of edges "single" ones: PGI, PGU, Sensitivity-n, infidelity.
     substrate
         Takes the place of removed cells: deletion, insertion, average drop, increase, ADD, ADCC.
     neighbour
@@ -123,7 +123,9 @@ class Metric:
     seen
         Whether `Case.seen` restricts it; other measures disturb or cover whole maps.
     disturbs
-        Whether it disturbs joints by the case's `edit`.
+        Whether it disturbs joints, or edges, by the case's `edit`.
+    edges
+        Whether it is of explanations of edges, too; the others are of cells.
     kinds
         Outputs that it is defined for. Of a regression what is said of p_c is said of the value, in
         its units; shares of p_c, and steps from 0 to 1, mean nothing of it.
@@ -136,6 +138,7 @@ class Metric:
     truth: bool = False
     seen: bool = False
     disturbs: bool = False
+    edges: bool = False
     kinds: tuple[Kind, ...] = KINDS
 
 
@@ -173,12 +176,14 @@ METRICS: dict[str, Metric] = {
         "higher",
         "Dai et al. 2022 (OpenXAI): area of |p_c(x) - p_c(x')| over k",
         disturbs=True,
+        edges=True,
     ),
     "pgu": Metric(
         lambda c: faithfulness.pgu(*c.base, c.edit, top=c.top, draws=c.draws, run=c.run),
         "lower",
         "Dai et al. 2022 (OpenXAI): the same, all but the k joints",
         disturbs=True,
+        edges=True,
     ),
     "deletion": Metric(
         lambda c: masking.deletion(*c.base, c.substrate, steps=c.steps, run=c.run),
@@ -226,15 +231,20 @@ METRICS: dict[str, Metric] = {
         "higher",
         "Ancona et al. 2018, 4, sets of a quarter of the joints",
         disturbs=True,
+        edges=True,
     ),
     "infidelity": Metric(
         lambda c: faithfulness.infidelity(*c.base, c.edit, subsets=c.subsets, run=c.run),
         "lower",
         "Yeh et al. 2019, eq. 1, removal of random joints, best scale >= 0, relative",
         disturbs=True,
+        edges=True,
     ),
     "efficiency-gap": Metric(
-        lambda c: faithfulness.efficiency_gap(c.explanation), "zero", "Choi, part 1: as stored"
+        lambda c: faithfulness.efficiency_gap(c.explanation),
+        "zero",
+        "Choi, part 1: as stored",
+        edges=True,
     ),
     "localisation": Metric(
         _located,

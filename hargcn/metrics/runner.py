@@ -10,6 +10,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor, nn
 
+from hargcn.explainers.edges.graphs import Telling, graph_layers
 from hargcn.explainers.hooks import undisturbed
 from hargcn.files import track
 from hargcn.outputs import Outputs
@@ -78,7 +79,7 @@ class Runner:
         draws: int = 1,
         label: str = "perturb",
     ) -> np.ndarray:
-        """Score every window with each of several joint sets edited.
+        """Score every window with each of several sets of joints, or edges, edited.
 
         Sets that occur twice in a window are scored once; the random numbers of an edit depend on
         the seed, the sample and the draw, not on the set, so that nested sets differ by their
@@ -87,13 +88,15 @@ class Runner:
         Parameters
         ----------
         model
-            For edge edits with `edges()` and `forward(x, edges=...)`.
+            For edge edits with `edges()` and `forward(x, edges=...)`; to cut single edges any
+            network with graphs.
         x
             (N, ..., T, V, M).
         edit
             What happens to the joints of a set.
         joints
-            (N, S, V) bool, or int: the turns of an edit that is ordered (see `EdgeEdit.apply`).
+            (N, S, V) bool, or int: the turns of an edit that is ordered; (N, S, V, V) bool of one
+            of single edges (see `EdgeEdit.apply`).
         draws
             How often an edit that draws random numbers is repeated; others are done once.
 
@@ -104,19 +107,20 @@ class Runner:
         """
         sets = joints.shape[1]
         draws = draws if edit.drawn else 1
-        edges = _edges(model) if isinstance(edit, EdgeEdit) else {}
+        network, edges = self._telling(model, x, edit)
         parts = []
         for block in self.blocks(x, sets * draws, label):
             grid = np.meshgrid(block, range(sets), range(draws), indexing="ij")
             sample, chosen, draw = (each.ravel() for each in grid)
             joint_sets = joints[sample, chosen]
             # Nothing is drawn where nothing is edited.
-            draw = draw * joint_sets.any(1)
-            packed = np.packbits(joint_sets, axis=1) if joint_sets.dtype == bool else joint_sets
+            flat = joint_sets.reshape(len(joint_sets), -1)
+            draw = draw * flat.any(1)
+            packed = np.packbits(flat, axis=1) if flat.dtype == bool else flat
             keys = np.column_stack([sample, draw, packed])
             _, once, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
             change = self._change(edit, sample[once], draw[once], joint_sets[once], edges)
-            scored = self._forward(model, x, sample[once], change)
+            scored = self._forward(network, x, sample[once], change)
             parts.append(scored[back.ravel()].reshape(len(block), sets, draws, -1))
         return np.concatenate(parts)
 
@@ -176,6 +180,24 @@ class Runner:
         fitting = cells // max(1, x.shape[-3] * x.shape[-2] * x.shape[-1])
         return self.batch or min(max(fitting, 4), 256)
 
+    def _telling(
+        self, model: nn.Module, x: Tensor, edit: Edit
+    ) -> tuple[nn.Module, Mapping[str, Tensor]]:
+        """Return a network and the edges to edit: its own, else those of graphs to be watched."""
+        if not isinstance(edit, EdgeEdit):
+            return model, {}
+        own = getattr(model, "edges", None)
+        if callable(own) and (own() or edit.which != "single"):
+            return model, own()
+        if edit.which != "single":
+            raise TypeError(f"Expected a model with edges() to edit (got {type(model).__name__})")
+        if edit.op != "zero":
+            raise ValueError(
+                f"Expected edge:single:zero for a network that tells no edge weights (got {edit})"
+            )
+        watched = Telling(model, graph_layers(model, self.prepare(x[:1], np.arange(1))))
+        return watched, watched.edges()
+
     def _valid(self, sample: np.ndarray) -> Tensor | None:
         return None if self.valid is None else self.valid[sample]
 
@@ -213,13 +235,6 @@ class Runner:
                 ready = self.prepare(part, sample[at])
                 parts.append(model(ready, edges=edges) if edges else model(ready))
         return torch.cat(parts).double().cpu().numpy()
-
-
-def _edges(model: nn.Module) -> Mapping[str, Tensor]:
-    edges = getattr(model, "edges", None)
-    if not callable(edges):
-        raise TypeError(f"Expected a model with edges() to edit (got {type(model).__name__})")
-    return edges()
 
 
 def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from hargcn.analysis.edges import of_edges
 from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.explainers.baselines import Given, Random, Truth
 from hargcn.explanation import Explanation
@@ -169,11 +170,14 @@ def metric_table(
     for name, maps in model_free.items():
         made = _explained(case, maps, Given)
         cases[name] = [replace(case, explanation=made, explainer=None)]
+    edges = of_edges(case.explanation)
     cases["random"] = [
-        replace(case, explanation=_explained(case, each), explainer=each)
+        replace(case, explanation=_random_edges(case.explanation, each.seed), explainer=None)
+        if edges
+        else replace(case, explanation=_explained(case, each), explainer=each)
         for each in (Random(case.run.seed + draw) for draw in range(random))
     ]
-    if case.truth is not None:
+    if case.truth is not None and not edges:  # it is of joints
         made = _explained(case, case.truth, Truth)
         cases["truth"] = [replace(case, explanation=made, explainer=None)]
     measured = {
@@ -239,6 +243,13 @@ def _explained(case: Case, by: Explainer | np.ndarray, kind: type[Given] = Given
         parts.append(explainer(case.model, ready, target[block]))
     names = case.explanation.values["sample"].to_numpy()
     return Explanation.concat(parts).assign(coords={"sample": names})
+
+
+def _random_edges(explanation: Explanation, seed: int) -> Explanation:
+    """Return uniform numbers in [-1, 1] for every edge instead, which promise nothing."""
+    drawn = np.random.default_rng(seed).uniform(-1, 1, explanation.values.shape)
+    rest = explanation.dataset.drop_vars("relative_gap", errors="ignore")
+    return Explanation(rest.assign(attribution=explanation.values.copy(data=drawn)))
 
 
 def _known(metrics: Sequence[str]) -> None:

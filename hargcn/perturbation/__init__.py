@@ -1,8 +1,8 @@
 """Perturbations: frozen descriptions of a change, applied to many rows at once.
 
-An edit says what happens to chosen joints: `EdgeEdit` changes the edge importance E of the graph
-layers (Tempel et al. 2024, sections 3.3 and 4.4), `InputEdit` the movement itself. Applying one
-returns new tensors; the model, its parameters and the caller's data stay as they are.
+An edit says what happens to chosen joints, or edges: `EdgeEdit` changes the edge importance E of
+the graph layers (Tempel et al. 2024, sections 3.3 and 4.4), `InputEdit` the movement itself.
+Applying one returns new tensors; the model, its parameters and the caller's data stay as they are.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def parse_edit(text: str) -> Edit:
         op = moved[1]
         return InputEdit(op, size, frames, tracker=moved[3] is not None)
     raise ValueError(
-        "Expected an edit edge:(self|incident|all):(away|towards|noise):AMOUNT[@PARTITIONS], "
-        "edge:(self|incident|all):zero or "
+        "Expected an edit edge:(self|incident|all|single):zero[@PARTITIONS], "
+        "edge:(self|incident|all|single):(away|towards|noise):AMOUNT[@PARTITIONS] or "
         "input:(noise|shift|speed|angle):AMOUNT[@START-STOP], "
         f"input:(freeze|mean|interpolate|parent)[@START-STOP] (got {text!r})"
     )

@@ -15,20 +15,21 @@ from torch import Tensor
 from hargcn.checks import one_of
 from hargcn.perturbation.drawing import as_keys, normal
 
-Which = Literal["self", "incident", "all"]
+Which = Literal["self", "incident", "all", "single"]
 EdgeOp = Literal["away", "towards", "zero", "noise"]
 Range = Literal["original", "recomputed"]
 
 
 @dataclass(frozen=True)
 class EdgeEdit:
-    """A change of the edge importance E (K, V, V) of every graph layer at chosen joints.
+    """A change of the edge importance E (K, V, V) of every graph layer at chosen joints or edges.
 
     Parameters
     ----------
     which
         "self": the diagonal entries of the chosen joints (the paper's choice); "incident": their
-        rows and columns; "all": every entry, for samples with at least one chosen joint.
+        rows and columns; "all": every entry, for samples with at least one chosen joint; "single":
+        entries that are themselves chosen, from a source to a target joint.
     op
         "away": from zero by amount x range (an entry of 0 counts as positive); "towards": towards
         zero by as much, stopping there unless `cross`; "zero": to 0; "noise": plus Gaussian noise
@@ -100,7 +101,8 @@ class EdgeEdit:
             Layer name -> the original E, (K, V, V).
         joints
             (N, V) bool: the joints to edit in each row; of an edit that is `ordered` int: 0 for
-            joints to leave, 1 for the first to edit, 2 for the second, and so on.
+            joints to leave, 1 for the first to edit, 2 for the second, and so on. Of "single"
+            edges (N, V, V) bool, sources in rows.
         seeds
             (N,) or (N, n) integers; rows of equal seeds draw equal noise. Default: 0..N-1.
 
@@ -144,10 +146,11 @@ class EdgeEdit:
     def _entries(self, original: Tensor, joints: Tensor, layer: str) -> Tensor:
         """Return which entries change, broadcastable to (N, K, V, V) bool."""
         hops, n_joints = original.shape[:2]
-        if joints.shape[1] != n_joints:
+        axes = [n_joints] * (2 if self.which == "single" else 1)
+        if [*joints.shape[1:]] != axes:
             raise ValueError(
-                f"Expected joint sets of shape (rows, {n_joints}) for layer {layer} "
-                f"(got {tuple(joints.shape)})"
+                f"Expected {'edge' if self.which == 'single' else 'joint'} sets of shape "
+                f"(rows, {', '.join(map(str, axes))}) for layer {layer} (got {tuple(joints.shape)})"
             )
         chosen = self.partitions
         if chosen is None:
@@ -158,10 +161,15 @@ class EdgeEdit:
             )
         partition = torch.zeros(hops, dtype=torch.bool, device=joints.device)
         partition[list(chosen)] = True
+        return partition[:, None, None] & self._pairs(joints)[:, None]
+
+    def _pairs(self, joints: Tensor) -> Tensor:
+        """Return from where to where edges change, (N, V, V) bool."""
+        if self.which == "single":
+            return joints
         if self.which == "self":
-            entries = torch.diag_embed(joints)
-        elif self.which == "incident":
-            entries = joints[:, :, None] | joints[:, None, :]
-        else:
-            entries = joints.any(1)[:, None, None].expand(-1, n_joints, n_joints)
-        return partition[:, None, None] & entries[:, None]
+            return torch.diag_embed(joints)
+        if self.which == "incident":
+            return joints[:, :, None] | joints[:, None, :]
+        size = joints.shape[1]
+        return joints.any(1)[:, None, None].expand(-1, size, size)

@@ -16,6 +16,7 @@ import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
 from hargcn.analysis.agreement import correlate as correlate_layers
+from hargcn.analysis.edges import of_edges
 from hargcn.analysis.observed import Cells
 from hargcn.analysis.ranking import write_csv
 from hargcn.checks import at_least, one_of, writable
@@ -170,7 +171,7 @@ def perturb(
     progress: bool = True,
     announce: Callable[[str], Any] | None = None,
 ) -> GapCurve:
-    """Perturb the joints that explanations call important, unimportant, or random ones.
+    """Perturb the joints, or edges, that explanations call important, unimportant, or random ones.
 
     Writes the curves, beside them a table (.csv) and the pictures of `curve_pictures`.
 
@@ -181,15 +182,16 @@ def perturb(
     out
         The curves to write (.h5).
     edit
-        `edge:WHICH:OP:AMOUNT` or `input:OP[:AMOUNT][@START-STOP]` (see `perturbation.parse_edit`).
+        `edge:WHICH:OP:AMOUNT` or `input:OP[:AMOUNT][@START-STOP]` (see `perturbation.parse_edit`);
+        of explanations of edges `edge:single:OP:AMOUNT`.
     top
-        Largest number of perturbed joints.
+        Largest number of perturbed joints, or edges.
     random
         Random orderings behind the band.
     draws
         Repetitions of an edit that draws numbers.
     order
-        Rank joints "signed", or by "magnitude".
+        Rank them "signed", or by "magnitude".
     segments
         Cut windows into so many stretches, ranked and perturbed by themselves.
     range_
@@ -310,11 +312,12 @@ def evaluate(
         Names of `metrics.registry.METRICS`, as a list or separated by commas; "all" for every one
         that applies.
     edit
-        Disturbs joints: pgi, pgu, sensitivity-n, infidelity.
+        Disturbs joints, or edges (`edge:single:OP`): pgi, pgu, sensitivity-n, infidelity. No other
+        measure but efficiency-gap is of edges.
     substrate
         Input edit that replaces removed cells: deletion, insertion, average drop, and so on.
     top
-        Joints of pgi and pgu, by default all.
+        Joints, or edges, of pgi and pgu, by default all.
     cells
         "all", or only what was "observed": of localisation, the one measure that looks at cells by
         themselves; the others disturb whole joints or cover whole maps and stay as they are, which
@@ -451,6 +454,7 @@ def _applying(case: Case, names: Sequence[str], remake: bool) -> list[str]:
         for name in names
         if (remake or not METRICS[name].calls(case))
         and (case.truth is not None or case.marks or not METRICS[name].truth)
+        and (METRICS[name].edges or not of_edges(case.explanation))
         and kind in METRICS[name].kinds
     ]
 
@@ -468,8 +472,8 @@ def _forecast(announce: Callable[[str], Any], seconds: float) -> None:
 
 
 def _check_edit(model: SkeletonNetwork, edit: Edit) -> None:
-    """Refuse to edit the edges of a network that has none."""
-    if isinstance(edit, EdgeEdit) and not model.edges():
+    """Refuse to edit the edges of a network that has none; single ones it may make as it runs."""
+    if isinstance(edit, EdgeEdit) and edit.which != "single" and not model.edges():
         raise ValueError(
             f"Expected an edit of the input, such as --edit input:freeze, for a network without "
             f"learnt edges (got {edit})"

@@ -24,8 +24,8 @@ _MEASURES = {
 }
 _OF_VALUES = {"score": "mean value", "gap": "change of the value"}
 _SETS = {
-    "important": "most important joints perturbed",
-    "unimportant": "least important joints perturbed",
+    "important": "most important {} perturbed",
+    "unimportant": "least important {} perturbed",
     "complement": "all but the most important perturbed",
 }
 # Blue, vermilion, green, ...: neighbours in the palette would be hard to tell apart as lines.
@@ -42,10 +42,10 @@ def plot_curves(
     segment: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> tuple[Figure, Any]:
-    """Draw a measure against the number of perturbed joints (Tempel et al. 2024, figures 4 and 5).
+    """Draw a measure against the number of perturbed joints, or edges.
 
-    One panel per set of joints, one line per method with its 95% interval; the grey band holds 95%
-    of the random orderings, the grey line is their mean.
+    As in Tempel et al. 2024, figures 4 and 5. One panel per set of them, one line per method with
+    its 95% interval; the grey band holds 95% of the random orderings, the grey line is their mean.
 
     Parameters
     ----------
@@ -88,11 +88,12 @@ def plot_curves(
     longest = max(20, *(len(str(name)) for name in curves["explanation"].to_numpy()))
     columns = max(1, int(width / (0.6 + 0.07 * longest)))
     rows = -(-(curves.sizes["explanation"] + 1) // columns)
+    units = curves.attrs.get("units", "joints")  # files before edges do not say
     figure, axes = canvas(ax, (width, 3.0 + 0.2 * rows), len(sets), sharey=True)
     for panel, chosen in zip(axes, sets, strict=True):
         _curves(panel, curves.sel(set=chosen), measure)
-        panel.set_title(_SETS.get(chosen, chosen))
-        panel.set_xlabel("number k of joints")
+        panel.set_title(_SETS.get(chosen, chosen).format(units))
+        panel.set_xlabel(f"number k of {units}")
     said = _OF_VALUES if curves.attrs.get("outputs") == "regression" else {}
     axes[0].set_ylabel({**_MEASURES, **said}.get(measure, measure))
     handles, names = axes[0].get_legend_handles_labels()

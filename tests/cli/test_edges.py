@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.command_line import done, refused
+from fixtures.own_networks import own_network
 from PIL import Image
 
 from hargcn import Explanation
+from hargcn.metrics.gap_curve import GapCurve
 from hargcn.pipeline import explain_windows as module
 from hargcn.pipeline.explain import explain
 
@@ -95,11 +98,22 @@ def test_what_needs_joints_or_time_refuses_them_in_a_line(
 ):
     told = "(got 'edge-gradient' over sample, layer, partition, source_joint, target_joint)"
     common = (checkpoint, waving, edges)
+    table = ("--out", earlier.with_suffix(".csv"))
+    assert told in refused("evaluate", *common, "--metrics", "deletion", *table)
     for command in (
-        ("evaluate", *common, "--metrics", "pgi", "--out", earlier.with_suffix(".csv")),
+        ("evaluate", *common, "--metrics", "pgi", *table),
         ("perturb", *common, "--out", earlier),
+        ("perturb", *common, "--edit", "input:freeze", "--out", earlier),
     ):
-        assert told in refused(*command)
+        line = refused(*command)
+        assert "an edit of single edges, such as edge:single:zero, for the explanation of" in line
+    cut = ("--edit", "edge:single:zero", "--out", earlier)
+    assert "an explanation of edges for edge:single" in refused(
+        "perturb", checkpoint, waving, gradcams[0], *cut
+    )
+    assert "one segment of explanations of edges" in refused(
+        "perturb", *common, "--segments", 2, *cut
+    )
     assert "of edges, which have no time" in refused("show", edges, "--heatmap", "-o", earlier)
     assert "of edges, which have no time" in refused("show", edges, "--frames", "1", "-o", earlier)
     line = refused("rank", edges, gradcams[0], "--out", earlier)
@@ -111,6 +125,48 @@ def test_what_needs_joints_or_time_refuses_them_in_a_line(
         "joint-time", "--out", earlier,
     )  # fmt: skip
     assert "Expected an explanation over time and joints to keep its sums" in line
+
+
+def test_edges_are_cut_in_their_order_beside_random_ones(edges, checkpoint, waving, tmp_path):
+    out = tmp_path / "cut.h5"
+    few = ("--edit", "edge:single:zero", "--top", 3, "--random", 2, "--limit", 3)
+    said = done("perturb", checkpoint, waving, edges, *few, "--out", out)
+    assert "mean |change of p| over k = 0..3, edge:single:zero" in said
+    assert "edge-gradient complement" in said
+    found = GapCurve.open(out).dataset
+    assert found.attrs["units"] == "edges"
+    gap = found["gap"].sel(explanation="edge-gradient")
+    assert float(gap.sel(set="important", k=0)) < 1e-6 < 1e-4 < float(gap.sel(set="important", k=3))
+    assert {"accuracy", "mae"} & {*found.data_vars} == {"accuracy"}
+    assert (tmp_path / "cut.gap.png").stat().st_size > 1000
+
+
+def test_measures_that_are_of_edges_judge_them_beside_random_ones(
+    edges, checkpoint, waving, tmp_path
+):
+    out = tmp_path / "table.csv"
+    few = ("--edit", "edge:single:zero", "--top", 4, "--limit", 2)
+    done("evaluate", checkpoint, waving, edges, *few, "--metrics", "all", "--out", out)
+    found = pd.read_csv(out).set_index(["metric", "method"])
+    assert [*dict.fromkeys(found.index.get_level_values(0))] == [
+        "pgi", "pgu", "sensitivity-n", "infidelity", "efficiency-gap",
+    ]  # fmt: skip
+    assert set(found.index.get_level_values(1)) == {"edge-gradient", "random"}
+    assert (found.loc[["pgi", "pgu", "infidelity"], "n"] == 2).all()
+    assert (found.loc["efficiency-gap", "n"] == 0).all()  # neither promises a sum
+
+
+@pytest.mark.slow
+def test_a_network_that_tells_no_edges_is_watched_and_cut(waving, tmp_path):
+    network = own_network(tmp_path, waving)
+    edges, out = tmp_path / "edges.h5", tmp_path / "cut.h5"
+    done("explain", network, waving, "--method", "edge-gradient", "--limit", 3, "--out", edges)
+    few = ("--top", 3, "--random", 2, "--out", out)
+    done("perturb", network, waving, edges, "--edit", "edge:single:zero", *few)
+    gap = GapCurve.open(out).dataset["sample_gap"].sel(explanation="edge-gradient", k=3)
+    assert float(gap.sel(set="important").min()) > 1e-4
+    line = refused("perturb", network, waving, edges, "--edit", "edge:single:away:0.1", *few)
+    assert "edge:single:zero for a network that tells no edge weights" in line
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_a_recomputed_range_depends_on_the_order_by_hand(turns, expected):
 def test_a_recomputed_range_needs_an_order_and_a_range():
     with pytest.raises(ValueError, match=r"the order of the joints .*recomputed \(got a mask\)"):
         EdgeEdit(range="recomputed").apply({"g": E}, ONE)
-    for which, op in (("incident", "away"), ("self", "zero")):
+    for which, op in (("incident", "away"), ("self", "zero"), ("single", "away")):
         with pytest.raises(ValueError, match=f"edge:self and an op .*got edge:{which}:{op}"):
             EdgeEdit(which, op, range="recomputed")
     with pytest.raises(ValueError, match="Expected range of original, recomputed"):
@@ -76,6 +76,20 @@ def test_chosen_partitions_only():
     edited = EdgeEdit("incident", "zero", partitions=(1,)).apply({"g": E}, ONE)["g"][0]
     assert torch.equal(edited[0], E[0])
     assert not edited[1, 1].any()
+
+
+def test_single_edits_the_chosen_entries_from_source_to_target_in_every_partition():
+    chosen = torch.zeros(2, 3, 3, dtype=torch.bool)
+    chosen[0, 0, 2] = chosen[0, 1, 1] = True
+    edited = EdgeEdit("single", "towards", 0.05).apply({"g": E, "h": 2 * E}, chosen)
+    expected = E.clone()
+    expected[0, 0, 2], expected[0, 1, 1] = 0.2 - 0.1, -1 + 0.1  # of a range of 2
+    expected[1, 0, 2] = 0.5 - 0.025  # of 0.5; its own edge is 0, and stays
+    torch.testing.assert_close(edited["g"], torch.stack([expected, E]))
+    torch.testing.assert_close(edited["h"], 2 * edited["g"])
+    cut = EdgeEdit("single", "zero", partitions=(0,)).apply({"g": E}, chosen)["g"][0]
+    assert cut[0].tolist() == (E[0] * ~chosen[0]).tolist()
+    assert torch.equal(cut[1], E[1])
 
 
 def test_all_edits_every_entry_of_samples_with_a_chosen_joint():
@@ -134,6 +148,8 @@ def test_nothing_given_is_changed():
 def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match=r"Expected joint sets of shape \(rows, 3\) for layer g"):
         EdgeEdit().apply({"g": E}, torch.ones(1, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"Expected edge sets of shape \(rows, 3, 3\) for layer g"):
+        EdgeEdit("single").apply({"g": E}, ONE)
     with pytest.raises(ValueError, match="Expected partitions below 2 for layer g"):
         EdgeEdit(partitions=(2,)).apply({"g": E}, ONE)
     with pytest.raises(ValueError, match="one seed for each of 1 rows"):

@@ -11,7 +11,7 @@ intervals = st.one_of(st.none(), st.tuples(st.integers(0, 50), st.integers(51, 9
 
 
 def edge_edits() -> st.SearchStrategy[EdgeEdit]:
-    which = st.sampled_from(["self", "incident", "all"])
+    which = st.sampled_from(["self", "incident", "all", "single"])
     where = st.one_of(st.none(), st.lists(st.integers(0, 5), min_size=1).map(tuple))
     return st.one_of(
         st.builds(EdgeEdit, which, st.sampled_from(["away", "noise"]), sizes, where),
@@ -64,7 +64,7 @@ def test_texts_of_the_manual():
         ("edge:self:away:-1", "amount >= 0"),
         ("edge:self:away:inf", "amount >= 0"),
         ("edge:self:away:1:cross", "cross with the op towards only"),
-        ("edge:own:away:1", "Expected which of self, incident, all"),
+        ("edge:own:away:1", "Expected which of self, incident, all, single"),
         ("edge:self:sideways:1", "Expected op of away"),
         ("input:jump", "Expected op of noise"),
         ("input:noise:-1", "Expected a finite amount"),

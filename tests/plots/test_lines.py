@@ -55,6 +55,9 @@ def test_a_panel_per_set_and_a_line_per_method_with_its_interval():
         assert second.get_facecolor()[0, 3] < 0.5
     assert axes[0].get_ylabel() == "accuracy"
     assert axes[0].get_xlabel() == "number k of joints"
+    _, axes = plot_curves(made.assign_attrs(units="edges"))
+    assert axes[0].get_xlabel() == "number k of edges"
+    assert axes[0].get_title() == "most important edges perturbed"
     assert len(figure.legends[0].get_texts()) == 4
 
 

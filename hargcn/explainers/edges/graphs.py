@@ -208,6 +208,46 @@ class ByEdges(nn.Module):
             return logits_of(self.model(x.clone()))
 
 
+class Telling(nn.Module):
+    """Any network with graphs as one that tells edge importances, of 1: to be cut by a 0.
+
+    Parameters
+    ----------
+    model
+        The network.
+    layers
+        Its `graph_layers`.
+    """
+
+    def __init__(self, model: nn.Module, layers: GraphLayers) -> None:
+        super().__init__()
+        self.model, self.layers = model, layers
+
+    def edges(self) -> dict[str, Tensor]:
+        """Return 1 for every edge, (K, V, V) by layer."""
+        size = len(self.layers.joints)
+        return {
+            name: torch.ones(count, size, size)
+            for name, count in zip(self.layers.names, self.layers.partitions, strict=True)
+        }
+
+    def forward(self, x: Tensor, edges: Mapping[str, Tensor]) -> Tensor:
+        """Map rows (n, ...) and what multiplies their graphs, (n, K, V, V) by layer, to outputs.
+
+        Rows of one sample that follow one another go through the network together.
+        """
+        masks = x.new_ones(len(x), *self.layers.present.shape)
+        for number, (name, count) in enumerate(
+            zip(self.layers.names, self.layers.partitions, strict=True)
+        ):
+            masks[:, number, :count] = edges[name].to(masks)
+        others = (x[1:] != x[:-1]).flatten(1).any(dim=1)
+        sizes = torch.arange(len(x)).tensor_split(1 + others.nonzero()[:, 0].cpu())
+        return torch.cat(
+            [ByEdges(self.model, self.layers, x[rows[:1]])(masks[rows]) for rows in sizes]
+        )
+
+
 @contextmanager
 def _weighed(model: nn.Module, layers: GraphLayers, masks: Tensor) -> Iterator[None]:
     """Have a network run with its edge importances times masks, one per row."""
