@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from hargcn.analysis.asked import asked_name
 from hargcn.explanation import EDGE_DIMS, Explanation
 
 _JOINTS = EDGE_DIMS[2:]
@@ -49,10 +50,13 @@ def edge_scores(explanation: Explanation) -> xr.DataArray:
     )
 
 
-def by_class(explanation: Explanation) -> dict[int, xr.DataArray]:
-    """Return the mean (source_joint, target_joint) over the windows explained for each class."""
-    matrix, target = edge_matrix(explanation), explanation.target.to_numpy()
-    return {
-        int(each): matrix.isel(sample=np.flatnonzero(target == each)).mean("sample")
-        for each in np.unique(target)
-    }
+def by_class(explanation: Explanation) -> dict[str, xr.DataArray]:
+    """Return `edge_matrix` of the windows explained for each class, or class rather than another.
+
+    By what was asked, in words.
+    """
+    questions, number = np.unique(explanation.asked, axis=0, return_inverse=True)
+    parts = [
+        explanation.isel(sample=np.flatnonzero(number.ravel() == i)) for i in range(len(questions))
+    ]
+    return {asked_name(part): edge_matrix(part) for part in parts}

@@ -10,7 +10,6 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from hargcn.analysis.asked import class_name
 from hargcn.analysis.edges import by_class, edge_matrix
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import layout_points, one_sample, title
@@ -42,8 +41,8 @@ def plot_edges(
     explanation
         Of edges, with a skeleton.
     sample
-        One window, by name or number; by default a body per class, the mean over the windows that
-        were explained for it.
+        One window, by name or number; by default a body per class (or class rather than another),
+        the mean over the windows that were explained for it.
     ax
         Axes to draw on, one per body; a new figure without.
     limit
@@ -58,11 +57,9 @@ def plot_edges(
     if skeleton is None:
         raise ValueError(f"explanation {explanation.name!r}: expected a skeleton (got none)")
     if sample is None:
-        means = by_class(explanation)
-        counts = {each: int((explanation.target == each).sum()) for each in means}
         named = {
-            f"{class_name(explanation, each)} (n = {counts[each]})": mean.to_numpy()
-            for each, mean in means.items()
+            f"{asked} (n = {len(each)})": each.mean("sample").to_numpy()
+            for asked, each in by_class(explanation).items()
         }
     else:
         one = one_sample(explanation, sample)

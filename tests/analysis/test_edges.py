@@ -34,9 +34,19 @@ def test_axes_in_any_order_are_the_same():
     np.testing.assert_array_equal(edge_matrix(turned), edge_matrix(edges()))
 
 
-def test_means_by_class():
+def test_windows_by_class():
     found = by_class(edges())
-    assert {key: float(each[0, 1]) for key, each in found.items()} == {0: 5, 1: 4}
+    assert {key: each[:, 0, 1].to_numpy().tolist() for key, each in found.items()} == {
+        "class 0": [4, 6], "class 1": [4],
+    }  # fmt: skip
+
+
+def test_a_class_rather_than_another_is_not_the_class():
+    """Windows of one class, against several others, were one mean that said the class alone."""
+    both = by_class(edges().assign({"target": [0, 0, 0], "versus": [1, 2, 1]}))
+    assert {key: each[:, 0, 1].to_numpy().tolist() for key, each in both.items()} == {
+        "class 0 rather than class 1": [4, 6], "class 0 rather than class 2": [4],
+    }  # fmt: skip
 
 
 def test_a_ranking_of_edges():

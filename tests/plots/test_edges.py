@@ -63,6 +63,11 @@ def test_a_body_per_class_is_the_mean_over_its_windows_on_one_scale():
     assert whole.get_linewidth() - 0.4 == pytest.approx(2 * (half.get_linewidth() - 0.4))
 
 
+def test_a_body_of_a_class_rather_than_another_says_so():
+    _, (axis,) = plot_edges(edges(2, 1).assign({"versus": [1, 1]}))
+    assert axis.get_title().replace("\n", " ") == "class 0 rather than class 1 (n = 2)"
+
+
 def test_many_classes_make_rows():
     figure, axes = plot_edges(edges(8, 8))
     assert len(axes) == 8

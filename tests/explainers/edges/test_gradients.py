@@ -215,3 +215,15 @@ def test_layers_of_other_joints_are_refused():
 
     with pytest.raises(ValueError, match=r"layer 'g': expected edges of 4 joints.*\(1, 5, 5\)"):
         make("edge-gradient", {})(Other(), windows(), 1)
+
+
+@pytest.mark.parametrize("name", ["edge-gradient", "edge-integrated-gradients"])
+def test_one_class_rather_than_another_is_the_difference_of_both(name):
+    model, x = small_model(classes=3), inputs()
+    one, other = torch.tensor([0, 1]), torch.tensor([1, 2])
+    found = make(name, {})(model, x, one, other)
+    single = [make(name, {})(model, x, each).values.to_numpy() for each in (one, other)]
+    size = np.abs(single).max()
+    np.testing.assert_allclose(found.values, single[0] - single[1], atol=1e-5 * size)
+    assert found.versus.to_numpy().tolist() == [1, 2]
+    assert np.abs(found.values - single[0]).max() > 0.1 * size
