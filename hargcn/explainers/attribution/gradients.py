@@ -28,8 +28,8 @@ Network = Callable[[Tensor], Tensor]
 
 
 @settings
-class InputAttribution(Explainer):
-    """What attributions to the input share: the explanation has the axes of the input.
+class Attribution(Explainer):
+    """What attributions to the input, or to edges, share: a score of samples of real numbers.
 
     Parameters
     ----------
@@ -40,14 +40,27 @@ class InputAttribution(Explainer):
     utility: Utility = Field(default="logit", kw_only=True)
 
     def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: an input of other axes than the network's names, or without samples."""
+        """Return why not: no samples, no real numbers, or what `expect_features` says."""
         if x.ndim < 1 or not len(x) or not x.is_floating_point():
             return f"expected samples of real numbers (got {tuple(x.shape)} of {x.dtype})"
         try:
-            input_axes(model, x)
+            self.expect_features(model, x)
         except ValueError as error:
             return str(error)
         return ""
+
+    @abstractmethod
+    def expect_features(self, model: nn.Module, x: Tensor) -> None:
+        """Raise a ValueError where there is nothing to attribute the score to."""
+
+
+@settings
+class InputAttribution(Attribution):
+    """What attributions to the input share: the explanation has the axes of the input."""
+
+    def expect_features(self, model: nn.Module, x: Tensor) -> None:
+        """Refuse an input of other axes than the network names."""
+        input_axes(model, x)
 
     def built(
         self,

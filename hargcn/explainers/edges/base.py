@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
-from hargcn.explainers.base import Explainer
+from hargcn.explainers.attribution.gradients import Attribution
 from hargcn.explainers.edges.graphs import ByEdges, GraphLayers, graph_layers
 from hargcn.explainers.hooks import plain, undisturbed
 from hargcn.explainers.outputs import logits_of
-from hargcn.explainers.scores import Utility, class_scores
+from hargcn.explainers.scores import class_scores
 from hargcn.explainers.targets import class_numbers
 from hargcn.explanation import EDGE_DIMS, Explanation
 from hargcn.outputs import outputs_of
@@ -27,29 +26,16 @@ Found = Mapping[str, Any]
 
 
 @settings
-class EdgeAttribution(Explainer):
+class EdgeAttribution(Attribution):
     """Attributions to the edges of the graphs by which a network mixes its joints.
 
     Of a network that tells its edge importances E by `edges()`, the features are E; of any other
     the V x V operands of its products over joints, which attention computes from each sample.
-
-    Parameters
-    ----------
-    utility
-        The score: logit z, prob p, logprob log p, or rest z + log p.
     """
 
-    utility: Utility = Field(default="logit", kw_only=True)
-
-    def supports(self, model: nn.Module, x: Tensor) -> str:
-        """Return why not: an input without joints, a network without graphs over them."""
-        if x.ndim < 1 or not len(x) or not x.is_floating_point():
-            return f"expected samples of real numbers (got {tuple(x.shape)} of {x.dtype})"
-        try:
-            graph_layers(model, x)
-        except ValueError as error:
-            return str(error)
-        return ""
+    def expect_features(self, model: nn.Module, x: Tensor) -> None:
+        """Refuse an input without joints, and a network without graphs over them."""
+        graph_layers(model, x)
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation, sample by sample."""
