@@ -16,7 +16,16 @@ from hargcn.analysis.ranking import Order, Ranking
 from hargcn.checks import one_of
 from hargcn.explanation import Explanation, titles
 from hargcn.plots.panels import PANELS
-from hargcn.plots.style import COLOURS, STYLE, Look, all_drawn, canvas, looks, wrapped
+from hargcn.plots.style import (
+    COLOURS,
+    STYLE,
+    Look,
+    PowerOfTen,
+    all_drawn,
+    canvas,
+    looks,
+    wrapped,
+)
 from hargcn.skeleton import Skeleton
 
 
@@ -92,9 +101,8 @@ def plot_ranking(
         panel.draw(axis, one, ranking, features, [parts[each][1] for each in features])
         asked = f"for {asked_name(one)}".replace("_", " ")
         axis.set_title(f"{wrapped(shown[name], 2.6)}\n{wrapped(asked, 2.6)}")
-        # Few ticks and a common power of ten: small attributions have long numbers.
         axis.locator_params(axis="x", nbins=4, min_n_ticks=3)
-        axis.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
+        axis.xaxis.set_major_formatter(PowerOfTen())
         axis.set_xlabel(panel.label(one, ranking, cells))
     axes[0].set_yticks(range(len(features)), [each.replace("_", " ") for each in features])
     axes[0].set_ylim(len(features) - 0.4, -0.6)

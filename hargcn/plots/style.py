@@ -6,8 +6,8 @@ never touched, so that nothing needs closing and no display is opened.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import ScalarFormatter
 
 from hargcn.files import replacing
 
@@ -33,6 +36,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "figure.constrained_layout.h_pad": 0.06,
+    "text.parse_math": False,  # a dollar in a name is no formula
     "svg.hashsalt": "hargcn",  # the same picture gives the same file
 }
 """Settings of every picture, used inside `matplotlib.rc_context` only."""
@@ -46,7 +50,12 @@ COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#F
 PICTURES = (".png", ".svg", ".pdf")
 """What a picture's name may end in."""
 
+LINE = 0.17
+"""Inches that a line of a title takes."""
+
 GREY = "#8c8c8c"
+
+_RAISED = str.maketrans("\N{MINUS SIGN}0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _PATTERNS = (("", "o"), ("////", "s"), ("....", "^"), ("xxxx", "D"))
 
@@ -67,9 +76,46 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     }
 
 
-def wrapped(text: str, width: float) -> str:
-    """Break a title into lines that fit into so many inches."""
-    return "\n".join(textwrap.wrap(text, max(20, int(11 * width)), break_on_hyphens=False))
+def wrapped(text: str, width: float, size: float = 10.0) -> str:
+    """Break a title into lines that are at most so wide, as measured in its font.
+
+    Words are kept whole as long as they fit.
+
+    Parameters
+    ----------
+    text
+        One line.
+    width
+        Inches.
+    size
+        Of the font, in points; by default that of titles.
+    """
+    lines = [""]
+    for word in chain.from_iterable(_parts(each, width, size) for each in text.split()):
+        together = f"{lines[-1]} {word}".strip()
+        if _inches(together, size) <= width:
+            lines[-1] = together
+        else:
+            lines.append(word)
+    return "\n".join(line for line in lines if line)
+
+
+def _parts(word: str, width: float, size: float) -> list[str]:
+    """Cut a word that is too wide into the longest parts that fit, one letter at least."""
+    parts = []
+    while word:
+        end = len(word)
+        while end > 1 and _inches(word[:end], size) > width:
+            end -= 1
+        parts.append(word[:end])
+        word = word[end:]
+    return parts
+
+
+def _inches(text: str, size: float) -> float:
+    """Return how wide a text is in the font of pictures."""
+    font = FontProperties(size=size)
+    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
 
 
 def canvas(
@@ -112,6 +158,19 @@ def canvas(
         raise ValueError(f"Expected {panels} axes, one per panel (got {len(axes)})")
     figure: Any = axes[0].get_figure(root=True)
     return figure, axes
+
+
+class PowerOfTen(ScalarFormatter):
+    """Few digits at ticks and their common power of ten beside the axis: small values are long."""
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False, useMathText=False)
+        self.set_powerlimits((-2, 3))
+
+    def get_offset(self) -> str:
+        """Return the power as people write it."""
+        power = super().get_offset().removeprefix("1e")
+        return f"×10{power.translate(_RAISED)}" if power else ""
 
 
 def all_drawn(axes: Sequence[Axes]) -> Axes | np.ndarray:

@@ -6,9 +6,10 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
+from fixtures.fake_explanations import explanation, shap_like
 from matplotlib.figure import Figure
 
-from hargcn.plots import plot_history, save_figure
+from hargcn.plots import plot_heatmap, plot_history, plot_ranking, save_figure
 from hargcn.plots.style import SIGNED, canvas, signed_bar, signed_norm, wrapped
 
 
@@ -63,6 +64,23 @@ def test_pictures_are_saved_whole_by_suffix_and_reproducibly(tmp_path):
         save_figure(Figure(), tmp_path / "picture.txt")
 
 
+def test_a_dollar_in_a_name_is_no_formula(tmp_path):
+    made = shap_like(2).assign(coords={"sample": ["a$x_{$b@0", "$c$@0"]})
+    for row, name in enumerate(made.values["sample"].to_numpy()):
+        figure, axis = plot_heatmap(made, row)
+        save_figure(figure, tmp_path / "map.svg")
+        assert axis.get_title().startswith(f"{name}: SHAP")
+        assert f"<!-- {name}: SHAP for class 0" in (tmp_path / "map.svg").read_text("utf-8")
+
+
+def test_a_power_of_ten_is_written_out():
+    made = explanation(np.linspace(-3e-7, 5e-7, 8).reshape(4, 2), ("sample", "joint"))
+    figure, axis = plot_ranking(made)
+    figure.draw_without_rendering()
+    assert axis.xaxis.get_offset_text().get_text() == "×10⁻⁷"
+    assert not any("$" in tick.get_text() for tick in axis.get_xticklabels())
+
+
 def test_drawing_leaves_no_settings_and_loads_neither_pyplot_nor_torch():
     code = (
         # Asking for the back end would itself load pyplot.
@@ -76,5 +94,20 @@ def test_drawing_leaves_no_settings_and_loads_neither_pyplot_nor_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_long_titles_are_broken():
-    assert wrapped("aa bb " * 20, 4).count("\n") == 2
+@pytest.mark.parametrize("text", ["aa bb " * 20, "WWW MMM " * 20, "iii lll " * 20, "W" * 90])
+@pytest.mark.parametrize(("width", "size"), [(1, 10), (2.6, 10), (4, 8)])
+def test_titles_are_broken_where_their_font_says(text, width, size):
+    figure = Figure(figsize=(20, 20))
+    lines = wrapped(text, width, size).split("\n")
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        shown = [figure.text(0, 0, each, size=size) for each in (line, f"{line} {after[:3]}")]
+        this, longer = (each.get_window_extent().width / figure.dpi for each in shown)
+        assert this <= 1.03 * width  # pixels are whole
+        assert not after or longer > 0.97 * width
+
+
+def test_short_titles_and_a_width_below_a_letter():
+    assert wrapped("a title", 3) == "a title"
+    assert wrapped("ab c", 0.01) == "a\nb\nc"
+    assert not wrapped("", 3)
