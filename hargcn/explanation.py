@@ -67,16 +67,16 @@ class Explanation:
     dataset
         Variable `attribution` with named dims (for skeleton models of `DIMS` and `EXTRA_DIMS`, the
         first always "sample") and the per-sample variables `target`, `score` and, where known,
-        `predicted`, `label` (of classes), `level` (of levels), `outcome` (sample, output; of a
-        regression and of several labels), `versus` (class), `base_value`, `additivity_gap`,
-        `relative_gap`, `standard_error`, `sum_standard_error`, of the input `input_size` (sample,
-        branch, channel) and over its frames `comb`, and of the windows `positions` (sample, space,
-        frame, joint, person), `state` (sample, frame, joint, person), `confidence` like it,
-        `seconds` (sample, frame) and `fps`. Coordinates: names along axes, and what each channel
-        is in each branch, `channel_name` (branch, channel). Attributes: `method`, `layer`,
-        `utility`, `settings` (JSON), `skeleton` (JSON), `outputs` (JSON, where they are no
-        classes), `dtype` (the float type of the computation), `time_step` (frames, of the
-        network), `hargcn` and `torch` (their versions), digests.
+        `predicted` with its `probability` and `label` (of classes), `level` (of levels), `outcome`
+        (sample, output; of a regression and of several labels), `versus` (class), `base_value`,
+        `additivity_gap`, `relative_gap`, `standard_error`, `sum_standard_error`, of the input
+        `input_size` (sample, branch, channel) and over its frames `comb`, and of the windows
+        `positions` (sample, space, frame, joint, person), `state` (sample, frame, joint, person),
+        `confidence` like it, `seconds` (sample, frame) and `fps`. Coordinates: names along axes,
+        and what each channel is in each branch, `channel_name` (branch, channel). Attributes:
+        `method`, `layer`, `utility`, `settings` (JSON), `skeleton` (JSON), `outputs` (JSON, where
+        they are no classes), `dtype` (the float type of the computation), `time_step` (frames, of
+        the network), `hargcn` and `torch` (their versions), digests.
     """
 
     dataset: xr.Dataset

@@ -177,7 +177,7 @@ def _growing(
 ) -> Iterator[np.ndarray]:
     """Give attributions (pilot, row, time, joint) against growing numbers of rows."""
     x = network.inputs(pilots.read())
-    asked, wanted = question(network, pilots, x, request["target"], request["versus"])
+    asked, wanted, _ = question(network, pilots, x, request["target"], request["versus"])
     found: list[np.ndarray] = []
     done = 0
     for size in _sizes(len(rows)):

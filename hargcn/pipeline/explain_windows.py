@@ -204,7 +204,7 @@ def explain_batch(
     check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
-    asked, wanted = question(network, windows, x, target, versus)
+    asked, wanted, logits = question(network, windows, x, target, versus)
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
@@ -212,13 +212,14 @@ def explain_batch(
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     made = {name: described(one, network, windows, batch) for name, one in made.items()}
+    made = {name: one.assign(_probability(network, logits)) for name, one in made.items()}
     return with_input(made, network, x, batch)
 
 
 def question(
     network: Network, windows: Windows, x: Tensor, target: str, versus: str = ""
-) -> tuple[nn.Module, Tensor]:
-    """Return the network to ask, a contrast for a difference, and which output of each window.
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return the network to ask, a contrast for a difference, which output of each window, logits.
 
     Parameters
     ----------
@@ -234,9 +235,16 @@ def question(
     labels, known = true_classes(network, windows), outputs_of(network)
     wanted = named_classes(target, logits, labels, known)
     if not versus:
-        return network, wanted
+        return network, wanted, logits
     contrast = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
-    return contrast, contrast.asked
+    return contrast, contrast.asked, logits
+
+
+def _probability(network: Network, logits: Tensor) -> dict[str, Any]:
+    """Return `probability` (sample,) of the predicted class, where outputs are classes."""
+    if outputs_of(network).kind != "classes" or logits.shape[1] < 2:
+        return {}
+    return {"probability": logits.softmax(dim=1).amax(dim=1)}
 
 
 def reduced(explanation: Explanation, keep: str) -> Explanation:

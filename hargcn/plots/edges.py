@@ -12,8 +12,8 @@ from matplotlib.patches import FancyArrowPatch
 
 from hargcn.analysis.edges import by_class, edge_matrix
 from hargcn.explanation import Explanation
-from hargcn.plots.skeletons import layout_points, one_sample, title
-from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
+from hargcn.plots.skeletons import draw_sides, layout_points, one_sample, said_of_sides, title
+from hargcn.plots.style import LINE, SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 
 MOST = 60
 """Arrows and rings drawn on a body, the largest; more would hide each other."""
@@ -64,20 +64,25 @@ def plot_edges(
     else:
         one = one_sample(explanation, sample)
         named = {title(one): edge_matrix(one).to_numpy()[0]}
+    named = {wrapped(said, _PANEL[0]): matrix for said, matrix in named.items()}
     points = layout_points(skeleton)
     norm = signed_norm(np.stack(list(named.values())), limit)
     across = min(len(named), _ACROSS)
     with mpl.rc_context(STYLE):
-        size = (_PANEL[0] * across + 1, _PANEL[1] * -(-len(named) // across))
+        lines = max(said.count("\n") for said in named)
+        size = (_PANEL[0] * across + 1, (_PANEL[1] + LINE * lines) * -(-len(named) // across))
         figure, axes = canvas(ax, size, len(named), across)
         for axis, (said, matrix) in zip(axes, named.items(), strict=True):
             bones = points[np.array(skeleton.edges)]
             axis.add_collection(LineCollection(bones, colors="#d0d0d0", linewidths=1, zorder=1))
             axis.scatter(points[:, 0], points[:, 1], 8, "#8c8c8c", zorder=2)
             draw_edges(axis, points, matrix, norm)
-            axis.set(aspect="equal", title=wrapped(said, _PANEL[0]))
+            draw_sides(axis, points.T, skeleton)
+            axis.set(aspect="equal", title=said)
             axis.margins(0.12)
             axis.set_axis_off()
+        if handles := said_of_sides(skeleton):
+            axes[0].legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0))
         low = min(float(each.min()) for each in named.values())
         signed_bar(figure, axes, norm, f"{explanation.title}, {explanation.utility}", low)
     return figure, axes

@@ -17,7 +17,7 @@ from PIL import Image
 from hargcn.data.footage import pyav
 from hargcn.files import replacing
 from hargcn.plots.skeletons import Scene
-from hargcn.plots.strips import caption, draw_people, finish, moment
+from hargcn.plots.strips import caption, draw_people, finish, moment, more_lines
 from hargcn.plots.style import STYLE, canvas
 
 CLIPS = (".gif", ".mp4")
@@ -51,7 +51,8 @@ def _page(
     """Draw some frames; the legend is about those that it is said of."""
     tall, wide = next(iter(images.values())).shape[:2]
     width = float(np.clip(1.6 + 3.2 * len(images) * wide / tall, 4, 16))
-    figure, (axis,) = canvas(ax, (width, (width - 1.4) * tall / (1.02 * wide * len(images)) + 1.1))
+    height = (width - 1.4) * tall / (1.02 * wide * len(images)) + 1.4 + more_lines(shown, width)
+    figure, (axis,) = canvas(ax, (width, height))
     for place, (frame, image) in enumerate(images.items()):
         left = 1.02 * wide * place
         _picture(axis, image, left)

@@ -22,7 +22,7 @@ from hargcn.analysis.observed import cell_states, tells_seen
 from hargcn.data.recording import ABSENT, INTERPOLATED, STATES
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title, unit_of
-from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
+from hargcn.plots.style import LINE, SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
 
@@ -82,7 +82,8 @@ def plot_heatmap(
     table = np.concatenate([values[:, order, p].T for p in persons])
     names = [joint_names(one)[joint].replace("_", " ") for joint in order]
 
-    figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table)))
+    said = wrapped(title(one), 6)
+    figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table) + LINE * said.count("\n")))
     norm = signed_norm(table, limit)
     frames = int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1))
     edges = _edges(times, frames)
@@ -108,7 +109,7 @@ def plot_heatmap(
                 fontsize=8,
             )
     axis.set_xlabel(_frames_seen(whole))
-    axis.set_title(wrapped(title(one), 6))
+    axis.set_title(said)
     seconds = frame_seconds(one, frames, fps)
     if seconds is not None and seconds[-1] > seconds[0]:
         count = np.arange(len(seconds))

@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from hargcn.analysis.interactions import Together
-from hargcn.plots.skeletons import layout_points
+from hargcn.plots.skeletons import draw_sides, layout_points, said_of_sides
 from hargcn.plots.style import SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
 from hargcn.skeleton import Skeleton
 
@@ -105,6 +105,7 @@ def _draw_body(
     bones = points[np.array(skeleton.edges)]
     ax.add_collection(LineCollection(bones, colors="#cccccc", linewidths=1.4, zorder=1))
     ax.scatter(points[:, 0], points[:, 1], 8, color="#bbbbbb", zorder=1)
+    draw_sides(ax, points.T, skeleton)
     centres = np.array([points[list(members)].mean(axis=0) for members in places])
     first, second = np.triu_indices(len(places), 1)
     values = between[first, second]
@@ -136,6 +137,8 @@ def _draw_body(
     ax.set(aspect="equal")
     ax.margins(0.12)
     ax.set_axis_off()
+    if handles := said_of_sides(skeleton):
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0))
 
 
 def _arc(start: np.ndarray, end: np.ndarray) -> Path:

@@ -11,9 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D, ScaledTranslation
 from scipy.optimize import isotonic_regression
 
-from hargcn.analysis.asked import asked_name
+from hargcn.analysis.asked import asked_name, class_name
 from hargcn.analysis.comb import own_step
 from hargcn.analysis.observed import tells_seen
 from hargcn.data.planted.synthetic import rest_pose
@@ -28,6 +32,8 @@ View = str | tuple[float, float]
 VIEWS = {"front": (0.0, 0.0), "side": (90.0, 0.0), "top": (0.0, 90.0)}
 
 _WIDER = 2.0  # a layout's body is stretched sideways, so that its joints lie apart
+
+_CLASSES = {"true": "label", "predicted": "predicted"}
 
 _LINES = 20  # names beside a body of usual height; more of them make it higher and wider
 
@@ -243,7 +249,7 @@ def joint_map(one: Explanation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def title(one: Explanation) -> str:
-    """Say what is explained: sample, method, class and score, and over how many frames sums are."""
+    """Say what is explained: sample, method, class, score, outcome, and frames of a sum."""
     score = f"{one.utility} {float(one.score[0]):.2f}"
     if (count := one.dataset.attrs.get("averaged", 1)) > 1:
         score = f"mean of {count} windows, mean {score}"
@@ -251,7 +257,20 @@ def title(one: Explanation) -> str:
     count = one.dataset.attrs.get("summed", 1)
     own = ", the network's time step" if count == one.dataset.attrs.get("time_step") else ""
     sums = "" if count == 1 else f"; sums over {count} frames{own}"
-    return f"{sample}: {one.title} for {asked_name(one)} ({score}){sums}"
+    return f"{sample}: {one.title} for {asked_name(one)} ({score}){_outcome(one)}{sums}"
+
+
+def _outcome(one: Explanation) -> str:
+    """Say which class a window has and which was predicted, how probable; as far as known."""
+    data = one.dataset
+    if data.attrs.get("averaged", 1) > 1:  # every window of a recording has its own
+        return ""
+    known = {word: int(data[key][0]) for word, key in _CLASSES.items() if key in data}
+    said = [f"{word} {class_name(one, number)}" for word, number in known.items() if number >= 0]
+    if "probability" in data and "predicted" in known:
+        share = float(data["probability"][0])
+        said[-1] += " (>99%)" if share >= 0.995 else f" ({share:.0%})"
+    return f"; {', '.join(said)}" if said else ""
 
 
 def unit_of(one: Explanation) -> str:
@@ -269,7 +288,7 @@ def draw_body(
     scale: float = 1.0,
     guessed: np.ndarray | None = None,
 ) -> None:
-    """Draw a body: bones grey, joints coloured by sign and sized by magnitude.
+    """Draw a body: bones grey, joints coloured by sign, sized by magnitude; left and right.
 
     Parameters
     ----------
@@ -295,6 +314,46 @@ def draw_body(
     if guessed is not None and guessed[order].any():
         rings = guessed[order]
         ax.scatter(x[rings], y[rings], HOLLOW * sizes[rings], "white", zorder=3, **edge)
+    draw_sides(ax, points, skeleton)
+
+
+def draw_sides(ax: Axes, points: np.ndarray, skeleton: Skeleton) -> None:
+    """Write L and R beside a body's joints, of the person's own left and right, farthest out.
+
+    Parameters
+    ----------
+    points
+        (2, V) on the paper; a joint at NaN is passed over. Without mirror pairs nothing is written.
+    """
+    depth = hop_distance(skeleton)[skeleton.root]
+    tips = {}
+    for letter, joints in zip("LR", zip(*skeleton.mirror, strict=True), strict=False):
+        if there := [joint for joint in joints if np.isfinite(points[:, joint]).all()]:
+            tips[letter] = points[:, max(there, key=lambda joint: depth[joint])]
+    rightmost = max(tips, key=lambda letter: tips[letter][0], default="")
+    scale: Any = ax.get_figure(root=True)
+    for letter, (x, y) in tips.items():
+        outward = ScaledTranslation(
+            (7 if letter == rightmost else -7) / 72, 0, scale.dpi_scale_trans
+        )
+        ax.scatter(
+            x, y, 22, "#333333", marker=_centred(letter), linewidths=0, zorder=4, label=letter,
+            transform=ax.transData + outward,
+        )  # fmt: skip
+
+
+def _centred(letter: str) -> Path:
+    """Return a letter's outline around the origin."""
+    outline = TextPath((0, 0), letter, size=1)
+    return outline.transformed(
+        Affine2D().translate(*-outline.get_extents().get_points().mean(axis=0))
+    )
+
+
+def said_of_sides(skeleton: Skeleton) -> list[Line2D]:
+    """Return what a legend says of L and R; nothing without sides."""
+    said = "L, R: the person's own left and right"
+    return [Line2D([], [], linestyle="none", label=said)] if skeleton.mirror else []
 
 
 def plot_layout(skeleton: Skeleton, ax: Axes | None = None) -> tuple[Figure, Axes]:

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
-from hargcn.plots.skeletons import HOLLOW, Scene, View, draw_body, scene
-from hargcn.plots.style import STYLE, canvas, signed_bar, wrapped
+from hargcn.plots.skeletons import HOLLOW, Scene, View, draw_body, said_of_sides, scene
+from hargcn.plots.style import LINE, STYLE, canvas, signed_bar, wrapped
 
 
 @mpl.rc_context(STYLE)
@@ -74,7 +74,7 @@ def plot_strip(
     persons = shown.points.shape[-1]
     width = float(np.clip(1.6 + 1.25 * len(chosen) * persons**0.5, 4, 12))
     body = float(np.clip((width - 1) * tall / span, 1.2, 5.0))
-    figure, (axis,) = canvas(ax, (width, body + 1.1))
+    figure, (axis,) = canvas(ax, (width, body + 1.4 + more_lines(shown, width)))
     for offset, frame in zip(offsets, chosen, strict=True):
         points = shown.points[:, frame] + np.array([offset, 0])[:, None, None]
         draw_people(axis, shown, points, frame, scale=min(1.0, body / 3))
@@ -133,7 +133,7 @@ def save_gif(
     _, low, high = _places(shown.points, shown.title)
     with replacing(path) as temporary, mpl.rc_context(STYLE):
         width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
-        figure, (axis,) = canvas(None, (width, 4.8))
+        figure, (axis,) = canvas(None, (width, 5.0 + more_lines(shown, width)))
         finish(figure, axis, shown, width, range(count))
         axis.set_xlim(low[0], high[0])
         axis.set_ylim(low[1], high[1])
@@ -149,6 +149,16 @@ def save_gif(
                 draw_people(axis, shown, shown.points[:, frame], frame)
                 stamp.set_text(moment(frame, shown))
                 writer.grab_frame()
+
+
+def headline(shown: Scene, width: float) -> str:
+    """Return the title of a picture so many inches wide, in lines left of the colour bar."""
+    return wrapped(shown.title, width - 1.3)
+
+
+def more_lines(shown: Scene, width: float) -> float:
+    """Return how many inches the title needs beyond its first line."""
+    return LINE * headline(shown, width).count("\n")
 
 
 def chosen_frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:
@@ -215,7 +225,9 @@ def finish(figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequenc
     """Add what strip and moving picture share."""
     ax.set_aspect("equal")
     ax.set_axis_off()
-    ax.set_title(wrapped(shown.title, width - 1))
+    ax.set_title(headline(shown, width))
+    handles: list[Any] = said_of_sides(shown.skeleton)
+    named = [each.get_label() for each in handles]
     low = float(np.nanmin(shown.values))
     signed_bar(figure, ax, shown.norm, f"attribution ({shown.unit})", low)
     if (shown.guessed & np.isfinite(shown.points).all(axis=0))[list(frames)].any():
@@ -223,6 +235,8 @@ def finish(figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequenc
             Line2D([], [], marker="o", ms=size, mfc="white", mec="#4d4d4d", mew=0.6, ls="none")
             for size in (8, 8 * HOLLOW**0.5)
         ]
-        said = "interpolated: nobody saw the joint"
-        where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0)}
-        ax.legend([tuple(rings)], [said], borderaxespad=5.5, **where)
+        handles.append(tuple(rings))
+        named.append("interpolated: nobody saw the joint")
+    if handles:
+        where: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
+        ax.legend(handles, named, borderaxespad=5.5, **where)

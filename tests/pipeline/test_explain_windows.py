@@ -259,6 +259,9 @@ def test_files_hold_what_pictures_and_measures_need(tmp_path):
     np.testing.assert_array_equal(content["fps"], data.fps)
     np.testing.assert_array_equal(content["seconds"], data.read().time)
     np.testing.assert_array_equal(content["state"], data.read().state)
+    shares = network(network.inputs(data.read())).softmax(dim=1).detach().numpy()
+    np.testing.assert_array_equal(content["predicted"], shares.argmax(axis=1))
+    np.testing.assert_allclose(content["probability"], shares.max(axis=1), atol=1e-6)
 
 
 def test_windows_of_another_skeleton_are_refused(windows, tmp_path):

@@ -37,7 +37,12 @@ def arrows(axis) -> list[FancyArrowPatch]:
 
 def rings(axis) -> list[PathCollection]:
     circles = [each for each in axis.collections if isinstance(each, PathCollection)]
-    return [each for each in circles if len(each.get_offsets()) == 1]
+    return [each for each in circles if len(each.get_offsets()) == 1 and not letter(each)]
+
+
+def letter(drawn) -> str:
+    """Return L or R, where it is one of these."""
+    return drawn.get_label() if drawn.get_label() in ("L", "R") else ""
 
 
 def test_an_arrow_leads_from_source_to_target_and_a_ring_is_a_joint_itself():
@@ -66,6 +71,18 @@ def test_a_body_per_class_is_the_mean_over_its_windows_on_one_scale():
 def test_a_body_of_a_class_rather_than_another_says_so():
     _, (axis,) = plot_edges(edges(2, 1).assign({"versus": [1, 1]}))
     assert axis.get_title().replace("\n", " ") == "class 0 rather than class 1 (n = 2)"
+
+
+def test_left_and_right_are_marked_on_every_body():
+    """The layout faces us: the person's left is on our right."""
+    _, axes = plot_edges(edges(4, 2))
+    for axis in axes:
+        drawn = [each for each in axis.collections if letter(each)]
+        places = {letter(each): each.get_offsets()[0].tolist() for each in drawn}
+        assert places["L"][0] > places["R"][0]
+        assert places["L"] in layout_points(NTU).tolist()
+    said = [text.get_text() for text in axes[0].get_legend().get_texts()]
+    assert said == ["L, R: the person's own left and right"]
 
 
 def test_many_classes_make_rows():

@@ -67,6 +67,14 @@ def test_parts_are_where_their_joints_are_and_branches_on_no_body():
     assert len(plot_interactions(found)[1]) == 1
 
 
+def test_left_and_right_are_marked():
+    _, (_, body) = plot_interactions(of_joints((0, 9, 2.0)), LAYOUT)
+    places = {each.get_label(): each.get_offsets()[0][0] for each in body.collections}
+    assert places["L"] > places["R"]
+    (said,) = body.get_legend().get_texts()
+    assert said.get_text() == "L, R: the person's own left and right"
+
+
 def test_nothing_that_interacts_is_no_line():
     _, (_, body) = plot_interactions(of_joints(), LAYOUT)
     assert not arcs(body).get_paths()

@@ -75,3 +75,35 @@ def test_the_title_of_a_recording_says_mean_of_several_windows_only(names, said)
     shown = title(of_recording(made, "a"))
     assert said in shown
     assert ("mean" in shown) == (len(names) > 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, ""),
+        (
+            {"label": [1], "predicted": [0], "probability": [0.734]},
+            "; true sit, predicted wave (73%)",
+        ),
+        (
+            {"label": [0], "predicted": [0], "probability": [0.9951]},
+            "; true wave, predicted wave (>99%)",
+        ),
+        ({"label": [-1], "predicted": [1]}, "; predicted sit"),
+        ({"label": [1]}, "; true sit"),
+    ],
+)
+def test_the_title_says_true_and_predicted_class_and_its_probability(variables, said):
+    made = shap_like(1).assign({k: np.array(v) for k, v in variables.items()})
+    shown = title(made.assign(classes='["wave", "sit"]'))
+    assert shown == f"0: SHAP for wave (logit 1.50){said}"
+
+
+def test_the_title_of_a_recording_says_no_class_of_one_of_its_windows():
+    both = {
+        "label": np.array([0, 0]),
+        "predicted": np.array([0, 0]),
+        "probability": np.full(2, 0.8),
+    }
+    made = shap_like(2).assign(both, {"sample": ["a@0", "a@9"]})
+    assert "predicted" not in title(of_recording(made, "a"))

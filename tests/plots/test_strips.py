@@ -10,6 +10,9 @@ from PIL import Image
 from hargcn.plots import plot_strip, save_gif
 from hargcn.skeleton import skeleton
 
+SIDES = ("L", "R")
+SAID = "L, R: the person's own left and right"
+
 
 def positions(layout="kinect20", persons=1):
     made = skeleton(layout)
@@ -17,8 +20,24 @@ def positions(layout="kinect20", persons=1):
     return rng.normal(size=(made.ndim, FRAMES, made.n_joints, persons))
 
 
-def bodies(axis):
+def points(axis):
     return [each for each in axis.collections if isinstance(each, PathCollection)]
+
+
+def bodies(axis):
+    return [each for each in points(axis) if each.get_label() not in SIDES]
+
+
+def letters(axis):
+    """Return L and R of every body: the joint beside which, and which way it is shifted."""
+    axis.figure.draw_without_rendering()
+    found = {side: [] for side in SIDES}
+    for each in points(axis):
+        if each.get_label() in SIDES:
+            ((x, y),) = each.get_offsets()
+            shift = each.get_offset_transform().transform((x, y)) - axis.transData.transform((x, y))
+            found[each.get_label()].append((x, y, np.sign(shift[0].round(6))))
+    return found
 
 
 def captions(axis):
@@ -182,11 +201,11 @@ def test_joints_that_nobody_saw_are_hollow_and_the_legend_says_so():
     drawn = bodies(alone)[1].get_offsets()
     wanted = place[0, 5, [2, 7], 0]
     np.testing.assert_allclose(np.sort(drawn[:, 0]), np.sort(wanted), atol=1e-9)
-    (said,) = axis.get_legend().get_texts()
-    assert said.get_text() == "interpolated: nobody saw the joint"
+    said = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert said == [SAID, "interpolated: nobody saw the joint"]
     figure.draw_without_rendering()
     whole = plot_strip(seen_as(cam_like(1), states), 0, place, [4])[1]
-    assert whole.get_legend() is None
+    assert [text.get_text() for text in whole.get_legend().get_texts()] == [SAID]
 
 
 def test_a_frame_that_shows_nobody_says_what_it_is_credited():
@@ -199,3 +218,53 @@ def test_a_frame_that_shows_nobody_says_what_it_is_credited():
     made.values.to_numpy()[0, 22, 3] = 0.5
     _, axis = plot_strip(seen_as(made, states), 0, place, [10, 22])
     assert captions(axis) == ["frame 10", "frame 22\nnobody seen,\n+0.5 credited\nlargest"]
+
+
+def test_the_persons_own_left_and_right_are_marked_beside_the_outermost_joints():
+    layout = skeleton("kinect20")
+    place = positions()
+    left, right = (layout.index(f"{side}_hand") for side in ("left", "right"))
+    place[0, :, left], place[0, :, right] = -2, 3  # on whichever side of the picture they are
+    _, axis = plot_strip(cam_like(1), 0, place, [4])
+    found = letters(axis)
+    assert found["L"] == [(place[0, 4, left, 0], place[1, 4, left, 0], -1)]
+    assert found["R"] == [(place[0, 4, right, 0], place[1, 4, right, 0], 1)]
+    both = letters(plot_strip(cam_like(1), 0, place, [4, 9])[1])
+    assert [len(both[side]) for side in SIDES] == [2, 2]
+
+
+def test_a_joint_that_is_not_there_bears_no_letter():
+    layout = skeleton("kinect20")
+    place = positions()
+    place[:, 4, [layout.index(f"left_{joint}") for joint in ("hand", "wrist")]] = np.nan
+    ((x, y, _),) = letters(plot_strip(cam_like(1), 0, place, [4])[1])["L"]
+    assert (x, y) == tuple(place[:2, 4, layout.index("left_foot"), 0])  # as far from the root
+    place[:, 4, [pair[0] for pair in layout.mirror]] = np.nan
+    found = letters(plot_strip(cam_like(1), 0, place, [4])[1])
+    assert [len(found[side]) for side in SIDES] == [0, 1]
+
+
+def test_a_hand_has_no_sides():
+    layout = skeleton("hand21")
+    _, axis = plot_strip(cam_like(1, layout), 0, positions("hand21"), [4])
+    assert letters(axis) == {"L": [], "R": []}
+    assert axis.get_legend() is None
+
+
+@pytest.mark.parametrize("frames", [[4], None])
+@pytest.mark.parametrize("wide", [0.1, 1, 10])
+def test_a_long_title_gets_room_and_lies_inside_the_figure(wide, frames):
+    names = '["sit_down_slowly_and_stand_up_again_with_both_hands_on_the_knees"]'
+    made = cam_like(1).assign({"label": [0], "predicted": [0]}, classes=names)
+    place = positions() * np.array([wide, 1, 1])[:, None, None, None]
+    (short, plain), (figure, axis) = (
+        plot_strip(one, 0, place, frames) for one in (cam_like(1), made)
+    )
+    more = axis.get_title().count("\n") - plain.get_title().count("\n")
+    assert more >= 1
+    assert figure.get_figheight() - short.get_figheight() >= 0.16 * more
+    figure.draw_without_rendering()
+    for text in (axis.title, *axis.get_legend().get_texts(), *axis.texts):
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, text
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, text
