@@ -23,7 +23,7 @@ from hargcn.data.windows import Windows
 from hargcn.files import track
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.training.batches import Batches, check, steps
-from hargcn.training.intervals import exact, limits, mean_defined
+from hargcn.training.intervals import clopper_pearson, limits, mean_defined
 from hargcn.training.intervals import intervals as bootstrapped
 
 Aggregate = Literal["mean", "median"]
@@ -195,7 +195,7 @@ def evaluation(
     found["windows"]["roc_auc_weighted"] = plain_values(_summary(weighted))
     if intervals:
         confusion = np.array(found["recordings"]["confusion"])
-        found["recordings"]["exact_interval"] = exact(confusion)
+        found["recordings"]["exact_interval"] = clopper_pearson(confusion)
     return Evaluation(
         **found,
         labels=labels,

@@ -117,7 +117,7 @@ def intervals(
     return {name: Interval(*found[:, i]) for i, name in enumerate(FIGURES)}
 
 
-def exact(confusion: np.ndarray) -> dict[str, Any]:
+def clopper_pearson(confusion: np.ndarray) -> dict[str, Any]:
     """Return exact 95% intervals [low, high] (Clopper and Pearson 1934) of what is a share.
 
     They hold for rows that are independent, such as recordings of one subject each.

@@ -10,7 +10,7 @@ from scipy.stats import beta
 
 from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.training.classification import classification
-from hargcn.training.intervals import FIGURES, exact, intervals, limits
+from hargcn.training.intervals import FIGURES, clopper_pearson, intervals, limits
 
 
 def guesses(
@@ -124,14 +124,14 @@ def test_intervals_hold_as_often_as_they_say() -> None:
 
 def test_exact_intervals_are_those_of_the_beta_distribution():
     """Clopper and Pearson 1934; 0 of n has its upper limit at 1 - (0.025)^(1/n)."""
-    found = exact(np.array([[4, 2], [0, 3]]))
+    found = clopper_pearson(np.array([[4, 2], [0, 3]]))
     for name, (k, n) in {
         "accuracy": (7, 9), "sensitivity": (3, 3), "specificity": (4, 6), "ppv": (3, 5),
         "npv": (4, 4),
     }.items():  # fmt: skip
         high = beta.ppf(0.975, k + 1, n - k) if k < n else 1
         assert found[name] == pytest.approx([beta.ppf(0.025, k, n - k + 1), high])
-    none = exact(np.array([[0, 0], [5, 0]]))
+    none = clopper_pearson(np.array([[0, 0], [5, 0]]))
     assert none["sensitivity"] == pytest.approx([0, 1 - 0.025 ** (1 / 5)])
     assert none["specificity"] is none["ppv"] is None
-    assert list(exact(np.eye(3, dtype=int))) == ["accuracy"]
+    assert list(clopper_pearson(np.eye(3, dtype=int))) == ["accuracy"]
