@@ -11,7 +11,10 @@ from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
 
 from hargcn import Explanation, load_model, save_model
-from hargcn.data.windows import Windows
+from hargcn.data.cutting import WindowConfig
+from hargcn.data.recording import Recording
+from hargcn.data.splits import SplitConfig
+from hargcn.data.windows import Windows, write_windows
 from hargcn.explainers import DeepSHAP
 from hargcn.explainers.deepshap.background import in_order
 from hargcn.explainers.deepshap.row_error import relative_error, standard_errors
@@ -22,6 +25,7 @@ from hargcn.pipeline.experiment import experiments, read_experiment
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.prepare import prepare
 from hargcn.pipeline.reproduce import reproduce
+from hargcn.skeleton import skeleton
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:.*nobody can say whether its windows are prepared")
@@ -122,6 +126,73 @@ def test_all_rows_where_no_fewer_suffice(files, tmp_path):
     assert found["errors"]["48"] == 0
     assert said.startswith("background auto: all 48 rows, expected error ")
     assert said.endswith("the tolerance of 0.0% cannot be reached with fewer")
+
+
+def still_windows(path: Path, train: int, moves: float = 0.0) -> Path:
+    """Write windows of a body that stands still, of the same numbers or nearly: 3 test."""
+    layout, generator = skeleton("inmotion19"), np.random.default_rng(0)
+    recordings = [
+        Recording(
+            positions=0.3 + moves * generator.normal(size=(2, 8, 19, 1)),
+            valid=np.ones((8, 1), bool), fps=30.0, skeleton=layout, sample=f"{group}{i}",
+            group=group, label=0,
+        )
+        for group, count in (("train", train), ("test", 3))
+        for i in range(count)
+    ]  # fmt: skip
+    split = SplitConfig(test=("test",), val=())
+    classes = [f"class{i}" for i in range(3)]
+    cut = WindowConfig(length=8, overlap=4)
+    return write_windows(path, recordings, classes, cut, split=split).path
+
+
+@pytest.mark.parametrize("by", ["herding", pytest.param("random", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("train", "moves", "told"),
+    [
+        (1, 0.1, "background auto: all 1 rows, there are no more"),
+        (13, 0.0, "background auto: 6 of 13 rows by {}, expected error 0.0% (joint scores 0.0%)"),
+    ],
+)
+def test_one_window_or_many_that_are_equal(files, tmp_path, by, train, moves, told):
+    """All of one class; of equal ones every value is nothing, and rounding adds up to it."""
+    windows = still_windows(tmp_path / "w.h5", train, moves)
+    path, (said, *_) = auto((files[0], windows), tmp_path / "x.h5", background_by=by)
+    assert said == told.format(by)
+    values = Explanation.open(path).values.to_numpy()
+    assert bool(values.any()) is (moves > 0)
+
+
+def test_windows_that_are_cut_or_train_nobody_are_refused(files, tmp_path):
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(files[1].read_bytes()[:30_000])
+    nobody = still_windows(tmp_path / "nobody.h5", 0)
+    for windows, match in (
+        (cut, "cut.h5: expected a whole HDF5 windows file, found something else or a damaged"),
+        (nobody, "nobody.h5: expected a set of test .got 'train'."),
+    ):
+        with pytest.raises(ValueError, match=match):
+            auto((files[0], windows), tmp_path / "x.h5")
+        assert sorted(tmp_path.iterdir()) == [cut, nobody]
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_is_begun_anew(files, tmp_path, monkeypatch):
+    calls, original = [], DeepSHAP.by_row
+
+    def killed(*given):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt("killed")
+        return original(*given)
+
+    monkeypatch.setattr(DeepSHAP, "by_row", killed)
+    with pytest.raises(KeyboardInterrupt, match="killed"):
+        auto(files, tmp_path / "x.h5")
+    assert list(tmp_path.iterdir()) == []
+    path, (said, *_) = auto(files, tmp_path / "x.h5")
+    assert len(calls) > 3
+    assert said.startswith(f"background auto: {told(path)['background_auto']['rows']} of 48 rows")
 
 
 def test_a_number_says_what_it_was_found_by():

@@ -53,9 +53,9 @@ class DeepSHAP(Explainer):
 
     The explanation holds besides `values`: `score`, `base_value`, `predicted`, `additivity_gap`
     (sum + base value - score), `relative_gap` (its size relative to |score - base value|, at least
-    1% of the background's standard deviation), `standard_error` over the background, and where
-    there is a joint axis `joint_standard_error` (sample, joint) of the joint scores and
-    `joint_by_background` (sample, background, joint), the joint scores against each background row.
+    1% of the background's standard deviation and 1e-10 of the score), `standard_error` over the
+    background, and where there is a joint axis `joint_standard_error` (sample, joint) of the joint
+    scores and `joint_by_background` (sample, background, joint), those against each background row.
     Score and base value come from plain forward passes: the gap is an independent witness.
 
     Samples of single precision whose relative gap exceeds 1e-4, where score and base value nearly

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+RESOLVED = 1e-10
+"""Share of a score below which double precision need not tell it from the base value."""
+
 
 class Tally:
     """Collects the attributions of some samples, background chunk by background chunk.
@@ -99,6 +102,8 @@ class Tally:
         with np.errstate(invalid="ignore"):  # an overflow makes the gap NaN, which is refused
             self.additivity_gap = self.values.sum(axes) + self.base_value - scores
             size = np.maximum(np.abs(scores - self.base_value), 0.01 * self.spread)
+            # A sample that equals every row has no size of its own, and gaps of rounding.
+            size = np.maximum(size, RESOLVED * np.abs(scores))
             size = np.where(size > 0, size, 1.0)
             self.relative_gap = np.abs(self.additivity_gap) / size
 

@@ -50,6 +50,18 @@ def test_gap_of_a_flat_score_is_relative_to_the_spread():
     np.testing.assert_allclose(tally.relative_gap, [0.1])
 
 
+def test_rounding_is_no_gap_of_a_sample_that_equals_every_row():
+    """Its score and their mean differ in the last digit, and nothing is left to add up."""
+    rows = np.full((1, 3), 0.7)
+    tally = Tally((1, 2), ("sample", "axis1"), np.full(3, 1 / 3), rows)
+    tally.add(0, 0, torch.zeros(3, 2).double())
+    tally.close(np.nextafter(rows[:, 0], 1))
+    assert tally.additivity_gap != 0
+    assert tally.relative_gap < 1e-5
+    tally.close(rows[:, 0] + 1e-9)  # a difference that double precision does tell
+    np.testing.assert_allclose(tally.relative_gap, [1.0], rtol=1e-5)
+
+
 def test_means_add_up_to_the_mean():
     tally = Tally((1, 2), ("sample", "joint"), np.full(4, 0.25), np.zeros((1, 4)))
     tally.add_mean(0, torch.tensor([1.0, 3.0]), 0.25)
