@@ -20,7 +20,7 @@ _MEASURES = {
     "auc": "ROC-AUC",
     "mae": "mean absolute error",
     "score": "mean probability of the class",
-    "gap": "prediction gap",
+    "gap": "prediction gap\n(change of the probability)",
 }
 _OF_VALUES = {"score": "mean value", "gap": "change of the value"}
 _SETS = {
@@ -30,6 +30,7 @@ _SETS = {
 }
 # Blue, vermilion, green, ...: neighbours in the palette would be hard to tell apart as lines.
 _LINES = tuple(COLOURS[i] for i in (0, 2, 4, 5, 1, 3))
+_ASIDE = 0.25  # of the distance between points: bars of several methods stand side by side
 _MARKERS = "osD^vP"
 
 
@@ -44,8 +45,9 @@ def plot_curves(
 ) -> tuple[Figure, Any]:
     """Draw a measure against the number of perturbed joints, or edges.
 
-    As in Tempel et al. 2024, figures 4 and 5. One panel per set of them, one line per method with
-    its 95% interval; the grey band holds 95% of the random orderings, the grey line is their mean.
+    As in Tempel et al. 2024, figures 4 and 5. One panel per set of them, one line per method with a
+    bar of its 95% interval at every point; methods stand a little beside each other there. The grey
+    band holds 95% of the random orderings, the grey line is their mean.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def plot_curves(
     # As many columns as the longest name leaves: a line sample and about 0.07 inch a letter.
     longest = max(20, *(len(str(name)) for name in curves["explanation"].to_numpy()))
     columns = max(1, int(width / (0.6 + 0.07 * longest)))
-    rows = -(-(curves.sizes["explanation"] + 1) // columns)
+    rows = -(-(curves.sizes["explanation"] + 2) // columns)
     units = curves.attrs.get("units", "joints")  # files before edges do not say
     figure, axes = canvas(ax, (width, 3.0 + 0.2 * rows), len(sets), sharey=True)
     for panel, chosen in zip(axes, sets, strict=True):
@@ -105,7 +107,7 @@ def plot_curves(
 
 
 def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
-    """Draw the lines of one panel, the random baseline below the others."""
+    """Draw the lines of one panel, the random baseline below the others; bands would bury them."""
     k = curves["k"].to_numpy()
     if f"{measure}_band_low" in curves:
         low, high = (curves[f"{measure}_band_{end}"].to_numpy() for end in ("low", "high"))
@@ -115,13 +117,17 @@ def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
     if "random" in methods:
         mean = curves[measure].sel(explanation="random").to_numpy()
         ax.plot(k, mean, color=GREY, linestyle="--", linewidth=1.2, label="random")
-    for i, method in enumerate(m for m in methods if m != "random"):
+    own = [method for method in methods if method != "random"]
+    known = False
+    asides = np.linspace(-_ASIDE, _ASIDE, len(own) + 2)[1:-1]
+    for i, (method, aside) in enumerate(zip(own, asides, strict=True)):
         line = curves.sel(explanation=method)
         colour, marker = _LINES[i % len(_LINES)], _MARKERS[i % len(_MARKERS)]
         low, high = (line[f"{measure}_{end}"].to_numpy() for end in ("low", "high"))
-        ax.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0)
+        ax.vlines(k + aside, low, high, color=colour, linewidth=0.9, alpha=0.7)
+        known = known or bool(np.isfinite(high).any())
         ax.plot(
-            k,
+            k + aside,
             line[measure].to_numpy(),
             color=colour,
             marker=marker,
@@ -129,6 +135,9 @@ def _curves(ax: Axes, curves: xr.Dataset, measure: str) -> None:
             linewidth=1.4,
             label=shown.get(method, method),
         )
+    if known:
+        bar: dict[str, Any] = {"marker": "|", "markersize": 10, "linestyle": "none"}
+        ax.plot([], [], color=GREY, label="95% interval of a method", **bar)
     _tidy(ax)
 
 

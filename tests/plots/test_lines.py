@@ -48,17 +48,46 @@ def test_a_panel_per_set_and_a_line_per_method_with_its_interval():
         np.testing.assert_array_equal(line(axis, "SHAP").get_ydata(), shap)
         assert line(axis, "Grad-CAM main.1.tcn").get_color() != line(axis, "SHAP").get_color()
         assert line(axis, "random").get_linestyle() == "--"
-        band, first, second = axis.collections  # random orders, then both methods
+        band, first, second = axis.collections  # random orders, then a bar at every point
         center = float(made["accuracy"].sel(explanation="random", set=name, k=3))
         assert edges(band, 3) == pytest.approx((center - 0.2, center + 0.2))
-        assert edges(first, 3) == pytest.approx((float(shap[3]) - 0.1, float(shap[3]) + 0.1))
-        assert second.get_facecolor()[0, 3] < 0.5
+        for bars, label, method in (
+            (first, "SHAP", METHODS[0]),
+            (second, "Grad-CAM main.1.tcn", METHODS[1]),
+        ):
+            drawn, y = line(axis, label), made["accuracy"].sel(explanation=method, set=name)
+            ends = np.array(bars.get_segments())
+            np.testing.assert_allclose(ends[:, :, 1], np.stack([y - 0.1, y + 0.1], 1))
+            np.testing.assert_allclose(ends[:, 0, 0], drawn.get_xdata())
+            assert abs(drawn.get_xdata() - np.arange(6)).max() < 0.3
+        assert not set(first.get_segments()[0][:, 0]) & set(second.get_segments()[0][:, 0])
     assert axes[0].get_ylabel() == "accuracy"
     assert axes[0].get_xlabel() == "number k of joints"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "95% of random orders", "random", "SHAP", "Grad-CAM main.1.tcn", "95% interval of a method",
+    ]  # fmt: skip
     _, axes = plot_curves(made.assign_attrs(units="edges"))
     assert axes[0].get_xlabel() == "number k of edges"
     assert axes[0].get_title() == "most important edges perturbed"
-    assert len(figure.legends[0].get_texts()) == 4
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "score", "gap", "auc", "mae"])
+def test_the_axis_names_the_measure_and_its_unit_inside_the_figure(measure):
+    made = curves()
+    made = made.rename({name: name.replace("accuracy", measure) for name in made})
+    figure, axes = plot_curves(made, measure)
+    figure.draw_without_rendering()
+    box = axes[0].yaxis.label.get_window_extent()
+    assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
+    assert axes[0].get_ylabel() != measure or measure == "accuracy"
+
+
+def test_one_subject_has_no_interval_and_the_legend_says_none():
+    made = curves().map(
+        lambda each: each * np.nan if each.name.endswith(("y_low", "y_high")) else each
+    )
+    figure, _ = plot_curves(made)
+    assert "95% interval of a method" not in [t.get_text() for t in figure.legends[0].get_texts()]
 
 
 @pytest.mark.parametrize("sets", [SETS, SETS[:1]])
