@@ -58,7 +58,10 @@ def _values(ranking: Ranking, features: Sequence[str]) -> np.ndarray:
 
 
 def _what(explanation: Explanation, ranking: Ranking, cells: str) -> str:
-    kind = "summed attribution" if cells == "all" else "mean attribution per observed cell"
+    """Say what values are: shares of the score where they add up to it less a base value."""
+    adds_up = {"base_value", "additivity_gap"} & {*explanation.dataset}
+    what = "share of the score" if adds_up else "summed attribution"
+    kind = what if cells == "all" else f"mean {what.removeprefix('summed ')} per observed cell"
     of = explanation.dataset.attrs.get("averaged", 1)
     count = ranking.scores.sizes["sample"]
     return f"{kind} ({explanation.utility}),\n" + (
