@@ -46,6 +46,7 @@ from hargcn.explainers.hybrid import HybridProduct, HybridRank, product, rank_av
 from hargcn.explainers.interoperation import explain_func
 from hargcn.explainers.relevance.book import register_relevance
 from hargcn.explainers.relevance.explainer import LRP, RAP, DeepTaylor
+from hargcn.explainers.relevance.pattern_based import PatternAttribution, PatternNet
 
 __all__ = [
     "AblationCAM",
@@ -80,6 +81,8 @@ __all__ = [
     "MeaningfulMask",
     "NegatedGradCAM",
     "Occlusion",
+    "PatternAttribution",
+    "PatternNet",
     "PredictionDifference",
     "RAP",
     "Random",

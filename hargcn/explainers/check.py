@@ -240,7 +240,7 @@ def _tried(cls: type[Explainer], at: Adapter, x: Tensor, layer: str) -> str:
     """Explain one sample, small where the method has a size; return why not."""
     one = x[:1]
     try:
-        rows = x[1:3] if len(x) > 1 else torch.cat([0.5 * one, 0.8 * one])
+        rows = x[1:3] if len(x) > 2 else torch.cat([0.5 * one, 0.8 * one])
         needed: dict[str, Any] = {
             "layer": layer or None,
             "background": rows,

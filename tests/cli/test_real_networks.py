@@ -1,4 +1,4 @@
-"""Every gradient and hiding method, by one command, on the trained networks and real recordings."""
+"""Every gradient, hiding and relevance method, by one command, on the trained networks and real recordings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.command_line import run
-from fixtures.methods import GRADIENTS, HIDING
+from fixtures.methods import GRADIENTS, HIDING, RELEVANCE
 
 from hargcn import Explanation
 from hargcn.pipeline.prepare import prepare
@@ -22,6 +22,7 @@ NETWORKS = {
 SMALL = {
     **{name: {**own, "samples": 4} if "samples" in own else own for name, own in GRADIENTS.items()},
     **HIDING,
+    **RELEVANCE,
 }
 
 

@@ -123,7 +123,7 @@ class Book:
         if name in OWN:
             step.rule = OWN[name]
             return True
-        rule = _refuse if kwargs.get("rounding_mode") else self._rule(name, step.slots)
+        rule = refuse if kwargs.get("rounding_mode") else self._rule(name, step.slots)
         if rule is not None:
             step.rule = rule
             return True
@@ -134,7 +134,7 @@ class Book:
         if not choose_rule(step, func, base, kwargs):
             return base in STOPS
         if step.rule is not None or name in _NEITHER:
-            step.rule = _refuse
+            step.rule = refuse
         return True
 
     def _rule(self, name: str, slots: tuple[int, ...]) -> Relevance | None:
@@ -145,8 +145,8 @@ class Book:
             return _pass
         if name in _SCALES:
             if name in _QUOTIENTS and slots == (1,):
-                return _refuse
-            return _pass if len(slots) == 1 else self._product
+                return refuse
+            return self._scale if len(slots) == 1 else self._product
         if name in WEIGHTED:
             return self._weighted if len(slots) == 1 else self._weighted_product
         if name in _SHIFTS and len(slots) == 1:
@@ -162,6 +162,9 @@ class Book:
             found = [shared_by_size(op, relevance, found[0])]
         bias = rule not in ("relative", "z-plus") and bool(bias_of(op).ndim)
         return self._note(op, "bias" if bias else rule, relevance, found)
+
+    def _scale(self, op: Operation, relevance: Tensor) -> Found:
+        return _pass(op, relevance)
 
     def _shift(self, op: Operation, relevance: Tensor) -> Found:
         front = op.role.front and "input" in self.recipe
@@ -213,7 +216,7 @@ class Book:
     def _weighted_product(self, op: Operation, relevance: Tensor) -> Found:
         """Treat the gate as weights; where two are alike, each half with the other as weights."""
         if len(op.step.slots) > 2:
-            return _refuse(op, relevance)
+            return refuse(op, relevance)
         signal = self._signal(op)
         if signal is None:
             half = relevance / 2
@@ -230,11 +233,11 @@ class Book:
     def _function(self, op: Operation, relevance: Tensor) -> Found:
         """Hand on the share of f(x) - f(0) in f(x): everything, where f(0) = 0."""
         if len(op.step.slots) > 1:
-            return _refuse(op, relevance)
+            return refuse(op, relevance)
         (x,), y = op.background, op.outputs[0]
         level = op.call(torch.zeros_like(x))
         if not bool(level.isfinite().all()):
-            return _refuse(op, relevance)
+            return refuse(op, relevance)
         if not bool(level.any()):
             return _pass(op, relevance)
         share = (y - level) / rules.stabilised(y, self.epsilon)
@@ -247,7 +250,7 @@ class Book:
         """Measure what a rule does not hand on."""
         n = op.n
         if not op.step.output_layouts:
-            return _refuse(op, relevance, "expected values that stand apart for each sample")
+            return refuse(op, relevance, "expected values that stand apart for each sample")
         lost = sample_sums(relevance, op.step.output_layouts[0], n)
         for part, layout in zip(found, op.step.layouts, strict=True):
             if part is not None:
@@ -275,7 +278,7 @@ def _pass(op: Operation, relevance: Tensor) -> Found:
     return [reduce_to(relevance, op.background[0])]
 
 
-def _refuse(
+def refuse(
     op: Operation, relevance: Tensor, wanted: str = "expected a rule for its relevance"
 ) -> Found:
     """Say that relevance knows no way through an operation, where any arrives."""

@@ -19,6 +19,7 @@ from hargcn.explainers.deepshap.resources import available_memory
 from hargcn.explainers.finite import finite_input
 from hargcn.explainers.passes import Passes, PassForecast
 from hargcn.explainers.relevance.book import Book
+from hargcn.explainers.relevance.patterns import Pattern
 from hargcn.explainers.relevance.recipes import DEEP_TAYLOR, RELATIVE, Recipe, recipe_of
 from hargcn.explainers.relevance.recorded import Box, Recorded
 from hargcn.explainers.relevance.roles import mark_head
@@ -59,6 +60,10 @@ class Relevance(InputAttribution):
     cost: ClassVar[str] = "F + 2 (F + B)"
     head_by_size: ClassVar[bool] = False
     """Whether the head shares by the size of contributions, of either sign."""
+    conserves: ClassVar[bool] = True
+    """Whether the values are parts of the score, and what is lost of it is measured."""
+    learns: ClassVar[bool] = False
+    """Whether patterns are learned before the first explanation."""
 
     utility: Literal["logit"] = Field(default="logit", kw_only=True)
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
@@ -75,6 +80,10 @@ class Relevance(InputAttribution):
     def box(self, model: nn.Module, x: Tensor) -> Box | None:
         """Return the bounds of the input, each (N, ...), where the rules ask for them."""
         return None
+
+    def learned(self, score: Score, plan: Plan, x: Tensor) -> Mapping[int, Pattern]:
+        """Return what the rules ask for of each step of a plan, learned from other samples."""
+        return {}
 
     def explain(self, model: nn.Module, x: Tensor, target: Any) -> Explanation:
         """Return the explanation.
@@ -98,11 +107,13 @@ class Relevance(InputAttribution):
         """Estimate the time of a long run from one sample; rules take longer than their passes."""
         if self.supports(model, x):
             return None
-        self(model, x[:1], 0)  # the first pass warms up
-        start = time.perf_counter()
-        self(model, x[:1], 0)
+        times = []
+        for _again in range(2):  # the first warms up, and learns what is learned once
+            start = time.perf_counter()
+            self(model, x[:1], 0)
+            times.append(time.perf_counter() - start)
         count = len(x) if samples is None else samples
-        seconds = (time.perf_counter() - start) * count
+        seconds = times[1] * count + (max(times[0] - times[1], 0) if self.learns else 0)
         return PassForecast(count, Passes(2, 1), seconds, seconds)
 
     def _handed_back(
@@ -111,8 +122,9 @@ class Relevance(InputAttribution):
         """Return the relevance of the input, and what was lost where, (N,)."""
         book, box = self.book(), self.box(score.model, x)
         plan = make_plan(score, score.model, _two(x), book.rules)
+        patterns = self.learned(score, plan, x)
         values, lost = [], list[dict[str, Tensor]]()
-        for rows in torch.arange(len(x)).split(_rows(plan, x)):
+        for rows in torch.arange(len(x)).split(rows_per_pass(plan, x)):
             graph, book.lost = Recorded(score, plan, x[rows]), {}
             if "input" in book.recipe and not graph.first:
                 raise ValueError(
@@ -121,6 +133,7 @@ class Relevance(InputAttribution):
                 )
             if box is not None:
                 graph.bound((box[0][rows], box[1][rows]))
+            graph.teach(patterns)
             if self.head_by_size:
                 mark_head(graph.graph)
             values.append(graph.relevance(wanted[rows]))
@@ -135,6 +148,8 @@ class Relevance(InputAttribution):
         scores: Tensor,
         lost: Mapping[str, Tensor],
     ) -> Explanation:
+        if not self.conserves:
+            return self.built(model, values, wanted, scores)
         score = scores.gather(1, wanted[:, None])[:, 0].double()
         gap = values.double().flatten(1).sum(1) - score
         known = [*lost.values(), torch.zeros_like(score)]
@@ -177,7 +192,7 @@ class LRP(Relevance):
     def __post_init__(self) -> None:
         if "z-box" in self.recipe().values() and self.background is None:
             raise ValueError("Expected a background for the rule z-box (got none)")
-        _take_background(self)
+        take_background(self)
 
     @classmethod
     def needed(cls, given: Mapping[str, Any]) -> tuple[Need, ...]:
@@ -223,7 +238,7 @@ class DeepTaylor(Relevance):
     def __post_init__(self) -> None:
         if self.background is None:
             raise ValueError("Expected a background (got none)")
-        _take_background(self)
+        take_background(self)
 
     def recipe(self) -> Recipe:
         """Return z-plus with a box."""
@@ -257,7 +272,7 @@ class RAP(Relevance):
         return RELATIVE
 
 
-def _take_background(explainer: Any) -> None:
+def take_background(explainer: Any) -> None:
     """Check the samples of a background."""
     if explainer.background is not None:
         rows = torch.as_tensor(explainer.background).detach()
@@ -287,6 +302,6 @@ def _two(x: Tensor) -> Tensor:
     return torch.stack([x[0], x[0] / 2])
 
 
-def _rows(plan: Plan, x: Tensor) -> int:
+def rows_per_pass(plan: Plan, x: Tensor) -> int:
     """Return how many samples a pass takes."""
     return max(1, min(ROWS, available_memory(x.device) // 2 // (_KEPT * max(plan.bytes, 1))))

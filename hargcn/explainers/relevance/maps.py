@@ -94,6 +94,30 @@ def changed(op: Operation, change: Change) -> Linear:
     return _with(op, weights, [change(op.leaves[i]) for i in weights])
 
 
+def merged(op: Operation) -> tuple[Tensor, Callable[[Tensor], Linear]]:
+    """Return the weights of a product as one tensor, and the map that others in its place make.
+
+    Raises
+    ------
+    ValueError
+        For several weights that are not multiplied with each other entry by entry.
+    """
+    places = weights_of(op)
+    first, *rest = (op.leaves[i] for i in places)
+    alike = all(other.shape == first.shape for other in rest)
+    whole = math.prod(rest, start=first) if alike else first
+
+    def of(weights: Tensor) -> Linear:
+        return _with(op, places, [weights, *(torch.ones_like(w).to(weights) for w in rest)])
+
+    if rest and not (alike and torch.allclose(of(whole)(op.background), op.outputs[0])):
+        raise ValueError(
+            f"{op.step.where}: expected one tensor of weights, or several that are multiplied "
+            f"entry by entry (got {len(places)})"
+        )
+    return whole, of
+
+
 def signed(op: Operation) -> list[tuple[int, Linear]]:
     """Return the maps of an operation's positive and of its negative weights, without its bias.
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hargcn.explainers.attribution.guided import RECTIFIERS
 from hargcn.explainers.deepshap.plan import Plan
 from hargcn.explainers.deepshap.propagation import Ruled
 from hargcn.explainers.deepshap.rules import Operation, Step
 from hargcn.explainers.deepshap.trace import Trace
 from hargcn.explainers.relevance.book import boxed
-from hargcn.explainers.relevance.roles import role_of
+from hargcn.explainers.relevance.maps import base_name
+from hargcn.explainers.relevance.patterns import Pattern
+from hargcn.explainers.relevance.roles import mark_rectified, role_of
 
 Box = tuple[Tensor, Tensor]
 """Lowest and highest values of the input, each (n, ...)."""
@@ -30,6 +34,8 @@ class _Recorder(Trace):
     def apply(self, index: int, op: Operation, operands: list[Tensor]) -> Any:
         """Put the operation into the graph, with its role."""
         op.n, op.role = self.n, role_of(op, operands)
+        if base_name(op) in RECTIFIERS:
+            mark_rectified(operands[0])
         self.operations[index] = op
         return Ruled.record(op, operands)
 
@@ -65,6 +71,8 @@ class Recorded:
         (n, outputs) the network's outputs.
     first
         Steps that are the first layers with weights behind the input.
+    rectified
+        Steps whose result goes into a rectifier, and the fixed scales and shifts in between.
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, x: Tensor) -> None:
@@ -78,12 +86,20 @@ class Recorded:
         self.outputs = self.graph.detach()
         operations = self.recorder.operations.items()
         self.first = [index for index, op in operations if op.role.first]
+        roles = {index: op.role.rectified for index, op in operations}
+        self.rectified = {index: between for index, between in roles.items() if between is not None}
 
     def bound(self, box: Box) -> None:
         """Tell the first layers the bounds of what they see, from those of the input."""
         low, high = (self._corner(corner) for corner in box)
         for index in self.first:
             boxed(self.recorder.operations[index], low[index], high[index])
+
+    def teach(self, patterns: Mapping[int, Pattern]) -> None:
+        """Tell the operations, by step, their patterns."""
+        for index, pattern in patterns.items():
+            op = self.recorder.operations[index]
+            op.role = replace(op.role, pattern=pattern)
 
     def _corner(self, corner: Tensor) -> dict[int, Tensor]:
         run, own = _Bounds(self.steps, self.first), corner.clone()

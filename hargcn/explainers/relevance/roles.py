@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hargcn.explainers.deepshap.rules import Operation
 from hargcn.explainers.relevance.maps import WEIGHTED, base_name
+from hargcn.explainers.relevance.patterns import Pattern
 
 _STRONG = frozenset(
     ("sigmoid", "expit", "hardsigmoid", "softmax", "rsqrt", "reciprocal", "rdiv", "rtruediv",
@@ -47,6 +48,10 @@ class Role:
         Which factor of a product takes the relevance; None where both are alike.
     box
         Lowest and highest values of the argument of a first layer, where a rule asks for them.
+    rectified
+        Where its result goes into a rectifier: the fixed scales and shifts in between.
+    pattern
+        What was learned of it from other samples, where a method does so.
     head
         Whether nothing but linear operations of one argument follow it ("inside"), and whether it
         is the first of these with weights ("last" on the way back). For rules that ask for it.
@@ -57,6 +62,8 @@ class Role:
     first: bool = False
     signal: int | None = None
     box: tuple[Tensor, Tensor] | None = None
+    rectified: tuple[Operation, ...] | None = None
+    pattern: Pattern | None = None
     head: Literal["", "inside", "last"] = ""
 
 
@@ -100,21 +107,52 @@ def mark_head(output: Tensor) -> None:
         op.role = replace(op.role, head="last" if k == weighted[-1] else "inside")
 
 
+def mark_rectified(value: Tensor) -> None:
+    """Tell the operation that makes the argument of a rectifier that it does.
+
+    Fixed scales and shifts may lie in between, or views, but not both: the sign of what a
+    rectifier gets is then known from the result alone.
+    """
+    between = list[Operation]()
+    node: Any = value.grad_fn
+    op = _made(node)
+    while op is not None and _keeps_places(op):
+        between.insert(0, op)
+        node = next(iter(_parents(node)), None)
+        op = _made(node)
+    if op is None and not between:
+        op = _maker(value)
+    if op is not None:
+        op.role = replace(op.role, rectified=tuple(between))
+
+
+def _keeps_places(op: Operation) -> bool:
+    """Tell whether an operation scales or shifts every number of its argument by itself."""
+    alone = len(op.step.slots) == 1 and base_name(op) in ELEMENTWISE
+    return alone and op.outputs[0].shape == op.background[0].shape
+
+
 def _linear_of_one(op: Operation) -> bool:
     name = base_name(op)
     return len(op.step.slots) == 1 and (name in WEIGHTED or name in ELEMENTWISE or name in SUMS)
 
 
 def _gate(value: Tensor) -> int:
-    """Return how much a value is a gate, read through views of it."""
+    """Return how much a value is a gate."""
+    op = _maker(value)
+    return 0 if op is None else op.role.gate
+
+
+def _maker(value: Tensor) -> Operation | None:
+    """Return the operation that made a value, read through views of it."""
     node: Any = value.grad_fn
     while node is not None:
         op = _made(node)
         if op is not None:
-            return op.role.gate
+            return op
         parents = _parents(node)
         node = parents[0] if len(parents) == 1 else None
-    return 0
+    return None
 
 
 def _front(value: Tensor) -> bool:
