@@ -1,4 +1,4 @@
-"""Features that attribution adds up to: joints, body parts, branches, channels."""
+"""Features that attribution adds up to: joints, body parts, branches, channels, frequencies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import xarray as xr
 
 from hargcn.analysis.observed import Cells, joint_shares, seen
 from hargcn.checks import one_of
-from hargcn.explanation import Explanation
+from hargcn.explanation import DIMS, Explanation
 from hargcn.skeleton import Skeleton
 
 FEATURES = {
@@ -18,16 +18,25 @@ FEATURES = {
     "branch": "branches",
     "channel": "channels",
     "branch,channel": "channels of branches",
+    "frequency": "frequencies",
+    "branch,frequency": "frequencies of branches",
+    "joint,frequency": "frequencies of joints",
 }
 """What a ranking may be of, and what several of it are called."""
 
-_WHY = "; class activation maps and files of --keep joint-time tell no branches or channels apart"
+_WHY = {
+    "joint": "",
+    "branch": "; class activation maps and files of --keep joint-time tell no branches apart",
+    "channel": "; class activation maps and files of --keep joint-time tell no channels apart",
+    "frequency": "; a finished map has none, and class activation maps nothing to form them from: "
+    "explain --method shap-rhythm forms them for every background row",
+}
 
 
 def feature_scores(
     explanation: Explanation, feature: str = "joint", cells: Cells = "all"
 ) -> xr.DataArray:
-    """Add a window's attributions up by joint, body part, branch or channel.
+    """Add a window's attributions up by joint, body part, branch, channel or frequency.
 
     Parameters
     ----------
@@ -109,10 +118,10 @@ def feature_names(explanation: Explanation, feature: str = "joint") -> list[str]
         return list(_skeleton(explanation).parts)
     if "," not in feature:
         return _along(explanation, feature)
-    branches, channels = (_along(explanation, axis) for axis in feature.split(","))
-    what = explanation.dataset.coords.get("channel_name")
-    own = [channels] * len(branches) if what is None else what.to_numpy().tolist()
-    return [f"{b}: {each}" for b, row in zip(branches, own, strict=True) for each in row]
+    outer, inner = (_along(explanation, axis) for axis in feature.split(","))
+    what = explanation.dataset.coords.get("channel_name") if "channel" in feature else None
+    own = [inner] * len(outer) if what is None else what.to_numpy().tolist()
+    return [f"{a}: {each}" for a, row in zip(outer, own, strict=True) for each in row]
 
 
 def joint_names(explanation: Explanation) -> list[str]:
@@ -122,12 +131,12 @@ def joint_names(explanation: Explanation) -> list[str]:
 
 
 def _expect(explanation: Explanation, feature: str) -> None:
-    explanation.expect_axes("rank")
+    explanation.expect_axes("rank", (*DIMS, "frequency"))
     for axis in _axes(feature):
         if axis not in explanation.dims:
             raise ValueError(
                 f"explanation {explanation.name!r}: expected an axis {axis!r} to rank by {feature} "
-                f"(got {', '.join(explanation.dims)}{'' if axis == 'joint' else _WHY})"
+                f"(got {', '.join(explanation.dims)}{_WHY[axis]})"
             )
     if feature == "part":
         _skeleton(explanation)
@@ -149,7 +158,9 @@ def _axes(feature: str) -> list[str]:
 def _along(explanation: Explanation, axis: str) -> list[str]:
     values = explanation.values
     named = axis in values.coords
-    return [str(x) for x in (values[axis].to_numpy() if named else range(values.sizes[axis]))]
+    found = values[axis].to_numpy() if named else np.arange(values.sizes[axis])
+    hertz = axis == "frequency" and found.dtype.kind == "f"
+    return [f"{x:.4g} Hz" if hertz else str(x) for x in found]
 
 
 def _members(explanation: Explanation) -> xr.DataArray:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 OfClass = Annotated[
     str | None, typer.Option("--class", help="Only windows explained for this class.")
 ]
-By = Annotated[str, typer.Option(help="Rank by joint, part, branch, channel or branch,channel.")]
+By = Annotated[
+    str,
+    typer.Option(
+        help="Rank by joint, part, branch, channel, branch,channel; of shap-rhythm also by "
+        "frequency, branch,frequency or joint,frequency."
+    ),
+]
 Kind = Annotated[
     str, typer.Option("--picture", help="boxes, beeswarm (a dot per window) or bar (mean sizes).")
 ]
@@ -72,13 +78,15 @@ def rank(
     top: Top = 10,
     dpi: Dpi = 200,
 ) -> None:
-    """Rank joints, body parts, branches or channels: a picture, and a table of median sums.
+    """Rank joints, body parts, branches, channels or bands: a picture and a table of median sums.
 
     With --cells observed of means, and it says how much of each feature was seen.
 
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png --strip strip.png
 
     Example: hargcn rank shap.h5 --by branch,channel --picture beeswarm --out channels.png
+
+    Example: hargcn rank rhythm.h5 --by joint,frequency --out rhythm.png
     """
     from hargcn.analysis.features import FEATURES
     from hargcn.pipeline.pictures import rank

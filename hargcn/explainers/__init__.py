@@ -39,6 +39,7 @@ from hargcn.explainers.cam.score_cam import ScoreCAM
 from hargcn.explainers.cam.shap_cam import ShapCAM
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.deepshap.library import LibrarySHAP
+from hargcn.explainers.deepshap.rhythm import RhythmSHAP
 from hargcn.explainers.deepshap.rules import register_rule
 from hargcn.explainers.edges.gradients import EdgeGradient, EdgeIntegratedGradients
 from hargcn.explainers.edges.shapley import EdgeShapley
@@ -87,6 +88,7 @@ __all__ = [
     "RAP",
     "Random",
     "RandomCAM",
+    "RhythmSHAP",
     "Rise",
     "Saliency",
     "ScoreCAM",

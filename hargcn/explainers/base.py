@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
@@ -26,8 +26,15 @@ from hargcn.outputs import KINDS, Kind, outputs_of
 from hargcn.registry import Registry, build, fields_of, meanings, settings, written_type
 
 Promise = Literal["adds up", "none"]
-Need = Literal["layer", "background", "mask", "shap", "cam"]
+Need = Literal["layer", "background", "mask", "shap", "cam", "rate"]
 NEEDS: tuple[Need, ...] = get_args(Need)
+
+NO_BANDS = (
+    "expected the method shap-rhythm for bands of frequencies: they are formed from multipliers "
+    "and differences of every background row, which neither class activation maps nor means over "
+    "rows have (the transform of a finished map is another thing: a tremor of 5 Hz would be at 10)"
+)
+"""Why other methods have no bands."""
 
 
 @settings
@@ -45,7 +52,8 @@ class Explainer(ABC):
     promise
         "adds up": the values and a base value sum to the score, and the gap is stored.
     needs
-        Fields that are no settings, because whoever asks has to give them: "layer", "background".
+        Fields that are no settings, because whoever asks has to give them: "layer", "background",
+        "rate" (frames per second).
     cost
         In passes through the network: F forward, B backward.
     kinds
@@ -87,6 +95,10 @@ class Explainer(ABC):
     def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why this network or input cannot be explained, "" where it can."""
         return ""
+
+    def at_rate(self, _fps: Sequence[float] | np.ndarray) -> Explainer:
+        """Return the method for samples of these frames per second, where it asks for them."""
+        return self
 
     def expect_outputs(self, model: nn.Module) -> None:
         """Refuse a network whose outputs the method, or the score it was asked for, do not know.
@@ -169,7 +181,7 @@ def make(name: str, given: Mapping[str, Any], needed: Mapping[str, Any] | None =
     given
         Its settings.
     needed
-        What it needs: `layer`, `background`; others are ignored.
+        What it needs: `layer`, `background`, `rate`; others are ignored.
 
     Raises
     ------
@@ -177,6 +189,8 @@ def make(name: str, given: Mapping[str, Any], needed: Mapping[str, Any] | None =
         For an unknown method or setting (offers the nearest), a wrong value, a missing need.
     """
     cls = METHODS.find(name)
+    if "bands" in given and "bands" not in fields_of(cls):
+        raise ValueError(f"{name}: {NO_BANDS}")
     needed = {key: value for key, value in (needed or {}).items() if value is not None}
     missing = [need for need in cls.needed(given) if need not in needed]
     if missing:

@@ -244,6 +244,7 @@ def _tried(cls: type[Explainer], at: Adapter, x: Tensor, layer: str) -> str:
         needed: dict[str, Any] = {
             "layer": layer or None,
             "background": rows,
+            "rate": 1.0,
             "mask": np.ones((1, *frames_and_joints(at, one))) if "mask" in cls.needs else None,
             "shap": DeepSHAP(rows) if "shap" in cls.needs else None,
             "cam": GradCAM(layer) if "cam" in cls.needs else None,

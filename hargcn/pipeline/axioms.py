@@ -25,7 +25,7 @@ from hargcn.pipeline.opening import check_preparation, open_network, open_window
 from hargcn.plots import plot_axioms, save_figure
 from hargcn.plots.style import PICTURES
 
-_GIVEN = {"mask", "shap", "cam"}  # needs of what is made from other results
+_GIVEN = {"mask", "shap", "cam", "rate"}  # of what is made from other results, or is no map
 
 
 def axioms(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hargcn.analysis import ranking
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
@@ -225,6 +227,8 @@ def build_explainer(
     if "seed" in fields_of(cls) and "seed" in request:
         own.setdefault("seed", request["seed"])
     needed: dict[str, Any] = {"layer": layers[0] if layers else None}
+    if "rate" in cls.needed(own):
+        needed["rate"] = _rates(data, own)
     if "background" in cls.needed(own):
         if "background" not in request:
             raise ValueError(f"{method}: expected a background that explain chose (got one's own)")
@@ -236,6 +240,17 @@ def build_explainer(
         if weights is not None:
             own.setdefault("weights", weights)
     return make(method, own, needed)
+
+
+def _rates(data: Windows, own: Mapping[str, Any]) -> np.ndarray:
+    """Return the frames per second of windows (N,); refuse several where no bands are named."""
+    if not own.get("bands") and data.rate is None:
+        raise ValueError(
+            f"{data.path}: expected windows of one frame rate to tell frequencies apart (got "
+            f"{data.fps.min():.4g} to {data.fps.max():.4g} frames per second): name bands, such as "
+            "--set bands=0-2,2-4,4-, or prepare windows of one rate, such as windows.mode=slide"
+        )
+    return data.fps
 
 
 def rebuilt(explanation: Explanation, network: Network, data: Windows) -> Explainer:

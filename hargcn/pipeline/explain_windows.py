@@ -208,7 +208,7 @@ def explain_batch(
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
-        made = {"": explainer(asked, x, wanted)}
+        made = {"": explainer.at_rate(batch.fps)(asked, x, wanted)}
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     made = {name: described(one, network, windows, batch) for name, one in made.items()}

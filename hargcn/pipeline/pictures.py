@@ -18,8 +18,17 @@ from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.seen import warn_unseen
-from hargcn.plots import plot_edges, plot_heatmap, plot_ranking, plot_strip, save_figure, save_gif
+from hargcn.plots import (
+    plot_edges,
+    plot_heatmap,
+    plot_ranking,
+    plot_rhythm,
+    plot_strip,
+    save_figure,
+    save_gif,
+)
 from hargcn.plots.panels import PANELS
+from hargcn.plots.rhythm import of_rhythm
 
 _DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
 
@@ -40,6 +49,8 @@ def rank(
 ) -> dict[str, Ranking]:
     """Rank the joints, or other features, and draw them side by side; edges on a body per class.
 
+    Frequencies of joints are drawn as a map per class.
+
     Parameters
     ----------
     explanations
@@ -47,8 +58,9 @@ def rank(
     out
         Picture to write (.png, .svg, .pdf).
     by
-        What is ranked: "joint", body "part", "branch", "channel" or "branch,channel", each by the
-        signed sum of its attributions, which together add up to those of all.
+        What is ranked: "joint", body "part", "branch", "channel" or "branch,channel", and by
+        frequency "frequency", "branch,frequency" or "joint,frequency"; each by the signed sum of
+        its attributions, which together add up to those of all.
     picture
         "boxes" of the windows, "beeswarm" (a dot per window) or "bar" (mean size with its
         interval); see `plots.plot_ranking`.
@@ -106,12 +118,12 @@ def rank(
     if recording is not None:
         named = _of_recording(named, recording, other_data)
     _tell(named, say)
-    edges = _edges_alone(named)
+    alone = _alone(named, by)
     ranked = {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
-    if edges is None:
+    if alone is None:
         figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
     else:
-        figure, _ = plot_edges(edges)
+        figure, _ = (plot_edges if of_edges(alone) else plot_rhythm)(alone)
     save_figure(figure, out, dpi)
     if strip is not None:
         _draw(explanations[0], next(iter(named.values())).isel(sample=[0]), strip, dpi=dpi)
@@ -227,13 +239,15 @@ def _draw(
     progress: bool = True,
 ) -> Path:
     """Draw the only sample of an explanation that came from a file."""
-    if of_edges(one):
+    if of_edges(one) or of_rhythm(one):
+        edges = of_edges(one)
+        what = "edges, which have no time" if edges else "frequencies, which have no frames"
         if heatmap or footage is not None or frames is not None or out.suffix == ".gif":
             raise ValueError(
-                f"{out}: expected a picture .png or .svg of edges, which have no time (got a "
-                "heatmap, frames, a clip or a video)"
+                f"{out}: expected a picture .png or .svg of {what} (got a heatmap, "
+                "frames, a clip or a video)"
             )
-        save_figure(plot_edges(one, 0)[0], out, dpi)
+        save_figure((plot_edges if edges else plot_rhythm)(one, 0)[0], out, dpi)
         return out
     if "positions" not in one.dataset:
         raise ValueError(f"{source}: expected stored positions to draw (got none)")
@@ -258,14 +272,16 @@ def _draw(
     return out
 
 
-def _edges_alone(named: Mapping[str, Explanation]) -> Explanation | None:
-    """Return an explanation of edges, where it is one; refuse it beside others."""
+def _alone(named: Mapping[str, Explanation], by: str) -> Explanation | None:
+    """Return an explanation of edges, or of joints by frequency; refuse it beside others."""
     edges = [each for each in named.values() if of_edges(each)]
-    if edges and len(named) > 1:
+    maps = [*named.values()] if by == "joint,frequency" else []
+    if (edges or maps) and len(named) > 1:
+        what = "edges" if edges else "joints by frequency"
         raise ValueError(
-            f"Expected one explanation of edges alone to rank (got {', '.join(named)})"
+            f"Expected one explanation of {what} alone to rank (got {', '.join(named)})"
         )
-    return edges[0] if edges else None
+    return next(iter([*edges, *maps]), None)
 
 
 def _check_same_data(named: Mapping[str, Explanation]) -> None:

@@ -77,7 +77,7 @@ def plot_heatmap(
     if person is not None and not 0 <= person < values.shape[2]:
         raise ValueError(f"Expected a person from 0 to {values.shape[2] - 1} (got {person})")
     persons = range(values.shape[2]) if person is None else [person]
-    groups = _parts(one.skeleton, values.shape[1])
+    groups = body_parts(one.skeleton, values.shape[1])
     order = [joint for members in groups.values() for joint in members]
     table = np.concatenate([values[:, order, p].T for p in persons])
     names = [joint_names(one)[joint].replace("_", " ") for joint in order]
@@ -86,7 +86,7 @@ def plot_heatmap(
     figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table) + LINE * said.count("\n")))
     norm = signed_norm(table, limit)
     frames = int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1))
-    edges = _edges(times, frames)
+    edges = cell_edges(times, frames)
     axis.pcolormesh(edges, np.arange(len(table) + 1), table, norm=norm, cmap=SIGNED)
     if tells_seen(one):
         states = cell_states(one)[0]
@@ -314,12 +314,12 @@ def _frames_seen(one: Explanation) -> str:
     return f"frame, seen by {float(seen.min()):g} to {float(seen.max()):g} of {count} windows"
 
 
-def _parts(skeleton: Skeleton | None, joints: int) -> dict[str, Sequence[int]]:
+def body_parts(skeleton: Skeleton | None, joints: int) -> dict[str, Sequence[int]]:
     """Return joints by body part, one nameless part without a skeleton."""
     return dict(skeleton.parts) if skeleton else {"": range(joints)}
 
 
-def _edges(times: np.ndarray, frames: int) -> np.ndarray:
+def cell_edges(times: np.ndarray, frames: int) -> np.ndarray:
     """Return the frames where cells begin and end: halfway between centres, the window's ends."""
     between = (times[1:] + times[:-1]) / 2
     return np.concatenate([[min(-0.5, times[0])], between, [frames - 0.5]])

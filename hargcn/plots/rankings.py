@@ -92,7 +92,7 @@ def plot_ranking(
     shown = titles(named)
     parts = _looks(named[leader].skeleton, feature, features)
     size = (
-        1.7 + 0.9 * (feature == "branch,channel") + 2.8 * len(named),
+        1.7 + 0.9 * ("," in feature) + 2.8 * len(named),
         1.9 + 0.21 * len(features),
     )
     figure, axes = canvas(ax, size, len(named), sharey=True)

@@ -16,10 +16,23 @@ def named_channels(made):
     return made.assign(coords=coords)
 
 
+def by_bands(made):
+    """Attributions over three bands instead of time."""
+    values = np.random.default_rng(1).normal(size=(*made.values.isel(time=0).shape, 3))
+    dims = (*(dim for dim in made.dims if dim != "time"), "frequency")
+    dataset = made.dataset.drop_dims("time", errors="ignore").assign(attribution=(dims, values))
+    return type(made)(dataset.assign_coords(frequency=["slow", "4-6 Hz", "rest"]))
+
+
+BY_BANDS = [feature for feature in FEATURES if "frequency" in feature]
+OTHERS = [feature for feature in FEATURES if "frequency" not in feature]
+
+
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("persons", [1, 2])
 def test_sums_of_every_feature_add_up_to_the_whole(feature, persons):
     made = named_channels(shap_like(4, persons=persons))
+    made = by_bands(made) if feature in BY_BANDS else made
     scores = feature_scores(made, feature)
     assert scores.dims == ("sample", feature)
     whole = made.values.to_numpy().sum(axis=(1, 2, 3, 4, 5))
@@ -56,6 +69,30 @@ def test_parts_are_those_of_the_skeleton_also_of_a_map():
         np.testing.assert_allclose(scores.sel(part=part), expected)
 
 
+def test_bands_are_named_by_branch_and_joint_and_by_their_hertz():
+    values = np.array([1, -2, 3, 4.0]).reshape(1, 2, 1, 2)
+    names = {"branch": ["J", "V"], "joint": ["a"], "frequency": [0.0, 1.8751]}
+    made = explanation(values, ("sample", "branch", "joint", "frequency"), **names)
+    pairs = feature_scores(made, "branch,frequency")
+    expected = {"J: 0 Hz": 1, "J: 1.875 Hz": -2, "V: 0 Hz": 3, "V: 1.875 Hz": 4}
+    assert pairs[0].to_series().to_dict() == expected
+    assert feature_scores(made, "frequency")[0].to_series().to_dict() == {"0 Hz": 4, "1.875 Hz": 2}
+    assert feature_scores(made, "joint").to_series().tolist() == [6]
+    joints = feature_scores(made, "joint,frequency")
+    assert joints["joint,frequency"].to_numpy().tolist() == ["a: 0 Hz", "a: 1.875 Hz"]
+
+
+@pytest.mark.parametrize("feature", ["frequency", "joint,frequency"])
+@pytest.mark.parametrize("made", [cam_like(2), shap_like(2)], ids=["map", "shap"])
+def test_a_finished_map_has_no_frequencies(made, feature):
+    said = (
+        "expected an axis 'frequency' to rank by .*; a finished map has none, and class activation "
+        "maps nothing to form them from: explain --method shap-rhythm forms them for every "
+    )
+    with pytest.raises(ValueError, match=said):
+        feature_scores(made, feature)
+
+
 @pytest.mark.parametrize("feature", ["branch", "channel", "branch,channel"])
 def test_a_map_has_no_branches_and_channels(feature):
     said = (
@@ -83,7 +120,7 @@ def seen_partly(made, hidden):
     return made.assign({"state": (("sample", "frame", "joint", "person"), states)})
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", OTHERS)
 def test_where_all_was_seen_means_are_sums_by_cells(feature):
     made = named_channels(shap_like(2))
     shape = (2, FRAMES, 20, 1)

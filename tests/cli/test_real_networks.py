@@ -1,4 +1,4 @@
-"""Every gradient, hiding and relevance method, by one command, on the trained networks and real recordings."""
+"""Every method but maps of layers, by one command, on trained networks and real recordings."""
 
 from __future__ import annotations
 
@@ -60,3 +60,21 @@ def test_one_command_explains_them_with_a_forecast(real_windows, tmp_path, name,
     assert found.joint_scores().to_numpy().any()
     if name == "integrated-gradients":
         assert float(found.relative_gap.max()) <= 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_command_tells_their_rhythms_with_a_forecast(real_windows, tmp_path, network):
+    checkpoint, out = ROOT / "checkpoints" / f"{network}.safetensors", tmp_path / "made.h5"
+    ended = run(
+        "explain", checkpoint, real_windows(network), "--method", "shap-rhythm", "--limit", 2,
+        "--set", "bands=0-2,2-4,4-6", "--set", "stretches=4", "--background", 4, "--out", out,
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "2 samples x 4 background rows in chunks of 4: about" in ended.err
+    found = Explanation.open(out)
+    assert found.dataset["frequency"].to_numpy().tolist() == ["0-2 Hz", "2-4 Hz", "4-6 Hz", "rest"]
+    assert float(found.relative_gap.max()) <= 1e-3
+    assert (abs(found.values).sum(["sample", *found.dims[1:-1]]) > 0).all()
+    drawn = run("rank", out, "--by", "joint,frequency", "--out", tmp_path / "map.png")
+    assert drawn.code == 0

@@ -106,7 +106,7 @@ def test_every_method_says_what_it_is(name):
     cls = methods()[name]
     said = about(cls)
     assert all(said[key] for key in ("label", "summary", "source", "promise", "cost"))
-    assert set(cls.needs) <= {"layer", "background", "mask", "shap", "cam"}
+    assert set(cls.needs) <= {"layer", "background", "mask", "shap", "cam", "rate"}
     told = meanings(cls)
     assert not [field for field in fields_of(cls) if not told.get(field)]
 

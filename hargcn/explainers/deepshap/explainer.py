@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from hargcn.explainers.adapter import axis_labels, input_axes
-from hargcn.explainers.base import Explainer, Promise
+from hargcn.explainers.base import Explainer, Need, Promise
 from hargcn.explainers.deepshap.audit import audit
 from hargcn.explainers.deepshap.plan import Plan, make_plan
 from hargcn.explainers.deepshap.propagation import Background
@@ -90,7 +90,7 @@ class DeepSHAP(Explainer):
     label = "SHAP"
     source = "Lundberg and Lee 2017; Tempel et al. 2024, equations 4-5"
     promise: ClassVar[Promise] = "adds up"
-    needs = ("background",)
+    needs: ClassVar[tuple[Need, ...]] = ("background",)
     cost = "(F + B) x background"
 
     exact: ClassVar[bool] = True
@@ -171,8 +171,9 @@ class DeepSHAP(Explainer):
         """
         with self._ready(model, x) as (score, samples, rows):
             columns = class_numbers(target, self._outputs(score, samples))[:, None].cpu().numpy()
-            axes = list(enumerate(input_axes(model, samples, self.dims)))[1:]
-            left = [samples.shape[axis] for axis, name in axes if name in kept]
+            sizes = self._axes(model, samples)
+            axes = list(enumerate(sizes))[1:]
+            left = [sizes[name] for _, name in axes if name in kept]
             sums = np.zeros((len(samples), len(rows), *left))
             others = [axis for axis, name in axes if name not in kept]
             for i, start, (phi,) in self._attributions(score, samples, rows, columns):
@@ -204,7 +205,9 @@ class DeepSHAP(Explainer):
             graph = Background(score, plan, rows[:chunk].to(x.device))
             graph.multipliers(x[:1], [0])  # the first pass pays for memory, the others do not
             built = time.perf_counter()
-            graph.multipliers(x[:1], [0])[0].sum().item()  # waits for a GPU
+            part = graph.multipliers(x[:1], [0])
+            for phi in self._credited(model, 0, x[:1], graph.rows.detach(), part):
+                phi.sum().item()  # waits for a GPU
             passed = time.perf_counter() - built
         n = len(x) if samples is None else samples
         once = (built - start) * -(-n // SAMPLES) + passed * n * classes
@@ -216,6 +219,31 @@ class DeepSHAP(Explainer):
     ) -> AbstractContextManager[tuple[Score, Tensor, Tensor]]:
         """Give the frozen score, the samples and the background in one precision."""
         return frozen(model, self.utility, x, self.background, dtype or self.dtype)
+
+    def _axes(self, model: nn.Module, x: Tensor) -> dict[str, int]:
+        """Return the sizes of the attributions' axes by their names, the samples first."""
+        return dict(zip(input_axes(model, x, self.dims), x.shape, strict=True))
+
+    def _credited(
+        self, _model: nn.Module, _number: int, x: Tensor, rows: Tensor, found: Iterable[Tensor]
+    ) -> Iterator[Tensor]:
+        """Give attributions (n, ...) of a sample against some rows, per column.
+
+        Parameters
+        ----------
+        _number
+            The sample's.
+        x, rows
+            It (1, ...), and the rows (n, ...).
+        found
+            (n, ...) multipliers m(x, r) of each column.
+        """
+        # Into the difference: a multiplier may be a view of few numbers.
+        yield from ((x - rows).mul_(m) for m in found)
+
+    def _some(self, _samples: np.ndarray) -> DeepSHAP:
+        """Return what explains some of the samples, by their numbers."""
+        return self
 
     def _plan(self, score: Score, rows: Tensor, x: Tensor) -> Plan:
         return make_plan(score, score.model, torch.stack([rows[0].to(x.device), x[0]]))
@@ -253,11 +281,12 @@ class DeepSHAP(Explainer):
         self, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray, outputs: Tensor
     ) -> list[Tally]:
         """Return one closed tally per column, of samples with these outputs (N, classes)."""
-        dims = input_axes(score.model, x, self.dims)
+        sizes = self._axes(score.model, x)
+        shape, dims = tuple(sizes.values()), tuple(sizes)
         scores, levels = (
             each.double().cpu().numpy() for each in (outputs, self._outputs(score, rows))
         )
-        tallies = [Tally(x.shape, dims, self.weights, levels[:, column].T) for column in columns.T]
+        tallies = [Tally(shape, dims, self.weights, levels[:, column].T) for column in columns.T]
         self._fill(tallies, score, x, rows, columns)
         for tally, column in zip(tallies, columns.T, strict=True):
             tally.close(np.take_along_axis(scores, column[:, None], 1)[:, 0])
@@ -271,7 +300,8 @@ class DeepSHAP(Explainer):
         try:
             with self._ready(model, x[doubtful], torch.float64) as (score, samples, rows):
                 outputs = self._outputs(score, samples)
-                (better,) = self._tallies(score, samples, rows, column[doubtful, None], outputs)
+                some, wanted = self._some(doubtful), column[doubtful, None]
+                (better,) = some._tallies(score, samples, rows, wanted, outputs)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError) as error:
@@ -306,8 +336,7 @@ class DeepSHAP(Explainer):
                 graph, built = Background(score, plan, part), (block, start)
             assert graph is not None
             found = graph.multipliers(x[i : i + 1], columns[i].tolist())
-            # Into the difference: a multiplier may be a view of few numbers.
-            yield i, start, ((x[i : i + 1] - part).mul_(m) for m in found)
+            yield i, start, self._credited(score.model, i, x[i : i + 1], part, found)
 
     def _refuse_gap(
         self, tally: Tally, score: Score, x: Tensor, rows: Tensor, columns: np.ndarray
