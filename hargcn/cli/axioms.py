@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from hargcn.cli.options import (
     Split,
     Table,
     WindowsFile,
+    say,
     table,
 )
 
@@ -64,7 +64,7 @@ def axioms(
     found = axioms(
         checkpoint, windows, out, method=method or (), layer=layer, split=split, limit=limit,
         background=background, other_preparation=other_preparation, device=device, seed=seed,
-        picture=picture, progress=True, say=partial(typer.echo, err=True),
+        picture=picture, progress=True, say=say,
     )  # fmt: skip
     for kind, title in _TITLES.items():
         _print(title, found[found["kind"] == kind])
