@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+from hargcn.data.readers.videos import Videos
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +46,42 @@ def by_video(files: Iterable[Path], named: re.Pattern[str]) -> list[Frames]:
     ]
 
 
-def videos_of(path: Path, files: Iterable[Path], named: re.Pattern[str]) -> list[Frames]:
-    """Return the videos among the files of a folder; of a frame the one that it belongs to.
+class FrameByFrame(Videos):
+    """Reads the videos of a folder, of which every frame has a file of its own.
 
-    Raises
-    ------
-    FileNotFoundError
-        If a file is no frame.
+    Attributes
+    ----------
+    frame
+        What frames are called: the video's name and the number are the first two groups.
+    places
+        Where they lie in the folder.
     """
-    if not path.is_file():
-        return by_video(files, named)
-    frame = named.fullmatch(path.name)
-    if frame is None:
-        raise FileNotFoundError(f"{path}: no such video")
-    beside = by_video(path.parent.iterdir(), named)
-    return [each for each in beside if each.video.name == frame[1]]
+
+    frame: ClassVar[re.Pattern[str]]
+    places: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def _listed(cls, folder: Path) -> list[Path]:
+        found = [file for place in cls.places for file in folder.glob(place)]
+        return [file for file in found if cls.frame.fullmatch(file.name)]
+
+    def videos(self, path: Path) -> list[Frames]:
+        """Return the videos with their frames; of a frame the one that it belongs to.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a file is no frame.
+        """
+        files = self.files(path)
+        if not path.is_file():
+            return by_video(files, self.frame)
+        frame = self.frame.fullmatch(path.name)
+        if frame is None:
+            raise FileNotFoundError(f"{path}: no such video")
+        beside = by_video(path.parent.iterdir(), self.frame)
+        return [each for each in beside if each.video.name == frame[1]]
+
+    def title(self, item: Frames) -> str:
+        """Return the name of a video."""
+        return item.video.name

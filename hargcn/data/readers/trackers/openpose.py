@@ -6,16 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hargcn.data.readers.trackers.frames import Frames, by_video, videos_of
+from hargcn.data.readers.trackers.frames import FrameByFrame, Frames, by_video
 from hargcn.data.readers.trackers.json_files import joints, read_json, start_of
-from hargcn.data.readers.videos import Sightings, Videos, listed_people
+from hargcn.data.readers.videos import Sightings, listed_people
 from hargcn.registry import settings
-
-_FRAME = re.compile(r"(.+)_(\d+)_keypoints\.json")
 
 
 @settings
-class OpenPose(Videos):
+class OpenPose(FrameByFrame):
     """Reads the frames of the videos of a folder, and of the folders in it.
 
     Points are pixels; a joint that was not found is 0, 0, 0. A frame without a file counts as one
@@ -28,6 +26,8 @@ class OpenPose(Videos):
     label = "OpenPose"
     suffixes = (".json",)
     pattern = "*_keypoints.json"
+    frame = re.compile(r"(.+)_(\d+)_keypoints\.json")
+    places = (pattern, f"*/{pattern}")
     source = "OpenPose, doc/02_output.md: --write_json with BODY_25 or COCO"
     layouts = {18: "openpose18", 25: "openpose25"}
 
@@ -35,21 +35,8 @@ class OpenPose(Videos):
     def sniff(cls, path: str | Path) -> bool:
         """Go by a frame's name, and by the people in it."""
         path = Path(path)
-        frames = [path] if path.is_file() else _first(by_video(cls._listed(path), _FRAME))
-        return any(_FRAME.fullmatch(f.name) and '"people"' in start_of(f) for f in frames[:1])
-
-    @classmethod
-    def _listed(cls, folder: Path) -> list[Path]:
-        found = [*folder.glob(cls.pattern), *folder.glob(f"*/{cls.pattern}")]
-        return [file for file in found if _FRAME.fullmatch(file.name)]
-
-    def videos(self, path: Path) -> list[Frames]:
-        """Return the videos with their frames; of a frame the one that it belongs to."""
-        return videos_of(path, self.files(path), _FRAME)
-
-    def title(self, item: Frames) -> str:
-        """Return the name of a video."""
-        return item.video.name
+        frames = [path] if path.is_file() else _first(by_video(cls._listed(path), cls.frame))
+        return any(cls.frame.fullmatch(f.name) and '"people"' in start_of(f) for f in frames[:1])
 
     def sightings(self, item: Frames) -> Sightings:
         """Read the frames of a video."""

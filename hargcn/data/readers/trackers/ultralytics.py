@@ -12,19 +12,18 @@ import numpy as np
 
 from hargcn.checks import shortened
 from hargcn.data.readers.base import existing
-from hargcn.data.readers.trackers.frames import Frames, by_video, videos_of
+from hargcn.data.readers.trackers.frames import FrameByFrame, Frames, by_video
 from hargcn.data.readers.trackers.json_files import array, read_json, start_of
-from hargcn.data.readers.videos import Sightings, Videos, listed_people
+from hargcn.data.readers.videos import Sightings, listed_people
 from hargcn.registry import settings
 from hargcn.skeleton import skeleton
 
-_FRAME = re.compile(r"(.+)_(\d{1,12})\.(txt|json)", re.IGNORECASE)
 _BOX = 5  # class x y width height
 _LOOKED_AT = 8  # frames of a video
 
 
 @settings
-class Ultralytics(Videos):
+class Ultralytics(FrameByFrame):
     """Reads the people of the videos of a folder, or of `labels/` in it.
 
     A text file has a line per person, `class x y width height` and `px py visibility` or `px py` of
@@ -43,6 +42,8 @@ class Ultralytics(Videos):
     name = "ultralytics"
     label = "Ultralytics YOLO pose"
     suffixes = (".txt", ".json")
+    frame = re.compile(r"(.+)_(\d{1,12})\.(txt|json)", re.IGNORECASE)
+    places = ("*", "*/*", "*/labels/*")
     source = (
         "Ultralytics, docs/en/modes/predict.md: save_txt, Results.save_txt and Results.to_json of "
         "a pose model, one file per frame: <video>_<frame>"
@@ -60,22 +61,9 @@ class Ultralytics(Videos):
     def sniff(cls, path: str | Path) -> bool:
         """Go by a frame's name, and by the numbers or words in it."""
         path = Path(path)
-        videos = by_video(cls._listed(path), _FRAME)[:_LOOKED_AT] if path.is_dir() else []
+        videos = by_video(cls._listed(path), cls.frame)[:_LOOKED_AT] if path.is_dir() else []
         frames = [path] if path.is_file() else [f for video in videos for f in video.files][:32]
-        return any(_FRAME.fullmatch(frame.name) and _fits(frame) for frame in frames)
-
-    @classmethod
-    def _listed(cls, folder: Path) -> list[Path]:
-        found = [f for place in ("*", "*/*", "*/labels/*") for f in folder.glob(place)]
-        return [file for file in found if _FRAME.fullmatch(file.name)]
-
-    def videos(self, path: Path) -> list[Frames]:
-        """Return the videos with their frames; of a frame the one that it belongs to."""
-        return videos_of(path, self.files(path), _FRAME)
-
-    def title(self, item: Frames) -> str:
-        """Return the name of a video."""
-        return item.video.name
+        return any(cls.frame.fullmatch(frame.name) and _fits(frame) for frame in frames)
 
     def sightings(self, item: Frames) -> Sightings:
         """Read the frames of a video."""
