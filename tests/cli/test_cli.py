@@ -169,7 +169,7 @@ def follow(windows: Path, folder: Path, persons: int, *options: str) -> None:
     assert made.values.sizes["person"] == persons
     assert float(made.relative_gap.max()) < 1e-3
     table = done("rank", shap, *cams, "--out", folder / "ranking.png", "--top", 3)
-    assert "joints by median score" in table
+    assert "joints by median sum" in table
     done("show", shap, "--sample", data.subset("test").names[0], "--out", folder / "strip.png")
     done("show", cams[0], "--out", folder / "clip.gif")
     done("show", cams[1], "--heatmap", "--out", folder / "map.svg")
