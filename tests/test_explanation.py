@@ -313,9 +313,9 @@ def test_axes_of_skeleton_explanations_are_declared():
     Explanation.build(np.zeros((1, 2)), ("sample", "phase"), **foreign)
 
 
-def with_frequency() -> Explanation:
+def with_lags() -> Explanation:
     return Explanation.build(
-        np.ones((2, 24, 17, 3)), ("sample", "time", "joint", "frequency"), method="m",
+        np.ones((2, 24, 17, 3)), ("sample", "time", "joint", "lag"), method="m",
         target=[0, 1], score=[1.0, 2.0], skeleton=hargcn.skeleton("coco17"), frames=24,
     ).assign({"base_value": [0.0, 0.0]})  # fmt: skip
 
@@ -340,9 +340,9 @@ def with_frequency() -> Explanation:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_consumer_refuses_axes_it_does_not_understand_by_name(who, consume):
-    said = r"{}: expected axes sample, branch, .* \(got 'frequency'\)"
+    said = r"{}: expected axes sample, branch, .* \(got 'lag'\)"
     with pytest.raises(ValueError, match=said.format(who)):
-        consume(with_frequency())
+        consume(with_lags())
 
 
 @pytest.mark.parametrize("cells", [1, 3, 4, 10, 25])
