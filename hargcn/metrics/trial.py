@@ -60,7 +60,9 @@ class Trial:
         made: Explanation | Exception
         try:
             made = self.map()
-        except Exception as error:  # whatever breaks a method is its verdict
+        except Exception as error:
+            # A method may be anybody's and raise anything. It is not lost: `own` raises it again
+            # wherever the answer is needed, and it is that axiom's verdict. Interrupts pass.
             made = error
         return made, time.perf_counter() - start
 
