@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.moving_windows import moving_windows
+from fixtures.moving_windows import moving_windows, still_windows
 from fixtures.small_model import small_model
 
 from hargcn import Explanation, load_model, save_model
-from hargcn.data.cutting import WindowConfig
-from hargcn.data.recording import Recording
-from hargcn.data.splits import SplitConfig
-from hargcn.data.windows import Windows, write_windows
+from hargcn.data.windows import Windows
 from hargcn.explainers import DeepSHAP
 from hargcn.explainers.deepshap.background import in_order
 from hargcn.explainers.deepshap.row_error import relative_error, standard_errors
@@ -25,7 +22,6 @@ from hargcn.pipeline.experiment import experiments, read_experiment
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.prepare import prepare
 from hargcn.pipeline.reproduce import reproduce
-from hargcn.skeleton import skeleton
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:.*nobody can say whether its windows are prepared")
@@ -126,24 +122,6 @@ def test_all_rows_where_no_fewer_suffice(files, tmp_path):
     assert found["errors"]["48"] == 0
     assert said.startswith("background auto: all 48 rows, expected error ")
     assert said.endswith("the tolerance of 0.0% cannot be reached with fewer")
-
-
-def still_windows(path: Path, train: int, moves: float = 0.0) -> Path:
-    """Write windows of a body that stands still, of the same numbers or nearly: 3 test."""
-    layout, generator = skeleton("inmotion19"), np.random.default_rng(0)
-    recordings = [
-        Recording(
-            positions=0.3 + moves * generator.normal(size=(2, 8, 19, 1)),
-            valid=np.ones((8, 1), bool), fps=30.0, skeleton=layout, sample=f"{group}{i}",
-            group=group, label=0,
-        )
-        for group, count in (("train", train), ("test", 3))
-        for i in range(count)
-    ]  # fmt: skip
-    split = SplitConfig(test=("test",), val=())
-    classes = [f"class{i}" for i in range(3)]
-    cut = WindowConfig(length=8, overlap=4)
-    return write_windows(path, recordings, classes, cut, split=split).path
 
 
 @pytest.mark.parametrize("by", ["herding", pytest.param("random", marks=pytest.mark.slow)])
