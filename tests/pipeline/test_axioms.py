@@ -107,7 +107,7 @@ def test_a_run_that_is_killed_among_axioms_leaves_the_table(checkpoint, waving, 
 
 
 @pytest.mark.filterwarnings("ignore:.*nobody can say whether its windows are prepared")
-@pytest.mark.parametrize("train", [0, 1, 3])
+@pytest.mark.parametrize("train", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_background_of_one_window_or_none(tmp_path, train):
     """All of one class and equal to each other and to what is explained: nothing is credited."""
     checkpoint = save_model(small_model(), tmp_path / "model.safetensors")
