@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -63,6 +63,29 @@ def ordinary() -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         yield
+
+
+def watch(
+    model: nn.Module,
+    x: Tensor,
+    modules: Iterable[nn.Module],
+    note: Callable[[nn.Module, Any, Any], None],
+) -> None:
+    """Run a network once, undisturbed and without gradients, and see what some modules do.
+
+    Parameters
+    ----------
+    model, x
+        The network and its input.
+    modules
+        Those to watch.
+    note
+        Gets the module, its positional arguments and its output, whenever one of them ends.
+    """
+    with undisturbed(model), torch.no_grad(), ExitStack() as hooks:
+        for module in modules:
+            hooks.callback(module.register_forward_hook(note).remove)
+        model(x)
 
 
 def plain(x: Tensor) -> Tensor:

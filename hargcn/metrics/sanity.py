@@ -12,7 +12,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from hargcn.analysis.statistics import rank_correlation
-from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.hooks import watch
 from hargcn.explanation import Explanation
 from hargcn.metrics.faithfulness import per_sample
 from hargcn.metrics.maps import cells, check
@@ -122,16 +122,7 @@ def _from_the_output(model: nn.Module, x: Tensor) -> list[nn.Module]:
     """
     ended: dict[nn.Module, int] = {}
     times = count()
-    hooks = [
-        module.register_forward_hook(lambda module, *_: ended.update({module: next(times)}))
-        for module in model.modules()
-    ]
-    try:
-        with undisturbed(model), torch.no_grad():
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watch(model, x, model.modules(), lambda module, *_: ended.update({module: next(times)}))
     for module in model.modules():  # from the top down
         for child in module.children():
             ended.setdefault(child, ended.get(module, -1))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hargcn.explainers.adapter import ExplainableModel, adapted
-from hargcn.explainers.hooks import undisturbed
+from hargcn.explainers.hooks import undisturbed, watch
 from hargcn.explainers.outputs import logits_of
 from hargcn.outputs import Outputs, outputs_of
 from hargcn.skeleton import Skeleton
@@ -236,13 +236,7 @@ def _followed(model: nn.Module, x: Tensor) -> list[tuple[nn.Module, _BatchNorm]]
             outputs.append((module, output))
 
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, _BatchNorm)
-    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, kinds)]
-    try:
-        with undisturbed(model), torch.no_grad():
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watch(model, x, (m for m in model.modules() if isinstance(m, kinds)), note)
     runs = Counter(module for module, _ in [*outputs, *takes])
     return [
         (layer, norm)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hargcn.checks import at_least, writable
 from hargcn.explainers.base import Explainer
+from hargcn.explainers.hooks import watch
 from hargcn.files import replacing
 from hargcn.pipeline.case import ExplainedWindows
 
@@ -76,13 +77,7 @@ def last_layer(model: nn.Module, x: Tensor) -> nn.Module:
     """Return the module without modules of its own that runs last."""
     ran: list[nn.Module] = []
     leaves = [module for module in model.modules() if not any(module.children())]
-    hooks = [module.register_forward_hook(lambda one, *_: ran.append(one)) for module in leaves]
-    try:
-        with torch.no_grad():
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watch(model, x, leaves, lambda module, *_: ran.append(module))
     return ran[-1]
 
 

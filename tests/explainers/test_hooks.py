@@ -12,7 +12,7 @@ from torch import nn
 
 from hargcn.explainers import hooks
 from hargcn.explainers.adapter import adapted
-from hargcn.explainers.hooks import record, undisturbed
+from hargcn.explainers.hooks import record, undisturbed, watch
 
 
 def test_undisturbed_restores_each_flag_also_after_an_exception():
@@ -28,6 +28,30 @@ def test_undisturbed_restores_each_flag_also_after_an_exception():
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert traces(model) == before
+
+
+def test_whoever_watches_sees_what_ends_in_order_and_leaves_no_trace():
+    model, x, seen = adapted_cnn(), image(), []
+    inner = half_trained(model)
+    before = traces(inner)
+    leaves = [module for module in model.modules() if not any(module.children())]
+
+    def note(module, given, output):
+        assert (module.training, torch.is_grad_enabled()) == (False, False)
+        seen.append((module, given[0].shape, output))
+
+    watch(model, x, leaves, note)
+    assert [module for module, *_ in seen] == leaves  # one after another, each once
+    assert seen[0][1] == x.shape
+    assert seen[-1][2].equal(adapted_cnn()(x))
+    assert traces(inner) == before
+
+    def fail(*_given):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        watch(model, x, leaves, fail)
+    assert traces(inner) == before
 
 
 def test_hooks_are_gone_before_another_thread_has_its_turn(monkeypatch):
