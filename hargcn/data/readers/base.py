@@ -181,6 +181,15 @@ class Reader(ABC):
         """Return what `recordings` reads; overridden where tables or lists belong to it."""
         return Recordings(self.files(path), self.read, self.class_names)
 
+    def only(self, path: Path, what: str) -> Recording:
+        """Read a file that holds one recording, by the catalogue; errors name what it is."""
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file")
+        found = self.catalogue(path)
+        if len(found) != 1:
+            raise ValueError(f"{path}: expected one {what} (got {len(found)})")
+        return found.load(found.items[0])
+
     @classmethod
     def files(cls, path: Path) -> list[Path]:
         """Return a file itself, or the files of a folder in natural order: v2 before v10.

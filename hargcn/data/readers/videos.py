@@ -174,13 +174,7 @@ class Videos(Reader):
 
     def read(self, path: str | Path) -> Recording:
         """Read one video."""
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file")
-        found = self.catalogue(path)
-        if len(found) != 1:
-            raise ValueError(f"{path}: expected one video (got {len(found)})")
-        return found.load(found.items[0])
+        return self.only(Path(path), "video")
 
     def catalogue(self, path: Path) -> Recordings:
         """Match the videos with the table of outcomes; a video without a row is refused."""

@@ -64,13 +64,7 @@ class Labelled(Reader):
 
     def read(self, path: str | Path) -> Recording:
         """Read the recording of a file that holds one."""
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file")
-        found = self.catalogue(path)
-        if len(found) != 1:
-            raise ValueError(f"{path}: expected one recording (got {len(found)})")
-        return found.load(found.items[0])
+        return self.only(Path(path), "recording")
 
     def layout_of(self, source: object, joints: int, axes: int) -> Skeleton:
         """Return the layout asked for, or that of such numbers.
