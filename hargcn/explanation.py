@@ -426,7 +426,9 @@ class Explanation:
             (joint, feature) of the sample's input, as `MessagePassingView.nodes` lays it out; by
             default its stored positions.
         """
-        # Tensors are made on a higher floor: reading explanations never imports torch.
+        # Tensors are made on a higher floor, which is asked by its name when this is called: what
+        # reads explanations imports neither that floor nor torch, and the contracts that hold it
+        # to that have no exceptions.
         return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
 
     def to_shap(self) -> shap.Explanation:

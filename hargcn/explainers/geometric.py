@@ -1,7 +1,7 @@
 """Skeletons, explanations and networks as torch_geometric (PyG) knows them.
 
 PyG's explainers and measures (Fey and Lenssen 2019) reach a network by masks that they set on its
-modules of message passing. `message_passing` gives any network with graphs over joints one such
+modules of message passing. `MessagePassingView` gives any network with graphs over joints one such
 module, whose mask multiplies the edges.
 """
 
