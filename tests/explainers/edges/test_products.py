@@ -35,6 +35,8 @@ def graphs_in(run) -> list[Graph]:
         ("vw,nctw->nctv", [(V, V), (2, 3, 6, V)], Graph(0, (), (), 1, 0)),
         ("nkctv,kvw->nctw", [(2, 5, 3, 6, V), (5, V, V)], Graph(1, (), (0,), 1, 2)),
         ("ncuv,nctv->nctu", [(2, 3, V, V), (2, 3, 6, V)], Graph(0, (0, 1), (), 3, 2)),
+        # as many channels as joints: each has its own graph
+        ("ncuv,nctv->nctu", [(2, V, V, V), (2, V, 6, V)], Graph(0, (0, 1), (), 3, 2)),
         ("n k c t v, k n v w -> n c t w", [(2, 5, 3, 6, V), (5, 2, V, V)],
          Graph(1, (1,), (0,), 2, 3)),
         # as many frames as joints: frames stay in both
