@@ -64,6 +64,23 @@ def test_one_sample_more_runs_the_passes_that_were_told(name):
         assert more == [told.forward, told.backward]
 
 
+@pytest.mark.parametrize("name", ["lrp", "lrp in a box", "deep-taylor", "rap"])
+def test_relevance_runs_the_passes_that_were_told(name):
+    """The bounds of a box take a pass each, which were not told."""
+    own = {"composite": "epsilon-gamma-box"} if "box" in name else {}
+    background = branches(2, 1, seed=3)
+    explainer = make(name.partition(" ")[0], own, {"background": background})
+    model, rows, x = small_model(), [], branches(2, 1)
+    told = explainer.forecast(model, x).each
+    model.register_forward_pre_hook(lambda _m, given: rows.append(len(given[0])))
+    explainer(model, x[:1], 0)
+    one = sum(rows)
+    rows.clear()
+    explainer(model, x, 0)
+    assert sum(rows) - one == told.forward
+    assert told.backward == 1
+
+
 def test_every_method_says_what_it_costs():
     model, x = small_model(), branches(1, 1)
     for name in (*INPUT, *EDGES, *CAMS):

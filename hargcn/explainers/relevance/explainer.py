@@ -114,7 +114,8 @@ class Relevance(InputAttribution):
             times.append(time.perf_counter() - start)
         count = len(x) if samples is None else samples
         seconds = times[1] * count + (max(times[0] - times[1], 0) if self.learns else 0)
-        return PassForecast(count, Passes(2, 1), seconds, seconds)
+        bounds = 0 if self.box(model, x[:1]) is None else 2
+        return PassForecast(count, Passes(2 + bounds, 1), seconds, seconds)
 
     def _handed_back(
         self, score: Score, x: Tensor, wanted: Tensor
