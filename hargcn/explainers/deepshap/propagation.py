@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from hargcn.explainers.deepshap.alignment import TOLERANCE, difference
 from hargcn.explainers.deepshap.operations import FIXED_GRAPH
 from hargcn.explainers.deepshap.plan import Plan
-from hargcn.explainers.deepshap.rules import Operation, Step
+from hargcn.explainers.deepshap.rules import Operation
 from hargcn.explainers.deepshap.trace import Trace
 
 
@@ -50,17 +50,41 @@ class Ruled(torch.autograd.Function):
         return tree_unflatten(results, form[0])
 
 
-class _Recorder(Trace):
-    """The run of the background rows: builds the graph."""
+class Recorder(Trace):
+    """A run that builds the graph through which multipliers, or relevance, go back.
 
-    def __init__(self, steps: Sequence[Step], n: int) -> None:
-        super().__init__(steps)
-        self.n = n
+    Parameters
+    ----------
+    network : callable
+        (n, ...) -> (n, outputs); its model must be frozen meanwhile.
+    plan : Plan
+        The plan of that network.
+    rows : Tensor of shape (n, ...)
+        What to run it on.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n, ...)
+        The same as the leaf of the graph.
+    graph, outputs : Tensor of shape (n, outputs)
+        The network's outputs with and without their history.
+    operations : dict
+        By step what was put into the graph.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, rows: Tensor) -> None:
+        super().__init__(plan.steps)
         self.operations: dict[int, Operation] = {}
+        self.rows = rows.detach().clone().requires_grad_()
+        x = self.rows.clone() if plan.overwrites_input else self.rows
+        with torch.enable_grad(), self:
+            self.graph = network(x)
+        self.end()
+        self.outputs = self.graph.detach()
 
     def apply(self, index: int, op: Operation, operands: list[Tensor]) -> Any:
         """Put the operation into the graph."""
-        op.n = self.n
+        op.n = len(self.rows)
         self.operations[index] = op
         return Ruled.record(op, operands)
 
@@ -68,7 +92,7 @@ class _Recorder(Trace):
 class _Sample(Trace):
     """The run of one sample: hands what the operations saw to the background's."""
 
-    def __init__(self, recorder: _Recorder) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder.steps)
         self.recorder = recorder
 
@@ -79,7 +103,7 @@ class _Sample(Trace):
     def end(self) -> None:
         """Check the end, and that what has no gradient is the same as in the background."""
         super().end()
-        n = self.recorder.n
+        n = len(self.recorder.rows)
         for index, values in self.guards.items():
             step = self.steps[index]
             others = self.recorder.guards[index]
@@ -121,13 +145,9 @@ class Background:
     def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, rows: Tensor) -> None:
         self.network = network
         self.plan = plan
-        self.rows = rows.detach().clone().requires_grad_()
-        self.recorder = _Recorder(plan.steps, len(rows))
-        x = self.rows.clone() if plan.overwrites_input else self.rows
-        with torch.enable_grad(), self.recorder:
-            self.graph = network(x)
-        self.recorder.end()
-        self.outputs = self.graph.detach()
+        self.recorder = Recorder(network, plan, rows)
+        self.rows, self.graph = self.recorder.rows, self.recorder.graph
+        self.outputs = self.recorder.outputs
 
     def multipliers(self, sample: Tensor, columns: Sequence[int]) -> list[Tensor]:
         """Multipliers m(x, r) of one sample x against every background row r.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hargcn.explainers.attribution.guided import RECTIFIERS
 from hargcn.explainers.deepshap.plan import Plan
-from hargcn.explainers.deepshap.propagation import Ruled
+from hargcn.explainers.deepshap.propagation import Recorder
 from hargcn.explainers.deepshap.rules import Operation, Step
 from hargcn.explainers.deepshap.trace import Trace
 from hargcn.explainers.relevance.book import boxed
@@ -21,23 +21,6 @@ from hargcn.explainers.relevance.roles import mark_rectified, role_of
 
 Box = tuple[Tensor, Tensor]
 """Lowest and highest values of the input, each (n, ...)."""
-
-
-class _Recorder(Trace):
-    """The run of the samples: builds the graph."""
-
-    def __init__(self, steps: Sequence[Step], n: int) -> None:
-        super().__init__(steps)
-        self.n = n
-        self.operations: dict[int, Operation] = {}
-
-    def apply(self, index: int, op: Operation, operands: list[Tensor]) -> Any:
-        """Put the operation into the graph, with its role."""
-        op.n, op.role = self.n, role_of(op, operands)
-        if base_name(op) in RECTIFIERS:
-            mark_rectified(operands[0])
-        self.operations[index] = op
-        return Ruled.record(op, operands)
 
 
 class _Bounds(Trace):
@@ -53,7 +36,7 @@ class _Bounds(Trace):
             self.seen[index] = op.background[0].clone()
 
 
-class Recorded:
+class Recorded(Recorder):
     """The graph of some samples, through which relevance goes back from any output.
 
     Parameters
@@ -62,43 +45,42 @@ class Recorded:
         What to explain, (n, ...) -> (n, outputs); its model must be frozen meanwhile.
     plan
         The plan of that network, with the rules of relevance.
-    x
+    rows
         (n, ...) samples.
 
     Attributes
     ----------
-    outputs
-        (n, outputs) the network's outputs.
     first
         Steps that are the first layers with weights behind the input.
     rectified
         Steps whose result goes into a rectifier, and the fixed scales and shifts in between.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, x: Tensor) -> None:
-        self.network, self.steps = network, plan.steps
-        self.rows = x.detach().clone().requires_grad_()
-        self.recorder = _Recorder(plan.steps, len(x))
-        own = self.rows.clone() if plan.overwrites_input else self.rows
-        with torch.enable_grad(), self.recorder:
-            self.graph = network(own)
-        self.recorder.end()
-        self.outputs = self.graph.detach()
-        operations = self.recorder.operations.items()
-        self.first = [index for index, op in operations if op.role.first]
-        roles = {index: op.role.rectified for index, op in operations}
-        self.rectified = {index: between for index, between in roles.items() if between is not None}
+    def __init__(self, network: Callable[[Tensor], Tensor], plan: Plan, rows: Tensor) -> None:
+        super().__init__(network, plan, rows)
+        self.network = network
+        roles = {index: op.role for index, op in self.operations.items()}
+        self.first = [index for index, role in roles.items() if role.first]
+        between = {index: role.rectified for index, role in roles.items()}
+        self.rectified = {index: ops for index, ops in between.items() if ops is not None}
+
+    def apply(self, index: int, op: Operation, operands: list[Tensor]) -> Any:
+        """Put the operation into the graph, with its role."""
+        op.role = role_of(op, operands)
+        if base_name(op) in RECTIFIERS:
+            mark_rectified(operands[0])
+        return super().apply(index, op, operands)
 
     def bound(self, box: Box) -> None:
         """Tell the first layers the bounds of what they see, from those of the input."""
         low, high = (self._corner(corner) for corner in box)
         for index in self.first:
-            boxed(self.recorder.operations[index], low[index], high[index])
+            boxed(self.operations[index], low[index], high[index])
 
     def teach(self, patterns: Mapping[int, Pattern]) -> None:
         """Tell the operations, by step, their patterns."""
         for index, pattern in patterns.items():
-            op = self.recorder.operations[index]
+            op = self.operations[index]
             op.role = replace(op.role, pattern=pattern)
 
     def _corner(self, corner: Tensor) -> dict[int, Tensor]:

@@ -189,8 +189,3 @@ def z_box(op: Operation, relevance: Tensor, eps: float, low: Tensor, high: Tenso
         (slope,) = torch.autograd.grad(z, point, per_unit)
         found = found + point.detach() * slope
     return [found]
-
-
-def passed(op: Operation, relevance: Tensor) -> list[Tensor]:
-    """Hand on everything to the one argument."""
-    return [relevance.sum_to_size(op.background[0].shape)]
