@@ -158,9 +158,11 @@ class PatternAttribution(PatternBased):
 
 
 class PatternNet(PatternBased):
-    """The signal that the score stands for, in units of the input: patterns instead of weights.
+    """The signal that the score stands for: patterns instead of weights.
 
-    It says what the network sees, not what of it speaks for the class, and does not add up.
+    It says what the network sees, not what of it speaks for the class. Of one neuron it is in units
+    of the input; through layers the signals of all places that an input is part of add up, so that
+    only its shape, not its size, says anything.
     """
 
     name = "pattern-net"
