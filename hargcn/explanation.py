@@ -426,9 +426,8 @@ class Explanation:
             (joint, feature) of the sample's input, as `MessagePassingView.nodes` lays it out; by
             default its stored positions.
         """
-        # Tensors are made on a higher floor, which is asked by its name when this is called: what
-        # reads explanations imports neither that floor nor torch, and the contracts that hold it
-        # to that have no exceptions.
+        # Tensors are made on a higher floor, asked by its name when this is called: what reads
+        # explanations imports neither it nor torch, a contract without exceptions.
         return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
 
     def to_shap(self) -> shap.Explanation:
@@ -496,6 +495,6 @@ def _check(path: str | Path, dataset: xr.Dataset) -> None:
         raise ValueError(f"{path}: expected explanations of at least one sample (got none)")
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
-        sample = dataset["attribution"][int(finite.argmin())].coords.get("sample")
-        named = int(finite.argmin()) if sample is None else sample.item()
+        first = int(finite.argmin())
+        named = dataset["sample"][first].item() if "sample" in dataset.coords else first
         raise ValueError(f"{path}: expected finite attributions (got NaN or infinity in {named})")

@@ -313,9 +313,9 @@ def test_axes_of_skeleton_explanations_are_declared():
     Explanation.build(np.zeros((1, 2)), ("sample", "phase"), **foreign)
 
 
-def with_lags() -> Explanation:
+def with_rows() -> Explanation:
     return Explanation.build(
-        np.ones((2, 24, 17, 3)), ("sample", "time", "joint", "lag"), method="m",
+        np.ones((2, 24, 17, 3)), ("sample", "time", "joint", "y"), method="m",
         target=[0, 1], score=[1.0, 2.0], skeleton=hargcn.skeleton("coco17"), frames=24,
     ).assign({"base_value": [0.0, 0.0]})  # fmt: skip
 
@@ -340,9 +340,9 @@ def with_lags() -> Explanation:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_consumer_refuses_axes_it_does_not_understand_by_name(who, consume):
-    said = r"{}: expected axes sample, branch, .* \(got 'lag'\)"
+    said = r"{}: expected axes sample, branch, .* \(got 'y'\)"
     with pytest.raises(ValueError, match=said.format(who)):
-        consume(with_lags())
+        consume(with_rows())
 
 
 @pytest.mark.parametrize("cells", [1, 3, 4, 10, 25])
