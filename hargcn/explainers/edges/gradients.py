@@ -54,6 +54,9 @@ class EdgeIntegratedGradients(EdgeAttribution):
     `integrated-gradients`. Of graphs that the network computes, all are scaled together, so that a
     later one is computed from what the earlier, weaker ones let through.
 
+    The gap is that of the sum. Single values are known less well where errors of either sign cancel
+    in it, and as steps are chosen for each score, so is the difference of two classes' values.
+
     Parameters
     ----------
     tolerance
