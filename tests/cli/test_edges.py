@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,39 +165,3 @@ def test_a_network_that_tells_no_edges_is_watched_and_cut(waving, tmp_path):
     assert float(gap.sel(set="important").min()) > 1e-4
     line = refused("perturb", network, waving, edges, "--edit", "edge:single:away:0.1", *few)
     assert "edge:single:zero for a network that tells no edge weights" in line
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize(
-    ("checkpoint_name", "config", "recordings", "joint"),
-    [
-        ("utd_mhad", "utd_mhad.yaml", "utd_mhad/raw", "right_wrist"),
-        ("mini_rgbd_planted", "mini_rgbd_planted.yaml", "mini_rgbd_2d/raw", "right_hand"),
-    ],
-)
-def test_real_recordings_are_explained_by_one_command(
-    checkpoint_name, config, recordings, joint, name, data_root, tmp_path_factory
-):
-    root = Path(__file__).resolve().parents[2]
-    folder = tmp_path_factory.getbasetemp() / f"edges-{checkpoint_name}"
-    windows = folder / "windows.h5"
-    if not windows.exists():
-        folder.mkdir()
-        plant = ("--plant",) if "planted" in checkpoint_name else ()
-        done(
-            "prepare", data_root / recordings, "--config", root / "configs" / config, *plant,
-            "--out", windows,
-        )  # fmt: skip
-    out = folder / f"{name}.h5"
-    done(
-        "explain", root / "checkpoints" / f"{checkpoint_name}.safetensors", windows, "--method",
-        name, "--limit", 2, "--class", "label", "--out", out,
-    )  # fmt: skip
-    found = Explanation.open(out)
-    assert len(found) == 2
-    assert np.abs(found.values).max() > 0
-    assert joint in found.dataset["source_joint"].to_numpy()
-    if name == "edge-integrated-gradients":
-        assert float(found.relative_gap.max()) <= 1e-3
-    done("rank", out, "--out", folder / "rank.png")
