@@ -30,6 +30,8 @@ FORMAT = "hargcn-explanation-2"
 WHAT = "explanation file"
 _VARIABLES = ("attribution", "target", "score")
 _ATTRIBUTES = ("method", "layer", "utility", "settings", "skeleton", "dtype", "hargcn", "torch")
+_FORMS: dict[str, type] = dict.fromkeys(("settings", "skeleton", "request", "outputs"), dict)
+_FORMS |= {"classes": list, **dict.fromkeys(("frames", "time_step", "summed", "averaged"), int)}
 
 DIMS = ("sample", "branch", "channel", "time", "joint", "person")
 """The axes of a model's input, in its order (N, I, C, T, V, M)."""
@@ -484,12 +486,11 @@ def _check(path: str | Path, dataset: xr.Dataset) -> None:
     lost += [name for name in _ATTRIBUTES if name not in dataset.attrs]
     if lost:
         raise ValueError(f"{path}: expected an explanation with {', '.join(lost)} (it has none)")
-    for name in ("settings", "skeleton", "classes"):
-        text = str(dataset.attrs.get(name, ""))
-        try:
-            json.loads(text or "null")
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: expected JSON in attribute {name!r} ({error})") from error
+    hdf5.expect_said(path, dataset.attrs, _FORMS)
+    if text := dataset.attrs["skeleton"]:
+        joints = Skeleton.from_dict(json.loads(text), f"{path}: skeleton").n_joints
+        if (got := dataset.sizes.get("joint", joints)) != joints:
+            raise ValueError(f"{path}: expected {joints} joints, as its skeleton has (got {got})")
     values = dataset["attribution"].to_numpy()
     if not len(values):
         raise ValueError(f"{path}: expected explanations of at least one sample (got none)")

@@ -17,7 +17,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -310,6 +310,38 @@ def axes(data: h5py.Dataset) -> tuple[str, ...]:
     """Return the names of a data set's axes; coordinates lie along their own."""
     named = tuple(scale.name.strip("/") for dim in data.dims for scale in dim.values())
     return named or (data.name.strip("/"),) * data.ndim
+
+
+def expect_said(path: str | Path, attrs: Mapping[str, Any], forms: Mapping[str, type]) -> None:
+    """Refuse attributes that say nothing of their form: JSON lists and mappings, counts from 1.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    attrs
+        Its attributes; those that are empty or not there are not looked at.
+    forms
+        `dict`, `list` (of texts) or `int` by name.
+    """
+    for name, form in forms.items():
+        said = attrs.get(name, "")
+        if isinstance(said, str) and not said:
+            continue
+        if form is int:
+            if not isinstance(said, int | np.integer) or said < 1:
+                raise ValueError(f"{path}: expected a number from 1 in {name!r} (got {said})")
+            continue
+        try:
+            content: Any = json.loads(str(said))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: expected JSON in attribute {name!r} ({error})") from error
+        fits = isinstance(content, form)
+        if not fits or (form is list and not all(isinstance(each, str) for each in content)):
+            what = "a mapping" if form is dict else "a list of texts"
+            raise ValueError(
+                f"{path}: expected {what} in attribute {name!r} (got {str(said)[:60]})"
+            )
 
 
 def nothing_stored(dataset: h5py.Dataset) -> bool:

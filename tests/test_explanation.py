@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from importlib import metadata
 
 import h5py
@@ -18,6 +19,7 @@ from hargcn.explanation import DIMS, EXTRA_DIMS, FORMAT, Explanation
 from hargcn.metrics.localisation import energy
 from hargcn.metrics.maps import joint_scores
 from hargcn.plots import plot_heatmap, plot_ranking, plot_strip
+from hargcn.skeleton import skeleton
 
 
 def build(samples=3, times=4, seed=0, **changes):
@@ -237,6 +239,14 @@ def lose_target(dataset: xr.Dataset) -> None:
     del dataset["target"]
 
 
+def says(**attrs):
+    """Return what writes other attributes."""
+    return lambda dataset: dataset.attrs.update(attrs)
+
+
+OTHER = json.dumps(skeleton("kinect20").to_dict())
+
+
 def deep_json(dataset: xr.Dataset) -> None:
     dataset.attrs["settings"] = "[" * 100_000
 
@@ -249,6 +259,17 @@ def deep_json(dataset: xr.Dataset) -> None:
         (cut_json, "expected JSON in attribute 'skeleton'"),
         (deep_json, "expected JSON in attribute 'settings' .maximum recursion depth"),
         (spoil, "expected finite attributions .* in b@0"),
+        (says(classes="null"), r"expected a list of texts in attribute 'classes' \(got null\)"),
+        (says(classes='{"a": 1}'), "expected a list of texts in attribute 'classes'"),
+        (says(classes="[1, 2]"), "expected a list of texts in attribute 'classes'"),
+        (says(request="{"), "expected JSON in attribute 'request'"),
+        (says(request="[]"), r"expected a mapping in attribute 'request' \(got \[\]\)"),
+        (says(outputs="3"), "expected a mapping in attribute 'outputs'"),
+        (says(skeleton="{}"), "skeleton: expected the keys"),
+        (says(skeleton=OTHER), r"expected 20 joints, as its skeleton has \(got 3\)"),
+        (says(time_step=0), r"expected a number from 1 in 'time_step' \(got 0\)"),
+        (says(frames="many"), r"expected a number from 1 in 'frames' \(got many\)"),
+        (says(averaged=2.5), "expected a number from 1 in 'averaged'"),
     ],
 )
 def test_damage_is_named(tmp_path, damage, said):

@@ -187,6 +187,7 @@ def scene(
     persons = positions.shape[-1]
     if values.shape[-1] not in (1, persons):
         raise ValueError(f"Expected positions of {values.shape[-1]} persons (got {persons})")
+    positions = np.where(np.isfinite(positions), positions, np.nan)
     absent = (np.nan_to_num(positions) == 0).all(axis=(0, 2), keepdims=True)
     points = project(np.where(absent, np.nan, positions), skeleton.up, view)
     values = np.broadcast_to(values, (*values.shape[:2], persons))
@@ -338,7 +339,7 @@ def draw_sides(ax: Axes, points: np.ndarray, skeleton: Skeleton) -> None:
         )
         ax.scatter(
             x, y, 22, "#333333", marker=_centred(letter), linewidths=0, zorder=4, label=letter,
-            transform=ax.transData + outward,
+            transform=ax.transData + outward, clip_on=False,
         )  # fmt: skip
 
 

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hargcn import Explanation
 from hargcn.pipeline.pictures import rank, show
+from hargcn.skeleton import skeleton
+
+RENAMED = json.dumps({**skeleton("inmotion19").to_dict(), "name": "own"})
 
 
 def first(shap, position=0):
@@ -99,7 +105,7 @@ def test_no_input_is_written_over(shap):
     [
         ({"data": "0" * 16}, "the windows file"),
         ({"classes": '["x", "y"]', "skeleton": ""}, "their classes"),
-        ({"skeleton": "{}"}, "their skeletons"),
+        ({"skeleton": RENAMED}, "their skeletons"),
     ],
 )
 def test_explanations_of_different_data_are_not_ranked_side_by_side(shap, tmp_path, attrs, said):
@@ -134,12 +140,18 @@ def test_a_recording_is_drawn_and_ranked_as_the_mean_of_its_windows(shap, tmp_pa
         show(shap, tmp_path / "x.png", recording=name, sample=first(shap))
 
 
+def written(path):
+    """Return what a picture says, of titles of several lines all of them."""
+    return " ".join(re.findall("<!-- (.*?) -->", path.read_text("utf-8")))
+
+
 @pytest.mark.slow
 def test_pictures_use_the_networks_own_step_and_frames_when_asked(shap, tmp_path):
     said = []
-    own = show(shap, tmp_path / "own.svg", heatmap=True, say=said.append).read_text("utf-8")
-    raw = show(shap, tmp_path / "raw.svg", heatmap=True, time_step=1).read_text("utf-8")
-    other = show(shap, tmp_path / "4.svg", frames=[0, 8], time_step=4).read_text("utf-8")
+    own = show(shap, tmp_path / "own.svg", heatmap=True, say=said.append)
+    raw = show(shap, tmp_path / "raw.svg", heatmap=True, time_step=1)
+    other = show(shap, tmp_path / "4.svg", frames=[0, 8], time_step=4)
+    own, raw, other = map(written, (own, raw, other))
     assert "sums over" in own
     assert "time step" in own
     assert "logit per 2 frames" in own

@@ -153,6 +153,15 @@ def test_frames_without_anybody_are_refused():
         plot_strip(cam_like(1), 0, place, [5])
 
 
+def test_a_joint_at_infinity_is_not_drawn():
+    place = positions()
+    place[1, 4, 7] = np.inf
+    figure, axis = plot_strip(cam_like(1), 0, place, [4])
+    (body,) = bodies(axis)
+    assert len(body.get_offsets()) == 19
+    figure.draw_without_rendering()
+
+
 def test_a_gif_moves_at_the_recordings_speed(tmp_path):
     path = tmp_path / "clip.gif"
     save_gif(cam_like(1), 0, positions(), path, step=6, fps=30, dpi=40)
