@@ -141,14 +141,15 @@ def save_gif(
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # placed once; laying out every frame anew is slow
         writer = PillowWriter(fps=max(1, round(rate / step)))
-        with writer.saving(figure, str(temporary), dpi):
-            frames = range(0, count, step)
-            for frame in track(frames, "drawing frames", len(frames), progress):
-                for artist in list(axis.collections):
-                    artist.remove()
-                draw_people(axis, shown, shown.points[:, frame], frame)
-                stamp.set_text(moment(frame, shown))
-                writer.grab_frame()
+        writer.setup(figure, str(temporary), dpi)
+        frames = range(0, count, step)
+        for frame in track(frames, "drawing frames", len(frames), progress):
+            for artist in list(axis.collections):
+                artist.remove()
+            draw_people(axis, shown, shown.points[:, frame], frame)
+            stamp.set_text(moment(frame, shown))
+            writer.grab_frame()
+        writer.finish()  # not where it is interrupted: `saving` would, and fail without a frame
 
 
 def headline(shown: Scene, width: float) -> str:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-from fixtures.command_line import done, refused
+import pytest
+from fixtures.command_line import done, refused, run
+from fixtures.fake_explanations import FRAMES, shap_like
+from matplotlib.figure import Figure
 from PIL import Image
 
-from hargcn import Explanation
+from hargcn import Explanation, hdf5
+from hargcn.skeleton import skeleton
 
 
 def test_the_table_holds_the_medians_of_every_method(shap, gradcams, tmp_path):
@@ -73,3 +77,87 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(shap, earlier):
     line = refused("show", shap, "--out", earlier, "--frames", "3,99")
     assert line == "Expected frames of 0..15 (got '3,99')"
     assert "Expected class of class0" in refused("rank", shap, "--class", "x", "--out", earlier)
+
+
+def drawable(path, layout="kinect20"):
+    """Write an explanation of two windows with all that pictures need."""
+    made = shap_like(2, skeleton(layout))
+    shape = (2, 3, FRAMES, made.values.sizes["joint"], 1)
+    places = np.random.default_rng(0).normal(size=shape)
+    stored = {"positions": (("sample", "space", "frame", "joint", "person"), places)}
+    made.assign(stored, {"sample": ["a@0", "a@8"]}).save(path)
+    return path
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def with_nan(path):
+    dataset = Explanation.open(path).dataset
+    dataset["attribution"][1, 0, 0, 0, 0, 0] = np.nan
+    dataset.to_netcdf(path, engine="h5netcdf")
+    hdf5.seal(path)
+
+
+def without_windows(path):
+    Explanation.open(path).isel(sample=[]).save(path)
+
+
+@pytest.mark.parametrize("command", ["rank", "show"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (truncated, "found something else or a damaged file"),
+        (empty, "found something else or a damaged file"),
+        (with_nan, "expected finite attributions (got NaN or infinity in a@8)"),
+        (without_windows, "expected explanations of at least one sample (got none)"),
+    ],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, earlier, command, damage, said):
+    path = drawable(tmp_path / "x.h5")
+    damage(path)
+    line = refused(command, path, "--out", earlier.rename(tmp_path / "result.png"))
+    assert line.startswith(f"{path}: ")
+    assert said in line
+    (tmp_path / "result.png").rename(earlier)
+
+
+def test_files_of_different_skeletons_are_refused_with_and_without_other_data(tmp_path):
+    one, two = drawable(tmp_path / "one.h5"), drawable(tmp_path / "two.h5", "ntu25")
+    words = ("rank", one, two, "--out", tmp_path / "r.png")
+    assert "(one and two differ in their skeletons)" in refused(*words)
+    assert "explanation 'two': expected the joints of 'one' too" in refused(*words, "--other-data")
+    assert not (tmp_path / "r.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("rank",), "r.png"),
+        (("show",), "s.svg"),
+        (("show", "--heatmap"), "m.png"),
+        (("show",), "c.gif"),
+    ],
+)
+def test_a_picture_that_is_interrupted_half_way_leaves_the_earlier_one(
+    tmp_path, monkeypatch, words, name
+):
+    path, out = drawable(tmp_path / "x.h5"), tmp_path / name
+    out.write_bytes(b"an earlier picture")
+
+    def half(_figure, target, *_args, **_kwargs):
+        if hasattr(target, "write"):
+            target.write(b"half")
+        else:
+            target.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    assert run(*words, path, "--out", out).code == 130
+    assert out.read_bytes() == b"an earlier picture"
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([name, "x.h5"])
