@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from hargcn.explainers.contrast import Contrast
@@ -96,7 +97,7 @@ class Explainer(ABC):
         """Return why this network or input cannot be explained, "" where it can."""
         return ""
 
-    def at_rate(self, _fps: Sequence[float] | np.ndarray) -> Explainer:
+    def at_rate(self, _fps: ArrayLike) -> Explainer:
         """Return the method for samples of these frames per second, where it asks for them."""
         return self
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -117,6 +118,7 @@ def explain_windows(
     if not len(windows):
         raise ValueError(f"{windows.path}: expected windows to explain (got none)")
     check_target(network, windows, target, versus)
+    _check_rates(network, windows, explainer)
     out = Path(out)
     own = [*layers] or [getattr(explainer, "layer", "")]
     asked = json.dumps(request or _asked(explainer, layers, (target, versus), network))
@@ -332,6 +334,16 @@ def check_target(network: Network, windows: Windows, target: str, versus: str = 
             expect_two_words(target, versus)
     except ValueError as error:
         raise ValueError(f"{windows.path}: {error}") from error
+
+
+def _check_rates(network: Network, windows: Windows, explainer: Explainer) -> None:
+    """Refuse windows of a frame rate that a method cannot explain, before any is explained."""
+    if "rate" not in explainer.needs:
+        return
+    first = network.inputs(windows.read([0]))
+    for rate in np.unique(windows.fps):
+        if reason := explainer.at_rate(rate).supports(network, first):
+            raise ValueError(f"{windows.path}: {explainer.name}: {reason}")
 
 
 def _model(network: Network) -> SkeletonNetwork:

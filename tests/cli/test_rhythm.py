@@ -171,6 +171,13 @@ def test_windows_of_different_rates_need_bands(checkpoint, uneven, tmp_path):
     assert "name bands, such as --set bands=0-2,2-4,4-" in line
 
 
+def test_a_band_that_any_window_lacks_is_refused_before_all(checkpoint, uneven, earlier):
+    asked = ("--method", "shap-rhythm", "--background", 3, "--other-preparation", "--shard", 1)
+    line = refused("explain", checkpoint, uneven, *asked, "-s", "bands=11-", "--out", earlier)
+    assert line.startswith(f"{uneven}: shap-rhythm: expected a band with a frequency of the window")
+    assert line.endswith("(got 'from 11 Hz') at 14.5161 frames per second")
+
+
 @pytest.mark.slow
 def test_with_bands_each_window_has_its_own_rate(checkpoint, uneven, tmp_path):
     asked = ("--method", "shap-rhythm", "--background", 3, "--limit", 3, "--other-preparation")

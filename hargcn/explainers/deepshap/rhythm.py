@@ -8,12 +8,13 @@ finished map, a product of two rhythms, the transform shows another thing, a tre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -71,7 +72,7 @@ class RhythmSHAP(DeepSHAP):
         object.__setattr__(self, "rate", rate)
         self._bands()
 
-    def at_rate(self, fps: Sequence[float] | np.ndarray) -> Self:
+    def at_rate(self, fps: ArrayLike) -> Self:
         """Return the same of samples with these frames per second."""
         return replace(self, rate=fps)
 
