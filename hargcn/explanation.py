@@ -428,8 +428,7 @@ class Explanation:
             (joint, feature) of the sample's input, as `MessagePassingView.nodes` lays it out; by
             default its stored positions.
         """
-        # Tensors are made on a higher floor, asked by its name when this is called: what reads
-        # explanations imports neither it nor torch, a contract without exceptions.
+        # A higher floor, asked by name and late: what reads explanations must not import torch.
         return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
 
     def to_shap(self) -> shap.Explanation:
