@@ -110,18 +110,13 @@ def mark_head(output: Tensor) -> None:
 def mark_rectified(value: Tensor) -> None:
     """Tell the operation that makes the argument of a rectifier that it does.
 
-    Fixed scales and shifts may lie in between, or views, but not both: the sign of what a
-    rectifier gets is then known from the result alone.
+    Fixed scales and shifts may lie in between, and views behind them: the sign of what a rectifier
+    gets is then known from the operation's result alone.
     """
-    between = list[Operation]()
-    node: Any = value.grad_fn
-    op = _made(node)
-    while op is not None and _keeps_places(op):
+    between, node = list[Operation](), _maker(value)
+    while (op := _made(node)) is not None and _keeps_places(op):
         between.insert(0, op)
         node = next(iter(_parents(node)), None)
-        op = _made(node)
-    if op is None and not between:
-        op = _maker(value)
     if op is not None:
         op.role = replace(op.role, rectified=tuple(between))
 
@@ -139,20 +134,17 @@ def _linear_of_one(op: Operation) -> bool:
 
 def _gate(value: Tensor) -> int:
     """Return how much a value is a gate."""
-    op = _maker(value)
+    op = _made(_maker(value))
     return 0 if op is None else op.role.gate
 
 
-def _maker(value: Tensor) -> Operation | None:
-    """Return the operation that made a value, read through views of it."""
+def _maker(value: Tensor) -> Any:
+    """Return the node of the operation that made a value, read through views of it."""
     node: Any = value.grad_fn
-    while node is not None:
-        op = _made(node)
-        if op is not None:
-            return op
+    while node is not None and _made(node) is None:
         parents = _parents(node)
         node = parents[0] if len(parents) == 1 else None
-    return None
+    return node
 
 
 def _front(value: Tensor) -> bool:

@@ -99,21 +99,17 @@ def test_a_head_without_weights_is_not_marked() -> None:
 @pytest.mark.parametrize(
     ("behind", "between"),
     [
-        (lambda v: v, []),
-        (lambda v: v.reshape(-1, 3, 1)[..., 0], []),
-        (lambda v: v * 3 + 1, ["mul", "add"]),
-        (lambda v: (v * 3).reshape(-1, 3), None),  # scale and view
-        (lambda v: v * torch.ones(4, 1, 3).double(), None),  # more places than the product has
-        (lambda v: v.tanh(), None),
+        (lambda v: v.relu(), []),
+        (lambda v: v.reshape(-1, 3, 1)[..., 0].relu(), []),
+        (lambda v: (v * 3 + 1).relu(), ["mul", "add"]),
+        (lambda v: (v * 3)[:, [2, 1, 0]].relu(), ["mul"]),
+        (lambda v: (v[..., None] * 3).relu()[..., 0], None),  # a view in between
+        (lambda v: (v * torch.ones(4, 1, 3).double()).relu().sum(0), None),  # more places
+        (lambda v: v.tanh().relu(), None),
     ],
 )
 def test_what_goes_into_a_rectifier(behind, between) -> None:
-    """Through fixed scales and shifts, or through views."""
-
-    def formula(v: Tensor) -> Tensor:
-        rectified = behind(F.linear(v, WEIGHT)).relu()
-        return rectified.reshape(-1, 2, 3).sum(0) if rectified.ndim == 3 else rectified
-
-    found = operations(formula, X)["linear"].role.rectified
+    """Through fixed scales and shifts, and views behind them."""
+    found = operations(lambda v: behind(F.linear(v, WEIGHT)), X)["linear"].role.rectified
     names = None if found is None else [op.step.name for op in found]
     assert names == between
