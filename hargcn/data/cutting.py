@@ -113,6 +113,23 @@ def cut(recording: Recording, config: WindowConfig) -> Iterator[Window]:
             yield window
 
 
+def shown_fps(recording: Recording, config: WindowConfig) -> float:
+    """Return the frames per second of a recording's windows: what is resampled has its own."""
+    if config.mode != "whole":
+        return recording.fps
+    first, last = _shown(recording)
+    if config.fit == "pad" and last - first < config.length:
+        return recording.fps
+    seconds = recording.time[last] - recording.time[first]
+    return float((config.length - 1) / seconds) if seconds > 0 else recording.fps
+
+
+def _shown(recording: Recording) -> tuple[int, int]:
+    """Return the first and the last frame with a person."""
+    shown = np.flatnonzero(recording.valid.any(axis=1))
+    return int(shown[0]), int(shown[-1])
+
+
 def _starts(frames: int, config: WindowConfig) -> list[int]:
     last = max(0, frames - config.length)
     starts = list(range(0, last + 1, config.length - config.shared))
@@ -120,14 +137,11 @@ def _starts(frames: int, config: WindowConfig) -> list[int]:
 
 
 def _whole(recording: Recording, config: WindowConfig) -> Window:
-    shown = np.flatnonzero(recording.valid.any(axis=1))
-    first, last = int(shown[0]), int(shown[-1])
+    first, last = _shown(recording)
     if config.fit == "pad" and last - first < config.length:
         return _piece(recording, config.length, first)
     stretched = resample(recording, np.linspace(first, last, config.length))
-    seconds = stretched.time[-1] - stretched.time[0]
-    fps = (config.length - 1) / seconds if seconds > 0 else recording.fps
-    return Window(first, fps, _arrays(stretched))
+    return Window(first, shown_fps(recording, config), _arrays(stretched))
 
 
 def _piece(recording: Recording, length: int, start: int) -> Window:

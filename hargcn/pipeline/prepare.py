@@ -102,7 +102,9 @@ def prepare(
     outputs = found.outputs or Outputs("classes", found.classes)
     ready = found.map(partial(preprocess, config=settings.preprocess))
     if plant:
-        ready = ready.through(partial(planting.plant, config=settings.plant))
+        ready = ready.through(
+            partial(planting.plant, config=settings.plant, windows=settings.windows)
+        )
         about, outputs = [*about, "planted"], settings.plant.outputs
     if shuffle_labels:
         ready = ready.through(partial(planting.shuffle_labels, seed=settings.plant.seed))
@@ -143,7 +145,8 @@ def synthesise(
     people = range(min(made.subjects, made.recordings))
     test = SplitConfig(test=tuple(f"subject{i:02d}" for i in people if i % 5 >= 3))
     split = settings.split if "split" in settings.model_fields_set else test
-    bodies = track(synthetic.generate(made), "generating", made.recordings, progress)
+    bodies = synthetic.generate(made, settings.windows, settings.preprocess.fps)
+    bodies = track(bodies, "generating", made.recordings, progress)
     ready = (preprocess(body, settings.preprocess) for body in bodies)
     with _output(out, _file(config), force):
         return _write(out, ready, made.plant.outputs, settings, "synthetic", split)

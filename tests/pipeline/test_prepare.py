@@ -79,3 +79,31 @@ def test_a_table_that_an_option_names_is_an_input(tmp_path):
         ValueError, match="labels.csv: expected another file to write than an input"
     ):
         prepare(tmp_path, labels, {"reader": {"labels": str(labels)}}, force=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fps"),
+    [
+        ({"windows": {"mode": "whole", "length": 12}}, 11 / 59 * 30),
+        ({"preprocess": {"fps": 8}}, 8),
+        ({"preprocess": {"fps": 8}, "windows": {"mode": "slide", "length": 12}}, 8),
+    ],
+)
+def test_a_tremor_is_refused_that_the_windows_are_too_few_frames_for(tmp_path, settings, fps):
+    bodies = {"recordings": 2, "frames": [60, 60]}
+    said = f"half the {fps:g} frames per second that a window shows .got 5 Hz"
+    with pytest.raises(ValueError, match=said):
+        synthesise(tmp_path / "x.h5", {"synthetic": bodies, **settings})
+    kept = {**bodies, "plant": {"aliasing": "keep"}}
+    assert len(synthesise(tmp_path / "x.h5", {"synthetic": kept, **settings})) >= 2
+
+
+def test_planted_recordings_are_refused_by_their_windows_as_well(folder, tmp_path):
+    """Toys of 8 frames, 30 a second: enough for 10 Hz, but not in windows of 4."""
+    sign = {"kind": "tremor", "frequency": 10}
+    plant = {"classes": {"a": None, "b": sign}, "distractors": 0, "share": 1}
+    config = {"windows": {"mode": "whole", "length": 4}, "plant": plant}
+    with pytest.raises(ValueError, match=r"expected a tremor below half the 12\.857\d* frames"):
+        prepare(folder, tmp_path / "x.h5", config, plant=True)
+    config["windows"]["length"] = 8
+    assert len(prepare(folder, tmp_path / "x.h5", config, plant=True)) == 4

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from hargcn.data.cutting import WindowConfig, cut
+from hargcn.data.cutting import WindowConfig, cut, shown_fps
 from hargcn.data.filters import runs
 from hargcn.data.planted.signs import Change, Sign, apply_change, carried, mirrored
 from hargcn.data.planted.signs import Kind as Movement
@@ -91,6 +91,9 @@ class PlantConfig(BaseModel):
     leave_out
         Plant all but the "sign", or all but the "decoys", with the same draws, classes and masks:
         what a network says of a window without its sign tells whether it heeds the sign.
+    aliasing
+        What to do where a window shows a tremor with fewer than two frames a swing, so that it
+        looks slower than it is: "refuse" it, or "keep" it.
     share
         Length of a change as a share of the frames. The changes of a recording follow one another
         in random order with random pauses where all of them fit; where not they may coincide in
@@ -114,6 +117,7 @@ class PlantConfig(BaseModel):
     decoys: tuple[Decoy, ...] = ()
     decoy_chance: float = Field(default=1, gt=0, le=1)
     leave_out: Literal["nothing", "sign", "decoys"] = "nothing"
+    aliasing: Literal["refuse", "keep"] = "refuse"
     share: float = Field(default=0.3, gt=0, le=1)
     clip: WindowConfig | None = None
     seed: int = 1234
@@ -165,7 +169,12 @@ class PlantConfig(BaseModel):
         return [*rhythms, *self.decoys]
 
 
-def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Recording]:
+def plant(
+    recordings: Iterable[Recording],
+    config: PlantConfig,
+    windows: WindowConfig | None = None,
+    fps: float | None = None,
+) -> Iterator[Recording]:
     """Plant signs and decoys.
 
     Classes are dealt in blocks that hold each class once, within every subject and original label:
@@ -181,6 +190,10 @@ def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Reco
         Any recordings; with `clip` they must be free of NaN (preprocess them first).
     config
         What to plant.
+    windows
+        How they will be cut: resampled windows have fewer frames per second.
+    fps
+        Frames per second that they will be resampled to before.
 
     Yields
     ------
@@ -194,12 +207,15 @@ def plant(recordings: Iterable[Recording], config: PlantConfig) -> Iterator[Reco
     ------
     ValueError
         If a joint does not fit the skeleton, if no joint is left for the decoys, if a recording is
-        too short, or if a tremor is too fast for the frame rate.
+        too short, or if a tremor is too fast for the frames per second of a recording or window.
     """
     dealer = _Dealer(config)
     for recording in _clips(recordings, config):
         places = _places(recording.skeleton, config)
         label, at = dealer.deal(recording, places)
+        if config.aliasing == "refuse":
+            shown = recording.fps if windows is None else shown_fps(recording, windows)
+            _expect_shown(recording, places, min(recording.fps, shown, fps or shown))
         yield _planted(recording, label, at, places, config)
 
 
@@ -311,6 +327,18 @@ def _counterparts(skeleton: Skeleton, joint: int) -> list[int]:
     return [joints[0] for joints in found if joints]
 
 
+def _expect_shown(recording: Recording, places: Mapping[int, _Places], fps: float) -> None:
+    """Refuse tremors that frames are too few for, whether or not chance plants them here."""
+    signs = [sign for p in places.values() for sign in (p.sign, *(own for own, _ in p.own))]
+    fastest = max((sign.hertz for sign in signs if sign.kind == "tremor"), default=0)
+    if fastest >= fps / 2:
+        raise ValueError(
+            f"{recording.sample}: expected a tremor below half the {fps:g} frames per second that "
+            f"a window shows (got {fastest:g} Hz, which would look slower; longer windows or "
+            "plant.aliasing=keep)"
+        )
+
+
 def _planted(
     recording: Recording,
     label: int,
@@ -358,11 +386,6 @@ def _planted(
     positions = recording.positions.copy()
     body = positions[:, stretch, :, person].astype(np.float64)
     for change in [*truth, *others]:
-        if change.sign.kind == "tremor" and change.sign.hertz >= recording.fps / 2:
-            raise ValueError(
-                f"{recording.sample}: expected a tremor below half the {recording.fps:g} frames "
-                f"per second (got {change.sign.hertz:g} Hz)"
-            )
         if change not in left_out:
             body = apply_change(body, change, recording.skeleton, recording.fps)
     positions[:, stretch, :, person] = body

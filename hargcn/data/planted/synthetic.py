@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy.spatial.transform import Rotation
 
+from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig, plant
 from hargcn.data.planted.signs import carried
 from hargcn.data.recording import Recording
@@ -108,13 +109,17 @@ class SyntheticConfig(BaseModel):
         return self
 
 
-def generate(config: SyntheticConfig) -> Iterator[Recording]:
+def generate(
+    config: SyntheticConfig, windows: WindowConfig | None = None, fps: float | None = None
+) -> Iterator[Recording]:
     """Generate recordings with planted evidence.
 
     Parameters
     ----------
     config
         What to generate.
+    windows, fps
+        How they will be cut, and resampled before (see `plant`).
 
     Yields
     ------
@@ -122,7 +127,8 @@ def generate(config: SyntheticConfig) -> Iterator[Recording]:
         Groups "subject00"..., labels as `config.plant.classes`, truth and distractor masks. The
         bones of a person are equally long in all frames (float32 rounding apart).
     """
-    return plant(moving_bodies(config), config.plant.model_copy(update={"seed": config.seed}))
+    own = config.plant.model_copy(update={"seed": config.seed})
+    return plant(moving_bodies(config), own, windows, fps)
 
 
 def moving_bodies(config: SyntheticConfig) -> Iterator[Recording]:

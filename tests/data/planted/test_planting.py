@@ -226,6 +226,35 @@ def test_what_cannot_be_planted_is_refused(config: PlantConfig, frames: int, mes
         list(plant([drifting(frames=frames, layout="kinect20")] * 2, config))
 
 
+SHOWN = WindowConfig(mode="whole", length=30)  # of 60 frames at 30 a second: 29 in 59 / 30 s
+
+
+@pytest.mark.parametrize(
+    ("given", "windows", "said"),
+    [
+        ({"rhythms": (2.0,)}, SHOWN, "got 10 Hz"),
+        ({"rhythms": (1.4,)}, SHOWN, ""),  # 7 Hz, below 29 / 59 x 30 / 2 = 7.4
+        ({"rhythms": (2.0,), "decoy_chance": 1e-9}, SHOWN, "got 10 Hz"),  # not one of them is there
+        ({"rhythms": (2.0,), "aliasing": "keep"}, SHOWN, ""),
+        ({"rhythms": (2.0,)}, WindowConfig(mode="whole", length=60), ""),
+        ({"rhythms": (2.0,)}, WindowConfig(mode="first", length=30), ""),
+        ({"rhythms": (2.0,)}, WindowConfig(mode="slide", length=30), ""),
+        ({"rhythms": (2.0,)}, WindowConfig(mode="whole", length=400, fit="pad"), ""),
+        ({"classes": {"a": None, "b": Sign(frequency=8)}}, SHOWN, "got 8 Hz"),
+        ({"classes": {"a": None, "b": Sign(kind="still", frequency=8)}}, SHOWN, ""),
+        ({"classes": {"a": None, "b": Sign(frequency=16)}}, WindowConfig(mode="whole", length=90),
+         "30 frames per second .*got 16 Hz"),  # what is stretched shows no more than was seen
+    ],
+)  # fmt: skip
+def test_a_tremor_that_windows_would_show_slower_is_refused(given, windows, said) -> None:
+    planting = plant([drifting(frames=60)] * 2, PlantConfig(share=0.2, **given), windows)
+    if not said:
+        assert len(list(planting)) == 2
+        return
+    with pytest.raises(ValueError, match=f"clip: expected a tremor below half the .*{said}"):
+        list(planting)
+
+
 @pytest.mark.parametrize(
     "classes", [{"a": None}, {"a": None, "b": None}, {"a": Sign(), "b": Sign(kind="tremor")}]
 )
