@@ -28,10 +28,10 @@ def test_every_figure_in_words_stands_in_a_table():
 
 
 def test_every_case_of_the_experiment_is_named():
-    heeded = set(pd.read_csv(guide_page.RESULTS / "heed.csv")["case"])
-    told = "\n".join(guide_page.heeded())
-    assert heeded
-    assert not [case for case in heeded if f"| {case} |" not in told]
+    cases = set(pd.read_csv(guide_page.RESULTS / "decided.csv")["case"])
+    told = "\n".join(guide_page.decided())
+    assert cases
+    assert not [case for case in cases if f"| {case} |" not in told]
 
 
 def paired(*rows: tuple[str, str, float, float, str]) -> pd.DataFrame:

@@ -20,9 +20,9 @@ from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.costs import costs
+from hargcn.pipeline.decided import TooFewWindows, decided_by_sign
 from hargcn.pipeline.evaluate import correlate, evaluate, perturb, pool
 from hargcn.pipeline.explain import explain
-from hargcn.pipeline.heeding import TooFewWindows, heed
 from hargcn.pipeline.job import package
 from hargcn.pipeline.parts import Compare, compare, join_tables
 from hargcn.pipeline.pictures import rank, show
@@ -32,8 +32,8 @@ from hargcn.pipeline.train import train
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        prepare, synthesise, train, network.test, heed, explain, combine, rank, show, correlate,
-        perturb, evaluate, axioms, costs,
+        prepare, synthesise, train, network.test, decided_by_sign, explain, combine, rank, show,
+        correlate, perturb, evaluate, axioms, costs,
     )
 }  # fmt: skip
 """What a step may be: the functions of the pipeline by name, most of them commands as well."""
@@ -45,7 +45,7 @@ _FILES = (
 
 _SEEDED = ("prepare.plant", "prepare.synthetic", "train")
 _EXPLAINING = ("explain", "combine")
-_TABLES = ("heed", "axioms", "costs")  # joined over cases and seeds
+_TABLES = ("decided_by_sign", "axioms", "costs")  # joined over cases and seeds
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 

@@ -194,19 +194,19 @@ once:
         [synthetic.recordings=80, synthetic.plant.distractors=0, synthetic.plant.leave_out=decoys]}
 steps:
   - train: {set: [train.epochs=12, train.batch_size=8]}
-  - heed:
+  - decided_by_sign:
       without_sign: ../no sign.h5
       without_decoys: ../calm.h5
       limit: 6
       fewest: 1
-      out: heed.csv
-      names: heeded.txt
-  - explain: &explain {method: gradcam, split: heeded.txt, target: sign, out: gradcam.h5}
+      out: decided.csv
+      names: decided.txt
+  - explain: &explain {method: gradcam, split: decided.txt, target: sign, out: gradcam.h5}
   - explain: {<<: *explain, method: saliency, out: saliency.h5}
   - costs: {limit: 1, out: costs.csv}
   - evaluate: {metrics: "localisation,deletion", out: table.csv}
 compare: {figures: ["localisation:within-auroc", deletion], references: [random, acceleration]}
-quick: {heed: {limit: 1, fewest: 1}}
+quick: {decided_by_sign: {limit: 1, fewest: 1}}
 quick_cases: [arm]
 """
 
@@ -220,12 +220,12 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
     cases = ("wrist", "arm", "never")
     assert begun == [f"{case}/seed{seed}" for seed in (1, 2) for case in cases]
     assert len([line for line in said if " synthesise " in line]) == 9  # once per case
-    heed = pd.read_csv(out / "heed.csv").set_index(["case", "seed"])
+    counts = pd.read_csv(out / "decided.csv").set_index(["case", "seed"])
     # A network cannot heed a sign of no size: what hangs on it is left out, and said so.
-    assert heed.loc["never", "flipped"].tolist() == [0, 0]
+    assert counts.loc["never", "flipped"].tolist() == [0, 0]
     assert len([line for line in said if "expected 1 windows that" in line]) == 2
     left = [(case, seed) for case in ("wrist", "arm") for seed in (1, 2)]
-    assert (heed.loc[left, "taken"] >= 1).all()
+    assert (counts.loc[left, "taken"] >= 1).all()
     table = pd.read_csv(out / "measures.csv").set_index(["case", "seed"])
     assert sorted(set(table.index)) == sorted(left)
     assert set(table["metric"]) == {"localisation:within-auroc", "deletion"}
@@ -246,7 +246,7 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
 
     quick = experiment(path, quick=True, progress=False)
     assert {path.name for path in quick.iterdir() if path.is_dir()} == {"arm"}
-    assert pd.read_csv(quick / "heed.csv").set_index("seed")["taken"].to_dict() == {1: 1}
+    assert pd.read_csv(quick / "decided.csv").set_index("seed")["taken"].to_dict() == {1: 1}
 
     # What is finished is not done again; what is not, is.
     (out / "never" / "seed1" / "steps.json").unlink()
@@ -254,7 +254,7 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
     said.clear()
     experiment(path, progress=False, say=said.append)
     redone = [line.split(" ", 2)[2] for line in said if "/6 " in line]
-    assert redone == ["never/seed1", "never/seed1/heed.csv"]
+    assert redone == ["never/seed1", "never/seed1/decided.csv"]
     assert set(pd.read_csv(out / "measures.csv")["case"]) == {"wrist", "arm"}
 
 

@@ -65,9 +65,9 @@ def test_of_tables_that_share_a_figure_the_first_counts(parts, tmp_path):
 
 
 def test_other_tables_are_joined_whole(parts, tmp_path):
-    (parts["one", "1"] / "heed.csv").write_text("sign,taken\n9,4\n", encoding="utf-8")
-    join_tables(parts, "heed.csv", tmp_path)
-    assert pd.read_csv(tmp_path / "heed.csv").to_dict("records") == [
+    (parts["one", "1"] / "decided.csv").write_text("sign,taken\n9,4\n", encoding="utf-8")
+    join_tables(parts, "decided.csv", tmp_path)
+    assert pd.read_csv(tmp_path / "decided.csv").to_dict("records") == [
         {"case": "one", "seed": 1, "sign": 9, "taken": 4}
     ]
 

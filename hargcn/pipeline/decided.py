@@ -22,7 +22,7 @@ class TooFewWindows(ValueError):
     """So few windows are decided by the sign that nothing can be said of their explanations."""
 
 
-def heed(
+def decided_by_sign(
     checkpoint: str | Path,
     windows: str | Path,
     out: str | Path,
@@ -50,7 +50,7 @@ def heed(
     out
         A table to write (.csv), of one row: windows with a `sign`, how many of these are
         `recognised`, how many of those no longer are without the sign (`flipped`), still are
-        without the decoys (`steady`), both (`heeded`), and how many are `taken`.
+        without the decoys (`steady`), both (`decided`), and how many are `taken`.
     names
         A file to write (.txt): the names of the windows taken, one a line; `explain` takes it as
         `split`.
@@ -103,7 +103,7 @@ def heed(
     taken = kept if limit is None else kept[some_of(len(kept), limit, limit_seed)]
     counts = {
         "sign": len(signed), "recognised": int(recognised.sum()), "flipped": int(flipped.sum()),
-        "steady": int(steady.sum()), "heeded": len(kept), "taken": len(taken),
+        "steady": int(steady.sum()), "decided": len(kept), "taken": len(taken),
     }  # fmt: skip
     chosen = [signed.names[at] for at in taken]
     with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

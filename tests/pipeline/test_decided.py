@@ -10,8 +10,8 @@ import torch
 from hargcn.data.windows import Windows
 from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
-from hargcn.pipeline import heeding
-from hargcn.pipeline.heeding import TooFewWindows, heed
+from hargcn.pipeline import decided
+from hargcn.pipeline.decided import TooFewWindows, decided_by_sign
 from hargcn.pipeline.opening import open_windows
 from hargcn.pipeline.prepare import synthesise
 
@@ -42,8 +42,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 
 def asked(files: dict[str, Path], folder: Path, **more: object) -> list[str]:
-    return heed(
-        files["network"], files["nothing"], folder / "heed.csv", folder / "heeded.txt",
+    return decided_by_sign(
+        files["network"], files["nothing"], folder / "decided.csv", folder / "decided.txt",
         without_sign=files["sign"], without_decoys=files["decoys"], split="all", **more,
     )  # fmt: skip
 
@@ -59,42 +59,42 @@ def oracle(files, monkeypatch) -> dict[str, str]:
         at = LEFT_OUT.index(Path(part.path).stem)
         return np.array([SAID[kinds[name]][at] for name in part.names])
 
-    monkeypatch.setattr(heeding, "_said", said)
+    monkeypatch.setattr(decided, "_said", said)
     return kinds
 
 
 def test_windows_are_kept_that_lose_their_class_with_the_sign_alone(files, oracle, tmp_path):
     kept = asked(files, tmp_path)
     assert kept == [name for name, kind in oracle.items() if kind == "heeds"]
-    counts = pd.read_csv(tmp_path / "heed.csv").iloc[0]
+    counts = pd.read_csv(tmp_path / "decided.csv").iloc[0]
     each = {kind: list(oracle.values()).count(kind) for kind in SAID}
     assert counts["sign"] == len(oracle) == sum(each.values())
     assert counts["recognised"] == counts["sign"] - each["blind"]
     assert counts["flipped"] == each["heeds"] + each["decoyed"]
     assert counts["steady"] == each["heeds"] + each["elsewhere"]
-    assert counts["heeded"] == counts["taken"] == each["heeds"]
+    assert counts["decided"] == counts["taken"] == each["heeds"]
 
 
 @pytest.mark.usefixtures("oracle")
 def test_the_names_are_a_set_that_explain_takes(files, tmp_path):
     kept = asked(files, tmp_path, limit=2, limit_seed=3)
-    assert open_windows(files["nothing"], str(tmp_path / "heeded.txt")).names == kept
+    assert open_windows(files["nothing"], str(tmp_path / "decided.txt")).names == kept
     assert len(kept) == 2
-    assert pd.read_csv(tmp_path / "heed.csv")["taken"].tolist() == [2]
+    assert pd.read_csv(tmp_path / "decided.csv")["taken"].tolist() == [2]
 
 
 def test_too_few_windows_are_told_and_counted(files, oracle, tmp_path):
     with pytest.raises(TooFewWindows, match=r"nothing\.h5: expected 9 windows .* decides by their"):
         asked(files, tmp_path, fewest=9)
-    heeding_windows = list(oracle.values()).count("heeds")
-    assert pd.read_csv(tmp_path / "heed.csv")["heeded"].tolist() == [heeding_windows]
+    decided_windows = list(oracle.values()).count("heeds")
+    assert pd.read_csv(tmp_path / "decided.csv")["decided"].tolist() == [decided_windows]
 
 
 def test_the_network_itself_is_asked(files, tmp_path):
     kept = asked(files, tmp_path, fewest=0, batch=5)
-    counts = pd.read_csv(tmp_path / "heed.csv").iloc[0]
+    counts = pd.read_csv(tmp_path / "decided.csv").iloc[0]
     assert counts["sign"] == (Windows.open(files["nothing"]).label == 1).sum() > 8
-    assert 0 <= counts["heeded"] == len(kept) <= counts["flipped"] <= counts["recognised"]
+    assert 0 <= counts["decided"] == len(kept) <= counts["flipped"] <= counts["recognised"]
 
 
 def test_windows_of_something_else_are_refused(files, tmp_path):
