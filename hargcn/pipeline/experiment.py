@@ -27,13 +27,14 @@ from hargcn.pipeline.job import package
 from hargcn.pipeline.parts import Compare, compare, join_tables
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
+from hargcn.pipeline.rhythms import draw_shares, rhythms
 from hargcn.pipeline.train import train
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         prepare, synthesise, train, network.test, decided_by_sign, explain, combine, rank, show,
-        correlate, perturb, evaluate, axioms, costs,
+        correlate, perturb, evaluate, axioms, costs, rhythms,
     )
 }  # fmt: skip
 """What a step may be: the functions of the pipeline by name, most of them commands as well."""
@@ -45,7 +46,7 @@ _FILES = (
 
 _SEEDED = ("prepare.plant", "prepare.synthetic", "train")
 _EXPLAINING = ("explain", "combine")
-_TABLES = ("decided_by_sign", "axioms", "costs")  # joined over cases and seeds
+_TABLES = ("decided_by_sign", "axioms", "costs", "rhythms")  # joined over cases and seeds
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 
@@ -59,6 +60,8 @@ class CaseConfig(BaseModel):
         As of the experiment, whose own hold where a case says nothing.
     set
         Changes `key.sub=value` of the recipe.
+    arguments
+        `{command: arguments}`, laid over those of all steps of this case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +69,12 @@ class CaseConfig(BaseModel):
     extends: Path | None = None
     recordings: Path | None = None
     set: tuple[str, ...] = ()
+    arguments: Mapping[str, Mapping[str, Any]] = {}
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> dict[str, Mapping[str, Any]]:
+        return _by_command(given)
 
 
 class Experiment(BaseModel):
@@ -137,9 +146,7 @@ class Experiment(BaseModel):
     @field_validator("quick", mode="before")
     @classmethod
     def _known(cls, given: Any) -> dict[str, Mapping[str, Any]]:
-        if not isinstance(given, dict):
-            raise ValueError("Expected {command: {argument: value}}")
-        return dict(_arguments(command, own) for command, own in given.items())
+        return _by_command(given)
 
     @model_validator(mode="after")
     def _has_a_network(self) -> Experiment:
@@ -296,6 +303,7 @@ def _join(own: Experiment, parts: Mapping[tuple[str, str], Path], out: Path) -> 
     if own.cases:
         for table in own.tables(*_TABLES):
             join_tables(parts, table, out)
+        draw_shares([out / table for table in own.tables("rhythms")])
         compare(parts, judged, out, own.compare)
     elif own.seeds and len(parts) == len(own.seeds):
         for table in judged:
@@ -319,9 +327,9 @@ class _Run:
 
     def do(self, steps: Steps, folder: Path, set_: Sequence[str], name: str) -> None:
         """Do steps in a folder; of an experiment of several parts, unless it is done."""
-        less = self.own.quick if self.quick else {}
+        own, less = self.recipe.arguments, self.own.quick if self.quick else {}
         asked = [
-            (command, {**arguments, **less.get(command, {})})
+            (command, {**arguments, **own.get(command, {}), **less.get(command, {})})
             for command, arguments in steps
             if self.trained or command != "train"
         ]
@@ -405,6 +413,13 @@ def _read(path: Path) -> str:
 
 def _parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
+
+
+def _by_command(given: Any) -> dict[str, Mapping[str, Any]]:
+    """Check `{command: arguments}`."""
+    if not isinstance(given, dict):
+        raise ValueError("Expected {command: {argument: value}}")
+    return dict(_arguments(command, own) for command, own in given.items())
 
 
 def _arguments(command: Any, given: Any) -> tuple[str, dict[str, Any]]:

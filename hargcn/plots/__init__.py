@@ -6,7 +6,7 @@ from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlati
 from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
 from hargcn.plots.rankings import plot_ranking
-from hargcn.plots.rhythm import plot_rhythm
+from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, save_gif
 from hargcn.plots.style import save_figure
@@ -25,6 +25,7 @@ __all__ = [
     "plot_layout",
     "plot_ranking",
     "plot_rhythm",
+    "plot_shares",
     "plot_strip",
     "save_figure",
     "save_gif",

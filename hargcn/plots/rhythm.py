@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,6 +29,11 @@ from hargcn.plots.style import (
 
 _HEIGHTS = {"bars": 1.5, "joint": 0.17, "time": 1.5}  # inches, of joints a row's
 _NAMED = 12  # most bands with a name each
+_SHARES = {
+    "positive": ("positive attribution", COLOURS[2]),
+    "absolute": ("size of attribution", COLOURS[3]),
+    "power": ("power of the movement", GREY),
+}
 
 
 def of_rhythm(explanation: Explanation) -> bool:
@@ -84,6 +91,42 @@ def plot_rhythm(
         _times(figure, rows[2], list(columns.values()), bands)
     for axis, said in zip(rows[0], columns, strict=True):
         axis.set_title(wrapped(said.replace("_", " "), width))
+    return figure, axes
+
+
+@mpl.rc_context(STYLE)
+def plot_shares(
+    table: pd.DataFrame, *, ax: Axes | np.ndarray | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Draw which share of attribution, and of the movement's power, lies in each band.
+
+    A column per case; above of all joints, below of the sign's. Bars are means over seeds, dots the
+    seeds.
+
+    Parameters
+    ----------
+    table
+        Rows of `pipeline.rhythms` with columns `case` and `seed`.
+    ax
+        Axes to draw on, row by row; a new figure without.
+    """
+    cases, joints, bands = (list(table[name].unique()) for name in ("case", "joints", "band"))
+    size = (2.3 * len(cases) + 1.4, 2.3 * len(joints) + 0.9)
+    figure, axes = canvas(ax, size, len(cases) * len(joints), len(cases), sharey=True)
+    for axis, (chosen, case) in zip(axes, product(joints, cases), strict=True):
+        some = table[(table["case"] == case) & (table["joints"] == chosen)]
+        for number, (share, (said, colour)) in enumerate(_SHARES.items()):
+            own = some[some["share"] == share].pivot(index="seed", columns="band", values="mean")
+            places = np.arange(len(bands)) + (number - 1) * 0.27
+            axis.bar(places, own[bands].mean(), 0.25, color=colour, label=said)
+            for row in own[bands].to_numpy():
+                axis.scatter(places, row, 6, "black", zorder=3, linewidths=0)
+        axis.set_xticks(range(len(bands)), bands)
+        axis.set_title(wrapped(f"{case}: {chosen} joints", 2.3))
+    for axis in axes[:: len(cases)]:
+        axis.set_ylabel("share")
+    names = axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=len(_SHARES))
     return figure, axes
 
 

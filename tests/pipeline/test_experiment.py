@@ -12,7 +12,7 @@ from fixtures.tables import differences
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
 from hargcn.pipeline.config import read_config, read_content
-from hargcn.pipeline.experiment import experiment, experiments, read_experiment
+from hargcn.pipeline.experiment import COMMANDS, experiment, experiments, read_experiment
 from hargcn.pipeline.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,6 +258,31 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
     assert set(pd.read_csv(out / "measures.csv")["case"]) == {"wrist", "arm"}
 
 
+ARGUED = """
+question: Does a case have arguments of its own?
+extends: ../../configs/recipe.yaml
+cases: {plain: {}, other: {arguments: {train: {note: its own}}}}
+steps: [train: {note: of all}]
+quick: {train: {note: quick}}
+"""
+
+
+def test_a_case_lays_its_arguments_over_those_of_all_its_steps(tmp_path, monkeypatch):
+    given: list[tuple[str, str]] = []
+
+    def train(out, note):
+        given.append((Path(out).parent.name, note))
+
+    monkeypatch.setitem(COMMANDS, "train", train)
+    path = written(tmp_path, ARGUED)
+    experiment(path, progress=False)
+    assert given == [("plain", "of all"), ("other", "its own")]
+    experiment(path, progress=False)
+    assert len(given) == 2  # what is finished is not done again
+    experiment(path, quick=True, progress=False)
+    assert given[2:] == [("plain", "quick"), ("other", "quick")]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -282,6 +307,11 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
         ),
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
         ("extends: ../../configs/recipe.yaml", "cases: {a: {}}", "'extends', here or in .*not a"),
+        (
+            "extends: ../../configs/recipe.yaml",
+            "cases: {a: {extends: x, arguments: {train: {frsh: true}}}}",
+            "cases.a.arguments.*'frsh'; did you mean 'fresh'",
+        ),
         ("extends: ../../configs/recipe.yaml\n", "", "Expected the key 'extends'"),
         ("quick:", "quick_cases: [b]\nquick:", "Expected quick_cases among the cases .got 'b'"),
     ],
@@ -295,6 +325,7 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
         "seeds",
         "key",
         "case",
+        "case's",
         "recipe",
         "few",
     ],

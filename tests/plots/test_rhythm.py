@@ -6,10 +6,11 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.fake_explanations import explanation, shap_like
 
-from hargcn.plots import plot_rhythm
+from hargcn.plots import plot_rhythm, plot_shares
 from hargcn.skeleton import skeleton
 
 LAYOUT = skeleton("kinect20")
@@ -81,3 +82,20 @@ def test_what_has_no_frequencies_is_refused():
         plot_rhythm(by_bands().sum("joint"))
     with pytest.raises(ValueError, match="expected one of its 4 samples"):
         plot_rhythm(by_bands(), "nobody")
+
+
+def test_shares_are_bars_of_means_over_seeds_with_a_dot_each():
+    rows = [
+        {"case": case, "seed": seed, "share": share, "joints": joints, "band": band,
+         "mean": (1 + seed) * (share == "power") * (band == "slow") * (case == "b") / 10}
+        for case in "ab" for seed in (1, 2) for share in ("positive", "absolute", "power", "bins")
+        for joints in ("all", "sign's") for band in ("slow", "rest")
+    ]  # fmt: skip
+    _, axes = plot_shares(pd.DataFrame(rows))
+    titles = [axis.get_title() for axis in axes]
+    assert titles == [f"{case}: {what} joints" for what in ("all", "sign's") for case in "ab"]
+    bars = [bar.get_height() for bar in axes[3].patches]
+    np.testing.assert_allclose(bars, [0, 0, 0, 0, 0.25, 0])
+    dots = np.concatenate([each.get_offsets()[:, 1] for each in axes[3].collections])
+    assert sorted(np.round(dots, 6))[-2:] == [0.2, 0.3]
+    assert not any(bar.get_height() for bar in axes[2].patches)
