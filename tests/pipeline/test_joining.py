@@ -112,11 +112,12 @@ def test_rows_go_where_they_are_told(tmp_path):
     files = saved(tmp_path, [part(1, 3), part(2, 4)])
     at = [np.array([1, 2, 6]), np.array([0, 3, 4, 5])]
     columns = {"fold": np.array([2, 1, 1, 2, 2, 2, 1])}
-    join(files, tmp_path / "joined.h5", "sample", at=at, columns=columns, attrs={"request": "r"})
+    asked = {"request": '{"seed": 1}'}
+    join(files, tmp_path / "joined.h5", "sample", at=at, columns=columns, attrs=asked)
     joined = Explanation.open(tmp_path / "joined.h5").dataset
     in_turn = Explanation.concat([Explanation.open(file) for file in files]).dataset
     back = np.argsort(np.concatenate(at))
-    assert joined.attrs == {**in_turn.attrs, "request": "r"}
+    assert joined.attrs == {**in_turn.attrs, **asked}
     assert joined.drop_vars("fold").drop_attrs().identical(in_turn.isel(sample=back).drop_attrs())
     assert joined["fold"].dims == ("sample",)
     assert joined["fold"].to_numpy().tolist() == columns["fold"].tolist()
