@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import h5py
@@ -106,6 +107,16 @@ class Sink(io.FileIO):
         except OSError as error:
             self.error = error
             return 0
+
+
+_CALLED = {each.__code__ for each in (Sink.write, Sink.readinto, Sink.seek, Sink.truncate)}
+
+
+def is_inside(frame: FrameType | None) -> bool:
+    """Tell whether HDF5 called a frame: an exception there leaves it a broken file, or a crash."""
+    while frame is not None and frame.f_code not in _CALLED:
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,12 +80,23 @@ def _warning(message: Warning | str, *_where: object, **_more: object) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Note every Ctrl-C, also one that a library swallows: no interrupted command ends in 0."""
-    seen: list[int] = []
+    """Note every Ctrl-C, also one that a library swallows: no interrupted command ends in 0.
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    Where HDF5 is writing, which no exception may end, it comes again in a moment.
+    """
+    seen: list[int] = []
+    again = threading.Timer(0, bool)
+
+    def note(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        raise KeyboardInterrupt
+        hdf5 = sys.modules.get("hargcn.hdf5")
+        if hdf5 is None or not hdf5.is_inside(frame):
+            raise KeyboardInterrupt
+        nonlocal again
+        again.cancel()
+        again = threading.Timer(0.02, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
     usual = signal.getsignal(signal.SIGINT)
     if usual is not signal.default_int_handler:  # ignored by whoever started us, or not ours
@@ -94,6 +106,7 @@ def _interruptible() -> Iterator[list[int]]:
     try:
         yield seen
     finally:
+        again.cancel()
         signal.signal(signal.SIGINT, usual)
 
 

@@ -149,6 +149,42 @@ def test_ctrl_c_ends_prepare_with_130_and_leaves_nothing(tmp_path):
         assert not list(folder.iterdir())
 
 
+INTERRUPTED = """
+import signal, sys, time
+import h5py, numpy as np
+from hargcn import cli, hdf5
+
+inside, tried = [], hdf5.Sink._tried
+
+def interrupted(self, act, given):
+    if len(inside) < 5:
+        inside.append(1)
+        signal.raise_signal(signal.SIGINT)
+    return tried(self, act, given)
+
+hdf5.Sink._tried = interrupted
+with cli._interruptible() as seen:
+    try:
+        with hdf5.writing(sys.argv[1]) as sink, h5py.File(sink, "w") as file:
+            for n in range(50):
+                file.create_dataset(f"{n}", data=np.full(10_000, n))
+            file.flush()
+            time.sleep(1)
+        print("not interrupted")
+    except KeyboardInterrupt:
+        print(len(inside), len(seen) > 5)
+with h5py.File(sys.argv[1]) as file:
+    print(all((file[f"{n}"][:] == n).all() for n in range(len(file))))
+"""
+
+
+def test_an_interrupt_waits_for_hdf5_to_write(tmp_path):
+    """Raised inside its call it left a broken file, and now and then a segmentation fault."""
+    run = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "x.h5")]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5 True\nTrue\n", "")
+
+
 def test_an_interrupt_that_a_library_swallows_never_ends_in_0(monkeypatch):
     def swallow(_path):
         with suppress(KeyboardInterrupt):
