@@ -15,6 +15,8 @@ from hargcn.data.cutting import WindowConfig
 from hargcn.pipeline import explain_windows as module
 from hargcn.pipeline.explain import explain
 
+pytestmark = pytest.mark.slow
+
 ASKED = ("--method", "shap-rhythm", "--background", 6, "--limit", 4, "--class", "label")
 BANDS = ("--set", "bands={slow: 0-4, wave: 4-6}")
 
@@ -41,12 +43,10 @@ def test_bands_add_up_to_shap(rhythm, shap):
         np.testing.assert_allclose(found.dataset[name], whole.dataset[name], rtol=1e-12)
 
 
-@pytest.mark.slow
 def test_it_is_made_again(rhythm, checkpoint, waving):
     assert "the same for 4 windows" in done("reproduce", rhythm, "-c", checkpoint, "-w", waving)
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on(checkpoint, waving, rhythm, tmp_path, monkeypatch):
     out, calls, own = tmp_path / "rhythm.h5", [], module.explain_batch
 
@@ -68,7 +68,6 @@ def test_a_killed_run_goes_on(checkpoint, waving, rhythm, tmp_path, monkeypatch)
     np.testing.assert_array_equal(found.dataset["frequency"], once.dataset["frequency"])
 
 
-@pytest.mark.slow
 def test_without_bands_every_frequency_is_told_of_positions_too(checkpoint, waving, tmp_path):
     out = tmp_path / "bins.h5"
     done("explain", checkpoint, waving, *ASKED, "--on", "positions", "--out", out)
@@ -178,7 +177,6 @@ def test_a_band_that_any_window_lacks_is_refused_before_all(checkpoint, uneven, 
     assert line.endswith("(got 'from 11 Hz') at 14.5161 frames per second")
 
 
-@pytest.mark.slow
 def test_with_bands_each_window_has_its_own_rate(checkpoint, uneven, tmp_path):
     asked = ("--method", "shap-rhythm", "--background", 3, "--limit", 3, "--other-preparation")
     out = tmp_path / "x.h5"

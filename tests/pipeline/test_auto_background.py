@@ -124,7 +124,8 @@ def test_all_rows_where_no_fewer_suffice(files, tmp_path):
     assert said.endswith("the tolerance of 0.0% cannot be reached with fewer")
 
 
-@pytest.mark.parametrize("by", ["herding", pytest.param("random", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["herding", "random"])
 @pytest.mark.parametrize(
     ("train", "moves", "told"),
     [

@@ -84,6 +84,7 @@ def test_a_damaged_file_is_one_line_and_leaves_the_picture(file, tmp_path, how, 
     assert sorted(tmp_path.iterdir()) == [file, out]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_draws_leaves_the_picture(file, tmp_path, monkeypatch):
     out = tmp_path / "p.png"
     interactions(file, out)
