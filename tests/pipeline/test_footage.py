@@ -171,7 +171,7 @@ def test_the_legend_of_a_clip_is_about_all_its_frames(monkeypatch, files, tmp_pa
     monkeypatch.setattr(drawing, "canvas", lambda *a: made.append(original(*a)) or made[-1])
     show(file, tmp_path / "c.gif", footage=files[1], progress=False)
     texts = [text.get_text() for text in made[0][1][0].get_legend().get_texts()]
-    assert texts == ["interpolated: nobody saw the joint", "L, R: the person's own left and right"]
+    assert texts == ["L, R: the person's own left and right", "interpolated: nobody saw the joint"]
 
 
 def test_padded_frames_past_the_recordings_end_have_no_picture(files, tmp_path):
