@@ -170,9 +170,9 @@ with cli._interruptible() as seen:
                 file.create_dataset(f"{n}", data=np.full(10_000, n))
             file.flush()
             time.sleep(1)
-        print("not interrupted")
-    except KeyboardInterrupt:
-        print(len(inside), len(seen) > 5)
+    except KeyboardInterrupt:  # or none: Python swallows those that meet a destructor
+        pass
+print(len(inside), len(seen) > 5)
 with h5py.File(sys.argv[1]) as file:
     # The interrupt may lie between making the last one and writing it.
     print(all((file[f"{n}"][:] == n).all() for n in range(len(file) - 1)))
@@ -183,7 +183,8 @@ def test_an_interrupt_waits_for_hdf5_to_write(tmp_path):
     """Raised inside its call it left a broken file, and now and then a segmentation fault."""
     run = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "x.h5")]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "5 True\nTrue\n", "")
+    assert (done.returncode, done.stdout) == (0, "5 True\nTrue\n"), done.stderr
+    assert "h5py" not in done.stderr
 
 
 def test_an_interrupt_that_a_library_swallows_never_ends_in_0(monkeypatch):
