@@ -67,6 +67,7 @@ def test_a_killed_run_goes_on(checkpoint, waving, edges, tmp_path, monkeypatch):
     np.testing.assert_array_equal(Explanation.open(out).values, Explanation.open(edges).values)
 
 
+@pytest.mark.slow
 def test_ranked_they_are_bodies_and_a_table(edges, tmp_path):
     said = done("rank", edges, "--top", 3, "--out", tmp_path / "r.svg")
     assert "edges by median sum" in said
@@ -139,6 +140,7 @@ def test_edges_are_cut_in_their_order_beside_random_ones(edges, checkpoint, wavi
     assert (tmp_path / "cut.gap.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_measures_that_are_of_edges_judge_them_beside_random_ones(
     edges, checkpoint, waving, tmp_path
 ):

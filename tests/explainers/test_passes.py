@@ -65,6 +65,7 @@ def test_one_sample_more_runs_the_passes_that_were_told(name):
 
 
 @pytest.mark.parametrize("name", ["lrp", "lrp in a box", "deep-taylor", "rap"])
+@pytest.mark.slow
 def test_relevance_runs_the_passes_that_were_told(name):
     """The bounds of a box take a pass each, which were not told."""
     own = {"composite": "epsilon-gamma-box"} if "box" in name else {}

@@ -23,6 +23,7 @@ def file(tmp_path):
     return tmp_path / "e.h5"
 
 
+@pytest.mark.slow
 def test_all_windows_those_of_a_class_or_one(file, tmp_path):
     out = tmp_path / "p.svg"
     for given, mean, title in (

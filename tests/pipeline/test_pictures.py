@@ -181,6 +181,7 @@ def parted(shap, folder, *rows):
     return path
 
 
+@pytest.mark.slow
 def test_different_windows_of_a_recording_are_not_ranked_side_by_side(shap, tmp_path):
     name = first(shap).rpartition("@")[0]
     assert first(shap, 1).rpartition("@")[0] == name

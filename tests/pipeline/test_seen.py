@@ -47,6 +47,7 @@ def guessed(source, out, share, joint=3):
 
 
 @pytest.mark.parametrize("share", [0.19, 0.21])
+@pytest.mark.slow
 def test_rank_and_show_warn_beyond_a_fifth(gradcams, tmp_path, share):
     path = guessed(gradcams[0], tmp_path / "g.h5", share)
     for draw in (

@@ -86,6 +86,7 @@ def test_the_background_is_streamed(monkeypatch) -> None:
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-9 * scale)
 
 
+@pytest.mark.slow
 def test_patterns_are_learned_once_for_a_network(fits) -> None:
     model, x = small_model(), draw()
     explainer = PatternNet(background=draw(5, seed=2))
