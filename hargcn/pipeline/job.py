@@ -56,9 +56,10 @@ def _source(cls: type[Any]) -> str:
 
 
 @cache
-def package() -> str:
-    """Return the digest of hargcn's own code."""
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+def package(*rooms: str) -> str:
+    """Return the digest of hargcn's own code, or of that in some of its rooms."""
+    root = Path(__file__).parents[1]
+    files = sorted(file for room in rooms or ("",) for file in (root / room).rglob("*.py"))
     return "hargcn " + hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
-from hargcn.files import replacing
+from hargcn.data.windows import Windows
+from hargcn.files import digest, replacing
 from hargcn.metrics.paired import paired
 from hargcn.metrics.table import samples_file
 
@@ -45,21 +47,42 @@ def join_tables(parts: Parts, table: str, out: Path) -> None:
     parts
         Folders of the parts.
     table
-        Its name in each of them, and in `out`.
+        Its name in each of them, and in `out`; figures of `test` (.json) become a table.
     out
         Folder to write it to.
     """
-    found = [
-        _named(
-            pd.read_csv(folder / table).drop(columns="seconds", errors="ignore"),
-            case=case,
-            seed=seed,
-        )
-        for (case, seed), folder in parts.items()
-        if (folder / table).is_file()
-    ]
+    found = []
+    for (case, seed), folder in parts.items():
+        if (folder / table).is_file():
+            read = pd.read_csv(folder / table).drop(columns="seconds", errors="ignore")
+            found.append(_named(read, case=case, seed=seed))
+        elif (figures := folder / Path(table).with_suffix(".json")).is_file():
+            found.append(_named(_figures(figures), case=case, seed=seed))
     if found:
         _write(pd.concat(found), out / table)
+
+
+def write_made(files: Mapping[tuple[str, str], tuple[Path, Path]], path: Path) -> None:
+    """Write what the parts of an experiment worked on: digests of windows and of weights.
+
+    Parameters
+    ----------
+    files
+        A windows file and a checkpoint by case and seed; parts that lack one are left out.
+    path
+        The table to write (.csv).
+    """
+    rows = [
+        {
+            "case": case,
+            "seed": seed,
+            "windows": Windows.open(windows).digest,
+            "network": digest(network)[:16],
+        }
+        for (case, seed), (windows, network) in files.items()
+        if windows.is_file() and network.is_file()
+    ]
+    _write(pd.DataFrame(rows), path)
 
 
 def compare(parts: Parts, tables: Sequence[str], out: Path, asked: Compare) -> None:
@@ -102,6 +125,22 @@ def compare(parts: Parts, tables: Sequence[str], out: Path, asked: Compare) -> N
     for found, name in ((measures, "measures.csv"), (differences, "paired.csv")):
         if found:
             _write(pd.concat(found), out / name)
+
+
+def _figures(path: Path) -> pd.DataFrame:
+    """Return the figures that `test` wrote, with their intervals over subjects."""
+    read = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for level in ("windows", "recordings"):
+        own = read.get(level, {})
+        limits = own.get("interval", {})
+        for name, value in own.items():
+            if isinstance(value, int | float) and name not in ("n", "subjects"):
+                low, high = limits.get(name) or (None, None)
+                n, subjects = own.get("n"), own.get("subjects")
+                rows.append((level, name, value, low, high, n, subjects))
+    columns = ["of", "figure", "estimate", "low", "high", "n", "subjects"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _named(table: pd.DataFrame, **columns: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from fixtures.interactions import together
 
 from hargcn import Explanation
 from hargcn.explainers import ShapleyGroups
-from hargcn.pipeline.experiment import read_experiment
+from hargcn.pipeline.experiment_file import read_experiment
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.prepare import prepare
 

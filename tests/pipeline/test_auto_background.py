@@ -18,7 +18,7 @@ from hargcn.explainers.deepshap.row_error import relative_error, standard_errors
 from hargcn.pipeline import auto_background
 from hargcn.pipeline.auto_background import FoundRows
 from hargcn.pipeline.background import answers
-from hargcn.pipeline.experiment import experiments, read_experiment
+from hargcn.pipeline.experiment_file import experiments, read_experiment
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.prepare import prepare
 from hargcn.pipeline.reproduce import reproduce

@@ -12,8 +12,10 @@ from fixtures.tables import differences
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
 from hargcn.pipeline.config import read_config, read_content
-from hargcn.pipeline.experiment import COMMANDS, experiment, experiments, read_experiment
+from hargcn.pipeline.experiment import experiment
+from hargcn.pipeline.experiment_file import experiments, read_experiment
 from hargcn.pipeline.prepare import prepare
+from hargcn.pipeline.steps import COMMANDS
 from hargcn.training.optimisation import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,7 +166,8 @@ steps:
 """
     said: list[str] = []
     out = experiment(written(tmp_path, text), progress=False, say=said.append)
-    assert said[0] == "1/4 synthesise seed1"
+    assert said[0].startswith("8 steps to do; how long they take is not known")
+    assert said[1] == "1/4 synthesise seed1"
     assert said[-1] == "4/4 evaluate seed2/table.csv"
     each = [pd.read_csv(out / f"seed{seed}" / "table.csv") for seed in (1, 2)]
     joined = pd.read_csv(out / "table.csv")
@@ -259,6 +262,107 @@ def test_cases_repeat_all_steps_with_every_seed_and_join_their_tables(tmp_path):
     assert set(pd.read_csv(out / "measures.csv")["case"]) == {"wrist", "arm"}
 
 
+RESUMED = """
+question: Does an interrupted run go on?
+extends: ../../configs/recipe.yaml
+cases: {one: {}, two: {}}
+seeds: [1, 2]
+once: [synthesise: ]
+steps: [train: {note: a}, rank: {explanations: [], out: ranking.png}]
+together: [show: {explanation: "", out: all.png}]
+"""
+
+
+@pytest.fixture
+def steps_noted(monkeypatch):
+    """Replace steps by ones that note what they are given, and fail where they are told to."""
+    noted: list[str] = []
+    failing: list[str] = []
+
+    def noted_as(name, out):
+        noted.append(f"{name} {Path(out).parent.name}/{Path(out).name}")
+        if noted[-1] in failing:
+            failing.remove(noted[-1])
+            raise KeyboardInterrupt
+
+    def train(out, note):
+        noted_as(f"train {note}", out)
+
+    def rank(explanations, out):
+        assert explanations == []
+        noted_as("rank", out)
+
+    def show(explanation, out, parts):
+        assert not explanation.is_file()
+        assert sorted(parts) == [("one", "1"), ("one", "2"), ("two", "1"), ("two", "2")]
+        noted_as("show", out)
+
+    monkeypatch.setitem(COMMANDS, "synthesise", lambda out: noted_as("synthesise", out))
+    for function in (train, rank, show):
+        monkeypatch.setitem(COMMANDS, function.__name__, function)
+    return noted, failing
+
+
+def test_an_interrupted_run_goes_on_at_the_step(tmp_path, steps_noted):
+    noted, failing = steps_noted
+    path = written(tmp_path, RESUMED)
+    failing.append("rank seed1/ranking.png")  # of the first case
+    with pytest.raises(KeyboardInterrupt):
+        experiment(path, progress=False)
+    assert noted == ["synthesise one/windows.h5", "train a seed1/run", "rank seed1/ranking.png"]
+    noted.clear()
+    said: list[str] = []
+    experiment(path, progress=False, say=said.append)
+    assert said[0].startswith("9 steps to do")
+    rest = ["train a seed1/run", "rank seed1/ranking.png"]
+    again = ["train a seed2/run", "rank seed2/ranking.png"] * 2
+    first = ["rank seed1/ranking.png", "synthesise two/windows.h5"]
+    assert noted == [*first, *rest, *again, "show results/all.png"]
+    noted.clear()
+    experiment(path, progress=False, say=said.append)
+    assert not noted
+    assert said[-1].startswith("nothing to do")
+    path.write_text(RESUMED.replace("note: a", "note: b"), encoding="utf-8")
+    experiment(path, progress=False)
+    assert len(noted) == 9  # windows stay
+
+
+def test_a_run_takes_the_cases_it_is_told(tmp_path, steps_noted):
+    noted, _ = steps_noted
+    path = written(tmp_path, RESUMED.split("together")[0])
+    experiment(path, cases=["two"], progress=False)
+    assert noted[0] == "synthesise two/windows.h5"
+    assert len(noted) == 5
+    with pytest.raises(ValueError, match="Expected a case of one, two .got 'three'"):
+        experiment(path, cases=["three"])
+
+
+@pytest.mark.slow
+def test_an_experiment_runs_on_windows_and_a_network_of_ones_own(ran, tmp_path):
+    made = ran.parent / "results"
+    text = TINY.split("  - correlate")[0].replace("steps:", "checkpoint: none\nsteps:")
+    path = written(tmp_path, text)
+    network = made / "run" / "model.safetensors"
+    out = experiment(path, windows=made / "windows.h5", checkpoint=network, progress=False)
+    assert sorted(each.name for each in out.iterdir()) == [
+        "made.csv", "seconds.csv", "test.csv", "windows",
+    ]  # fmt: skip
+    found, expected = (
+        json.loads((folder / "test.json").read_text()) for folder in (out / "windows", made)
+    )
+    assert found == expected
+    table = pd.read_csv(out / "made.csv")
+    digest = Windows.open(made / "windows.h5").digest
+    assert table["windows"].tolist() == [digest]
+    with pytest.raises(ValueError, match="Expected --windows with --config and --checkpoint"):
+        experiment(path, checkpoint=network)
+    trained = experiment(
+        path, windows=made / "windows.h5", out=tmp_path / "trained", progress=False,
+        set_=["train.epochs=1"],
+    )  # fmt: skip
+    assert (trained / "windows" / "run" / "model.safetensors").is_file()
+
+
 ARGUED = """
 question: Does a case have arguments of its own?
 extends: ../../configs/recipe.yaml
@@ -304,7 +408,7 @@ def test_a_case_lays_its_arguments_over_those_of_all_its_steps(tmp_path, monkeyp
         (
             "steps:",
             "checkpoint: x\nseeds: [1]\nsteps:",
-            "Expected seeds and cases of networks that",
+            "Expected seeds of networks that",
         ),
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
         ("extends: ../../configs/recipe.yaml", "cases: {a: {}}", "'extends', here or in .*not a"),
@@ -340,7 +444,8 @@ def test_defects_are_refused_in_one_line(tmp_path, old, new, said):
 
 def test_missing_recordings_are_told_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("HARGCN_DATA", str(tmp_path / "absent"))
-    path = written(tmp_path, TINY.replace("steps:", "recordings: films/raw\nsteps:"))
+    text = TINY.replace("  - synthesise: {changes: [synthetic.recordings=50]}", "  - prepare:")
+    path = written(tmp_path, text.replace("steps:", "recordings: films/raw\nsteps:"))
     with pytest.raises(FileNotFoundError, match=r"absent.films.raw: no such.*set HARGCN_DATA"):
         experiment(path, progress=False)
     monkeypatch.delenv("HARGCN_DATA")
@@ -369,8 +474,9 @@ def test_a_committed_experiment_is_whole(name):
         assert read_config(recipe.extends, recipe.set).windows is not None
     page = (path.parent / "README.md").read_text(encoding="utf-8")
     assert f"hargcn experiment {name}" in page
-    steps = (*own.steps, *own.afterwards)
+    steps = (*own.steps, *own.afterwards, *own.together)
     outs = {Path(arguments["out"]).stem for _, arguments in steps if "out" in arguments}
+    outs |= {"made", "seconds"}
     outs |= {"measures", "paired"} if own.compare.references else set()
     tables = [path.stem for path in (path.parent / "results").glob("*.csv")]
     assert tables
@@ -379,11 +485,17 @@ def test_a_committed_experiment_is_whole(name):
         assert picture.stat().st_size < 300_000
 
 
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory) -> Path:
+    """Where networks of all experiments are kept."""
+    return tmp_path_factory.mktemp("networks")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("data_root")
 @pytest.mark.parametrize("name", COMMITTED)
-def test_a_committed_experiment_runs_quickly(name, tmp_path):
-    out = experiment(COMMITTED[name], quick=True, out=tmp_path, progress=False)
+def test_a_committed_experiment_runs_quickly(name, tmp_path, networks):
+    out = experiment(COMMITTED[name], quick=True, out=tmp_path, networks=networks, progress=False)
     results = COMMITTED[name].parent / "results"
     made = {path.name for path in out.iterdir()}
     assert made >= {path.name for path in results.iterdir() if path.suffix in (".csv", ".png")}
