@@ -24,10 +24,10 @@ from hargcn.pipeline.experiment_file import (
     read_experiment,
 )
 from hargcn.pipeline.job import package
-from hargcn.pipeline.journal import Journal, time_left, keys, write_seconds
+from hargcn.pipeline.journal import Journal, keys, time_left, write_seconds
 from hargcn.pipeline.parts import Parts, compare, join_tables, write_made
 from hargcn.pipeline.rhythms import draw_shares
-from hargcn.pipeline.steps import EXPLAINING, PREPARING, with_files, run_step, written
+from hargcn.pipeline.steps import EXPLAINING, PREPARING, run_step, with_files, written
 
 _SEEDED = ("prepare.plant", "prepare.synthetic", "train")
 
@@ -73,7 +73,7 @@ def experiment(
     progress
         Whether to show progress bars.
     say
-        Gets a line before every step, and a time_left before the first.
+        Gets a line before every step, and a forecast before the first.
 
     Returns
     -------

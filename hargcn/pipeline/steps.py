@@ -49,7 +49,7 @@ Step = tuple[str, Mapping[str, Any]]
 
 
 def run_step(command: str, arguments: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Call a step's function: its arguments, as `with_files`, before those that are given to all."""
+    """Call a step: its arguments, as `with_files`, before those that are given to all."""
     function = COMMANDS[command]
     calls = {key: value for key, value in given.items() if key in _parameters(function)}
     for key in ("set_", "changes"):

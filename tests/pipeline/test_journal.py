@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hargcn.pipeline.journal import Journal, time_left, keys, write_seconds
+from hargcn.pipeline.journal import Journal, keys, time_left, write_seconds
 
 STEPS = [("prepare", {}), ("train", {"set_": ["train.epochs=2"]}), ("rank", {"out": "a.png"})]
 
