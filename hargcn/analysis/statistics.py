@@ -44,7 +44,7 @@ def cluster_bootstrap(
 
     Of 95% promised, 3, 4 and 8 groups keep 94, 94 and 95% where groups differ normally and 90% each
     where they do so exponentially (plain percentiles: 71, 78 and 87%; 69, 77 and 84%).
-    Limits may lie beyond what a bounded figure can be.
+    Limits may lie beyond what a bounded figure can be: who knows its bounds clips them.
 
     Parameters
     ----------

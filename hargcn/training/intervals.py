@@ -113,7 +113,9 @@ def intervals(
         return figures(np.bincount(rows.astype(int), minlength=count))[defined]
 
     found = np.full((3, len(FIGURES)), np.nan)
-    found[:, defined] = np.stack(cluster_bootstrap(np.arange(count), None, statistic, n, seed=seed))
+    limited = cluster_bootstrap(np.arange(count), None, statistic, n, seed=seed)
+    # Limits that are widened for few groups may lie where no share can be.
+    found[:, defined] = np.clip(np.stack(limited), 0, 1)
     return {name: Interval(*found[:, i]) for i, name in enumerate(FIGURES)}
 
 

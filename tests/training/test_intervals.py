@@ -54,6 +54,16 @@ def test_limits_are_those_of_drawing_the_rows_themselves(classes: int) -> None:
         assert float(found[name].high) == pytest.approx(expected.high[i])
 
 
+def test_a_share_has_no_limit_that_no_share_can_be() -> None:
+    """Widened for four subjects, the limits of 0.95 would lie beyond 1."""
+    groups = np.repeat(np.arange(4), 20)
+    labels = np.tile([0, 1], 40)
+    predicted = np.where(np.isin(np.arange(80), [0, 1, 2, 20]), 1 - labels, labels)
+    p = np.where(predicted[:, None] == [0, 1], 0.9, 0.1)
+    for each in intervals(labels, predicted, p, groups).values():
+        assert 0 <= each.low <= each.estimate <= each.high == 1
+
+
 def test_windows_of_alike_subjects_do_not_narrow_an_interval() -> None:
     labels, p, groups = guesses(5)
     once = intervals(labels, p.argmax(axis=1), p, groups)
