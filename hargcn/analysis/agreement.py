@@ -129,10 +129,13 @@ def correlate(
     -------
     xarray.Dataset
         Over (layer,): `mean` with its 95% interval `low`, `high`, and `n`, the samples whose
-        correlation is defined; `branch` and `stage` split the layer's name. `rho` (sample, layer)
-        holds the single values.
+        correlation is defined; `pooled`, the one correlation of the cells of all samples and
+        persons, every map brought to [0, 1] before (the paper does not say which of the two its
+        table shows; this one holds all maps, 4 bytes per cell); `branch` and `stage` split the
+        layer's name. `rho` (sample, layer) holds the single values.
     """
     parts = []
+    cells: dict[str, list[np.ndarray]] = {}
     for batch in batches:
         if reference not in batch:
             raise ValueError(f"Expected the reference layer {reference!r} (got {sorted(batch)})")
@@ -143,6 +146,8 @@ def correlate(
             for layer in grid
             if layer != reference
         }
+        for layer, values in grid.items():
+            cells.setdefault(layer, []).append(_cells(_unit(values), _present(first)))
         names = list(rows)
         part = xr.Dataset({"rho": (("sample", "layer"), np.stack(list(rows.values()), axis=1))})
         part = part.assign_coords(layer=names, sample=first.values["sample"].to_numpy())
@@ -155,9 +160,20 @@ def correlate(
     if groups is None and "group" in table:
         groups = table["group"].to_numpy()
     found = cluster_bootstrap(table["rho"], groups, n=n, seed=seed)
+    whole = {layer: np.concatenate(each) for layer, each in cells.items()}
+    pooled = [
+        float(rank_correlation(whole[str(layer)], whole[reference], kind))
+        for layer in table["layer"].to_numpy()
+    ]
     split = [str(layer).split(".", 1) for layer in table["layer"].to_numpy()]
     return (
-        table.assign({**found.columns("layer"), "n": table["rho"].notnull().sum("sample")})
+        table.assign(
+            {
+                **found.columns("layer"),
+                "n": table["rho"].notnull().sum("sample"),
+                "pooled": ("layer", pooled),
+            }
+        )
         .assign_coords(
             branch=("layer", [each[0] for each in split]),
             stage=("layer", [each[-1] for each in split]),
@@ -224,6 +240,17 @@ def _unit(values: xr.DataArray) -> xr.DataArray:
 def _present(explanation: Explanation) -> xr.DataArray | None:
     """Return the variable `present` (sample, person), where stored: who is there at all."""
     return explanation.dataset.get("present")
+
+
+def _cells(values: xr.DataArray, present: xr.DataArray | None) -> np.ndarray:
+    """Return (cell,) the cells of all samples and persons that are there, one after another."""
+    if "person" not in values.dims:
+        values = values.expand_dims(person=1)
+    rest = [dim for dim in values.dims if dim not in ("sample", "person")]
+    rows = values.transpose("sample", "person", *rest).to_numpy()
+    if present is not None and present.shape == rows.shape[:2]:
+        rows = rows[present.to_numpy()]
+    return rows.astype(np.float32).ravel()
 
 
 def _correlated(

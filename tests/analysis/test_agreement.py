@@ -129,6 +129,32 @@ def test_the_layer_table_is_spearman_per_sample_against_the_reference():
     assert row["n"] == 5
 
 
+def test_pooled_is_spearman_over_all_cells_of_scaled_maps():
+    batch = maps(0)
+    table = correlate([batch], "main.1.attention", n=20)
+
+    def scaled(name):
+        rows = batch[name].values.to_numpy().reshape(5, -1)
+        low = rows.min(axis=1, keepdims=True)
+        return ((rows - low) / np.ptp(rows, axis=1, keepdims=True)).ravel()
+
+    peer = spearmanr(scaled("J.0.tcn"), scaled("main.1.attention")).statistic
+    assert float(table["pooled"].sel(layer="J.0.tcn")) == pytest.approx(peer, abs=1e-6)
+    assert abs(peer - float(table["mean"].sel(layer="J.0.tcn"))) > 1e-3
+
+
+def test_pooled_leaves_out_who_is_absent():
+    one = cam_like(3, persons=2, seed=1, layer="main.0.attention")
+    noise = 100 * np.random.default_rng(0).normal(size=one.values.shape[:-1])
+    values = one.values.to_numpy().copy()
+    values[..., 1] = noise
+    two = Explanation(one.dataset.assign(attribution=(one.values.dims, values)))
+    present = (("sample", "person"), np.array([[True, False]] * 3))
+    batch = {"main.0.attention": one.assign({"present": present}), "main.0.tcn": two}
+    table = correlate([batch], "main.0.attention", n=20)
+    assert float(table["pooled"].sel(layer="main.0.tcn")) == pytest.approx(1)
+
+
 def test_batches_give_the_same_table_as_one_pass():
     whole = maps(0, count=6)
     halves = [
@@ -136,7 +162,7 @@ def test_batches_give_the_same_table_as_one_pass():
         for part in (slice(0, 2), slice(2, 6))
     ]
     one, two = (correlate(b, "main.1.attention", n=50) for b in ([whole], iter(halves)))
-    for name in ("rho", "mean", "low", "high"):
+    for name in ("rho", "mean", "low", "high", "pooled"):
         np.testing.assert_allclose(one[name], two[name])
 
 
@@ -187,7 +213,7 @@ def test_an_identical_layer_correlates_fully_and_the_csv_has_a_row_per_layer(tmp
     write_csv(table, tmp_path / "correlation.csv")
     lines = (tmp_path / "correlation.csv").read_text().splitlines()
     assert len(lines) == 1 + table.sizes["layer"]
-    assert "main.1.tcn,1,1,1,5,main,1.tcn" in lines
+    assert "main.1.tcn,1,1,1,5,1,main,1.tcn" in lines
 
 
 def test_missing_references_are_named():
