@@ -107,6 +107,7 @@ def cluster_bootstrap(
     fewest = np.min([_measured(way, known) for way in cells], axis=0)
     # A resample that drew no measured group has no mean: the limits are those of the others.
     with np.errstate(invalid="ignore"):
+        fewest = np.where(np.isnan(resampled).all(0), 0, fewest)  # it is defined in no resample
         resampled = np.where(fewest < 2, 0.0, resampled)
         tails = [(1 - level) / 2, (1 + level) / 2]
         limits = np.nanquantile(resampled, tails, axis=0, method="nearest")

@@ -46,10 +46,20 @@ Pass = Annotated[int, typer.Option(help="Windows per pass.")]
 Relu = Annotated[bool, typer.Option("--relu", help="Compare positive parts only.")]
 Curves = Annotated[Path, typer.Option("--out", "-o", help="Curves (.h5); table and figures too.")]
 Edit = Annotated[str, typer.Option(help="edge:WHICH:OP:AMOUNT or input:OP[:AMOUNT][@START-STOP].")]
-Top = Annotated[int, typer.Option(help="Largest number of perturbed joints, or edges.")]
+Top = Annotated[
+    int | None, typer.Option(help="Largest number of perturbed joints, parts or edges; default 10.")
+]
+Amounts = Annotated[
+    str, typer.Option(help="With each of these amounts of the edit: 0.1,0.35,1.", metavar="LIST")
+]
+UnitsBy = Annotated[str, typer.Option(help="Perturb each joint, or each body part.")]
+Sets = Annotated[str, typer.Option(help="Which are perturbed, comma-separated.")]
+Measures = Annotated[
+    str, typer.Option(help="Draw these as rows of one more picture: accuracy,auc,f1.")
+]
 Orderings = Annotated[int, typer.Option(help="Random orderings behind the band.")]
 Draws = Annotated[int, typer.Option(help="Repetitions of an edit that draws numbers.")]
-Order = Annotated[str, typer.Option(help="Rank them signed, or by magnitude.")]
+Order = Annotated[str, typer.Option(help="Rank them signed, by positive parts, or by magnitude.")]
 Segments = Annotated[
     int, typer.Option(help="Cut windows into so many segments, ranked separately.")
 ]
@@ -124,12 +134,16 @@ def perturb(
     explanations: Explanations,
     out: Curves,
     edit: Edit = "edge:self:away:0.35",
-    top: Top = 10,
+    amounts: Amounts = "",
+    by: UnitsBy = "joint",
+    top: Top = None,
     random: Orderings = 20,
     draws: Draws = 1,
     order: Order = "signed",
+    sets: Sets = "important,unimportant,complement",
     segments: Segments = 1,
     range_: Range = "original",
+    measures: Measures = "",
     dpi: Dpi = 200,
     batch: Batch = None,
     limit: SomeOf = None,
@@ -138,7 +152,7 @@ def perturb(
     device: Device = "cpu",
     seed: Seed = 1234,
 ) -> None:
-    """Perturb the joints, or edges, an explanation calls important, unimportant, or random ones.
+    """Perturb the joints, parts or edges that explanations call important, not, or random ones.
 
     Edge edits: edge:self|incident|all:away|towards|zero|noise:AMOUNT. Input edits:
     input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|parent. Of explanations of
@@ -147,16 +161,16 @@ def perturb(
     Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5
     --edit edge:self:away:0.35 --top 10 --random 20 --out perturb.h5
     """
-    from hargcn.pipeline.evaluate import curve_pictures, perturb
+    from hargcn.pipeline.perturb import curve_pictures, perturb
 
     curves = perturb(
-        checkpoint, windows, explanations, out, edit=edit, top=top, random=random, draws=draws,
-        order=order, segments=segments, range_=range_, dpi=dpi, batch=batch,
-        limit=limit, limit_seed=limit_seed, other_preparation=other_preparation, device=device,
-        seed=seed, announce=_say,
+        checkpoint, windows, explanations, out, edit=edit, amounts=amounts, by=by, top=top,
+        random=random, draws=draws, order=order, sets=sets, segments=segments, range_=range_,
+        measures=measures, dpi=dpi, batch=batch, limit=limit, limit_seed=limit_seed,
+        other_preparation=other_preparation, device=device, seed=seed, announce=_say,
     )  # fmt: skip
-    _areas(curves, f"over k = 0..{top}, {edit}")
-    written = [out, out.with_suffix(".csv"), *curve_pictures(curves, out)]
+    _areas(curves, f"over k = 0..{curves.dataset['k'].to_numpy().max()}, {edit}")
+    written = [out, out.with_suffix(".csv"), *curve_pictures(curves, out, measures)]
     typer.echo("\n".join(map(str, written)))
 
 

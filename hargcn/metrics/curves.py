@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 from torch import Tensor, nn
 
 from hargcn.explanation import Explanation, titles
-from hargcn.files import track
 from hargcn.metrics.gap_curve import GapCurve
-from hargcn.metrics.maps import Order, cells, ordering
+from hargcn.metrics.maps import Order, ordering
 from hargcn.metrics.runner import Runner, probability
-from hargcn.metrics.units import Units
+from hargcn.metrics.units import By, Units
 from hargcn.outputs import Outputs, outputs_of
 from hargcn.perturbation import EdgeEdit, Edit, InputEdit
+from hargcn.perturbation.inputs import SIZED
 
 Set = Literal["important", "unimportant", "complement"]
 SETS: tuple[Set, ...] = ("important", "unimportant", "complement")
 """The k most important joints or edges, the k least important, all but the k most important."""
+
+_USUAL_TOP = 10
+_OUTPUTS = 20_000_000  # numbers: what orderings that are scored together may answer
+_MORE = {"answer": ("draw",), "p": ("class",)}  # what has another axis, and no mean over orderings
 
 
 def perturbation_curves(
@@ -34,12 +38,14 @@ def perturbation_curves(
     *,
     labels: Sequence[int] | np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
-    top: int = 10,
+    by: By = "joint",
+    top: int | None = None,
     random: int = 20,
     draws: int = 1,
     order: Order = "signed",
     sets: Sequence[Set] = SETS,
     segments: int = 1,
+    amounts: Sequence[float] = (),
     run: Runner | None = None,
 ) -> GapCurve:
     """Perturb joints in the order of explanations and in random orders (Tempel et al. 2024, 4.4).
@@ -56,20 +62,22 @@ def perturbation_curves(
     edit
         What happens to a perturbed joint, or edge ("single").
     labels
-        (N,) true classes, for accuracy (and ROC-AUC with two classes); default: the explained. Of
-        other outputs what is wanted, (N,) levels or (N, output) values and labels, NaN or -1 where
-        not known: for accuracy (and ROC-AUC of one label), or the mean absolute error of values;
+        (N,) true classes, for accuracy, rates and ROC-AUC; default: the explained. Of other outputs
+        what is wanted, (N,) levels or (N, output) values and labels, NaN or -1 where not known: for
+        accuracy (and rates and ROC-AUC of one label), or the mean absolute error of values;
         without, these are left out.
     groups
         (N,) subjects, for the intervals.
+    by
+        Perturb single joints, or all joints of a body "part" at once.
     top
-        The largest number k of joints, or edges.
+        The largest number k of joints, parts or edges; by default 10, or all where there are fewer.
     random
         Random orderings behind the band.
     draws
         Repetitions per ordering of an edit that draws random numbers.
     order
-        "signed" descending, or by "magnitude".
+        "signed" descending, by "positive" parts only (ties are in random order), or by "magnitude".
     sets
         Which of them are perturbed at k.
     segments
@@ -77,40 +85,37 @@ def perturbation_curves(
         input edit acts inside its stretch of the whole window; an edge edit, which has no time,
         acts on the stretch cut out, for networks that take windows of any length. Explanations of
         edges have no time to rank by: one segment only.
+    amounts
+        Do it with each of these amounts of the edit instead of its own.
 
     Returns
     -------
     GapCurve
-        With a leading axis `segment` where there is more than one.
+        With a leading axis `amount` where amounts are given, and `segment` where there is more than
+        one.
 
     Raises
     ------
     ValueError
-        For explanations of other samples or of different classes.
+        For explanations of other samples or of different classes, and amounts of an edit that has
+        none.
     """
     run = run or Runner()
     _check_names(explanations)
-    units = Units.of(model, x, [*explanations.values()], edit, run)
+    plan = _Plan.of(
+        model, x, explanations, edit, run, by=by, top=top, random=random, draws=draws, order=order,
+        sets=sets, segments=segments, amounts=amounts,
+    )  # fmt: skip
     target = _common_target(explanations)
     truth = _truth(target, labels, outputs_of(model))
-    _check_counts(units, x, top, random, segments)
-    frames = x.shape[-3]
-    bounds = np.linspace(0, frames, segments + 1).round().astype(int)
-    parts = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
-        scores = {
-            name: cells(each, frames)[:, start:stop].mean(1) if segments > 1 else units.scores(each)
-            for name, each in explanations.items()
-        }
-        orders = np.stack([ordering(each, order, run.seed) for each in scores.values()])
-        piece = (x, edit, run) if segments == 1 else _segment(x, edit, run, start, stop)
-        parts.append(_one(model, piece, orders, target, truth, (top, random, draws), sets, units))
-    names = [*explanations, "random"]
-    curves = parts[0]
-    if segments > 1:
-        curves = xr.concat(parts, "segment").assign_coords(
-            segment=[f"{a}-{b}" for a, b in zip(bounds, bounds[1:], strict=False)]
-        )
+    parts = [
+        xr.concat([_one(model, piece, target, truth, plan) for piece in pieces], "segment")
+        for pieces in plan.pieces
+    ]
+    curves = xr.concat(parts, "amount")
+    curves = curves.assign_coords(segment=plan.stretches, amount=list(amounts) or [0.0])
+    lone = {} if amounts else {"amount": 0}
+    curves = curves.isel(lone if segments > 1 else lone | {"segment": 0}, drop=True)
     first = next(iter(explanations.values())).values
     curves = curves.assign(target=("sample", target))
     if truth is not None:
@@ -118,10 +123,11 @@ def perturbation_curves(
     if groups is not None:
         curves = curves.assign(group=("sample", np.asarray(groups).astype(str)))
     curves = curves.assign_coords(
-        explanation=names, set=list(sets), sample=first["sample"].to_numpy()
+        explanation=[*explanations, "random"], set=list(sets), sample=first["sample"].to_numpy()
     )
-    about = {"edit": str(edit), "order": order, "draws": draws, "seed": run.seed, "random": random,
-             "units": units.name, "titles": json.dumps(titles(explanations))}  # fmt: skip
+    about = {"edit": ", ".join(map(str, plan.edits)), "order": order, "draws": draws,
+             "seed": run.seed, "random": random, "units": plan.units.name,
+             "titles": json.dumps(titles(explanations))}  # fmt: skip
     kind = outputs_of(model).kind
     said = {} if kind == "classes" else {"outputs": kind}
     return GapCurve.of(curves.assign_attrs(about | said))
@@ -133,70 +139,183 @@ def curves_seconds(
     explanations: Mapping[str, Explanation],
     edit: Edit,
     *,
-    top: int = 10,
-    random: int = 20,
-    draws: int = 1,
-    segments: int = 1,
     run: Runner | None = None,
+    **options: Any,
 ) -> float:
     """Return about how many seconds `perturbation_curves` takes, which has these arguments.
 
     From two orderings of the first windows, as many as a batch of rows needs.
     """
     run = run or Runner()
-    edited = len(SETS) * (top + 1) * (draws if edit.drawn else 1)
-    few = min(len(x), -(-run.rows(x) // max(1, edited)))
+    options = {key: value for key, value in options.items() if key not in ("labels", "groups")}
+    every = _Plan.of(model, x, explanations, edit, run, **options)
     name, first = next(iter(explanations.items()))
-    quiet = run.first(few)
+    less = {**options, "random": 1, "amounts": every.amounts[:1]}
+    edited = len(every.sets) * (every.top + 1) * (every.draws if edit.drawn else 1)
+    few = min(len(x), -(-run.rows(x) // max(1, edited)))
+    quiet, own = run.first(few), {name: first.isel(sample=slice(0, few))}
     quiet.logits(model, x[:few])  # the first pass pays for memory, the others do not
     start = time.perf_counter()
-    perturbation_curves(
-        model, x[:few], {name: first.isel(sample=slice(0, few))}, edit, top=top, random=1,
-        draws=draws, segments=segments, run=quiet,
-    )  # fmt: skip
+    perturbation_curves(model, x[:few], own, edit, run=quiet, **less)
     taken = time.perf_counter() - start
-    return taken * (len(explanations) + random) / 2 * len(x) / few
+    return taken * every.rows / _Plan.of(model, x[:few], own, edit, quiet, **less).rows
+
+
+class _Piece(NamedTuple):
+    """Windows, or a stretch of them, and in which orders their units are perturbed how."""
+
+    x: Tensor
+    edit: Edit
+    run: Runner
+    orders: np.ndarray  # (ordering, sample, unit), those of explanations first
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is done to which windows: everything but asking the network."""
+
+    units: Units
+    edits: tuple[Edit, ...]
+    amounts: tuple[float, ...]
+    methods: int
+    top: int
+    draws: int
+    sets: tuple[Set, ...]
+    stretches: list[str]
+    pieces: list[list[_Piece]]  # by amount and segment
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        x: Tensor,
+        explanations: Mapping[str, Explanation],
+        edit: Edit,
+        run: Runner,
+        *,
+        by: By = "joint",
+        top: int | None = None,
+        random: int = 20,
+        draws: int = 1,
+        order: Order = "signed",
+        sets: Sequence[Set] = SETS,
+        segments: int = 1,
+        amounts: Sequence[float] = (),
+    ) -> _Plan:
+        """Rank the units of all windows, and draw as many random orders."""
+        units = Units.of(model, x, [*explanations.values()], edit, run, by)
+        top = min(_USUAL_TOP, len(units)) if top is None else top
+        _check_counts(units, x, top, random, segments)
+        edits = tuple(_of_amount(edit, each) for each in amounts) or (edit,)
+        frames = x.shape[-3]
+        bounds = np.linspace(0, frames, segments + 1).round().astype(int).tolist()
+        stretches = list(zip(bounds, bounds[1:], strict=False))
+        pieces: list[list[_Piece]] = [[] for _ in edits]
+        shuffled = np.random.default_rng(run.seed).random((random, len(x), len(units))).argsort(-1)
+        for start, stop in stretches:
+            stretch = None if segments == 1 else (start, stop, frames)
+            scores = [units.scores(each, order, stretch) for each in explanations.values()]
+            orders = np.stack([*(ordering(each, order, run.seed) for each in scores), *shuffled])
+            for own, each in zip(pieces, edits, strict=True):
+                cut = (x, each, run) if segments == 1 else _segment(x, each, run, start, stop)
+                own.append(_Piece(*cut, orders))
+        named = [f"{start}-{stop}" for start, stop in stretches]
+        return cls(
+            units, edits, tuple(amounts), len(explanations), top, draws, tuple(sets), named, pieces
+        )
+
+    def chosen(self, piece: _Piece, classes: int) -> Iterator[np.ndarray]:
+        """Yield what is edited, (sample, ordering x set x k, ...), some orderings at once.
+
+        What several orderings have in common is scored once, so that as many go together as leave
+        their outputs small.
+        """
+        turns = _turns if isinstance(piece.edit, EdgeEdit) and piece.edit.ordered else _sets
+        ranks = piece.orders.argsort(-1)
+        one = len(piece.x) * len(self.sets) * (self.top + 1) * classes
+        one *= self.draws if piece.edit.drawn else 1
+        size = max(1, _OUTPUTS // one)
+        for start in range(0, len(ranks), size):
+            some = ranks[start : start + size]
+            flat = [turns(each, kind, self.top) for each in some for kind in self.sets]
+            yield self.units.sets(np.concatenate(flat, axis=1))
+
+    @property
+    def rows(self) -> int:
+        """How many windows will be scored."""
+        return sum(
+            len(piece.x)
+            + sum(
+                piece.run.distinct(piece.edit, each, self.draws) for each in self.chosen(piece, 1)
+            )
+            for pieces in self.pieces
+            for piece in pieces
+        )
 
 
 def _one(
     model: nn.Module,
-    piece: tuple[Tensor, Edit, Runner],
-    orders: np.ndarray,
+    piece: _Piece,
     target: np.ndarray,
     truth: np.ndarray | None,
-    counts: tuple[int, int, int],
-    sets: Sequence[Set],
-    units: Units,
+    plan: _Plan,
 ) -> xr.Dataset:
     """Return the curves of one stretch of time, per sample and per random ordering."""
-    x, edit, run = piece
-    top, random, draws = counts
-    rng = np.random.default_rng(run.seed)
-    shuffled = rng.random((random, len(x), len(units))).argsort(-1)
+    x, edit, run, _ = piece
     before, outputs = run.logits(model, x), outputs_of(model)
     known: dict[str, list[np.ndarray]] = {}
-    every = (*orders, *shuffled)
-    quiet = replace(run, progress=False)  # one bar for all orderings
-    for order in track(every, "perturbing", len(every), run.progress):
-        ranks = order.argsort(-1)
-        sets_of = _turns if isinstance(edit, EdgeEdit) and edit.ordered else _sets
-        chosen = np.stack([sets_of(ranks, kind, top) for kind in sets], axis=1)
-        flat = chosen.reshape(len(x), -1, len(units))
-        logits = quiet.edited(model, x, edit, units.sets(flat), draws)
+    steps = plan.top + 1
+    for joints in plan.chosen(piece, before.shape[-1]):
+        logits = run.edited(model, x, edit, joints, plan.draws, "perturbing")
         p = probability(logits, target, outputs)
         gap = np.abs(p - probability(before, target, outputs)[:, None, None])
         found = {"score": p, "gap": gap} | _compared(logits, p, truth, outputs)
-        for name, value in found.items():
-            mean = value.mean(-1).reshape(len(x), len(sets), top + 1)
-            known.setdefault(name, []).append(np.moveaxis(mean, 0, -1))
-    data = {}
-    n = len(orders)
+        mean = {name: value.mean(-1) for name, value in found.items()}
+        for name, value in (mean | _answers(logits, p, truth, outputs)).items():
+            # (sample, ordering x set x k, ...) -> (ordering, set, k, sample, ...)
+            laid = value.reshape(len(x), -1, len(plan.sets), steps, *value.shape[2:])
+            known.setdefault(name, []).append(np.moveaxis(laid, 0, 3))
+    data: dict[str, Any] = {}
+    dims = ("set", "k", "sample")
     for name, values in known.items():
-        stacked = np.stack(values)
-        by_method = np.concatenate([stacked[:n], stacked[n:].mean(0)[None]])
-        data[f"sample_{name}"] = (("explanation", "set", "k", "sample"), by_method)
-        data[f"random_{name}"] = (("ordering", "set", "k", "sample"), stacked[n:])
-    return xr.Dataset(data, {"k": np.arange(top + 1)}, {"classes": before.shape[-1]})
+        stacked = np.concatenate(values)
+        own, shuffled = stacked[: plan.methods], stacked[plan.methods :]
+        data[f"random_{name}"] = (("ordering", *dims, *_MORE.get(name, ())), shuffled)
+        if name in _MORE:
+            data[f"method_{name}"] = (("method", *dims, *_MORE[name]), own)
+        else:
+            by_method = np.concatenate([own, shuffled.mean(0)[None]])
+            data[f"sample_{name}"] = (("explanation", *dims), by_method)
+    coords = {"k": np.arange(steps)}
+    if "p" in known and truth is not None:
+        coords["class"] = np.unique(truth)
+    return xr.Dataset(data, coords, {"classes": before.shape[-1]})
+
+
+def _answers(
+    logits: np.ndarray, p: np.ndarray, truth: np.ndarray | None, outputs: Outputs
+) -> dict[str, np.ndarray]:
+    """Return which class was answered (N, ..., draw), and the probability of all that are true."""
+    if truth is None:
+        return {}
+    if outputs.kind == "multi-label":
+        return {"answer": (p > 0.5).astype(np.int16)}
+    if outputs.kind != "classes":
+        return {}
+    answer = logits.argmax(-1).astype(np.int16)
+    every = np.stack(
+        [probability(logits, np.full(len(p), each), outputs).mean(-1) for each in np.unique(truth)],
+        axis=-1,
+    )
+    return {"answer": answer, "p": every.astype(np.float32)}
+
+
+def _of_amount(edit: Edit, amount: float) -> Edit:
+    """Return an edit of another amount; refuse what has none."""
+    sized = edit.op != "zero" if isinstance(edit, EdgeEdit) else edit.op in SIZED
+    if not sized:
+        raise ValueError(f"Expected an edit that has an amount, to take several (got {edit})")
+    return replace(edit, amount=amount)
 
 
 def _truth(target: np.ndarray, wanted: Any, outputs: Outputs) -> np.ndarray | None:

@@ -53,7 +53,7 @@ def gap_curve(
     """
     run = run or Runner()
     units = Units.of(model, x, [explanation], edit, run)
-    ranks = np.argsort(ordering(units.scores(explanation), order, run.seed), axis=1)
+    ranks = np.argsort(ordering(units.scores(explanation, order), order, run.seed), axis=1)
     k = np.arange((len(units) if top is None else top) + 1)[:, None]
     chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
     target, outputs = explanation.target.to_numpy(), outputs_of(model)

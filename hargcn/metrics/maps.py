@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
 from hargcn.explanation import Explanation
 
-Order = Literal["signed", "magnitude"]
+Order = Literal["signed", "positive", "magnitude"]
+"""The largest first; the largest positive parts, of which many are 0 and tie; the largest sizes."""
 
 
 def cells(explanation: Explanation, frames: int) -> np.ndarray:
@@ -47,20 +48,32 @@ def ordering(scores: np.ndarray, order: Order = "signed", seed: int = 1234) -> n
     Breaking ties by joint number would lend a map without any contrast the evidence of whichever
     joints happen to come first.
     """
-    if order not in ("signed", "magnitude"):
-        raise ValueError(f"Expected an order 'signed' or 'magnitude' (got {order!r})")
-    key = np.abs(scores) if order == "magnitude" else scores
+    if order not in get_args(Order):
+        raise ValueError(f"Expected an order of {', '.join(get_args(Order))} (got {order!r})")
+    keys = {"signed": scores, "positive": scores.clip(min=0), "magnitude": np.abs(scores)}
+    key = keys[order]
     chance = np.stack(
         [np.random.default_rng([seed, row]).random(scores.shape[1]) for row in range(len(scores))]
     )
     return np.lexsort((chance, -key), axis=1)
 
 
-def joint_scores(explanation: Explanation) -> np.ndarray:
-    """Return the (sample, joint) scores of an explanation as a bare array."""
+def joint_scores(explanation: Explanation, order: Order = "signed") -> np.ndarray:
+    """Return the (sample, joint) scores of an explanation as a bare array, its means over time.
+
+    Of the order "positive" means over the positive parts of cells of time, as class activation maps
+    are often cut off at 0: what speaks against the class at one time takes nothing away from what
+    speaks for it at another.
+    """
     if "joint" not in explanation.dims:
         raise ValueError(f"Expected an explanation with an axis 'joint' (got {explanation.dims})")
-    return explanation.joint_scores().to_numpy().astype(float)
+    if order != "positive":
+        return explanation.joint_scores().to_numpy().astype(float)
+    explanation.expect_axes("joint scores")
+    kept = ("sample", "time", "joint")
+    cut = explanation.mean(*(d for d in explanation.dims if d not in kept)).values.clip(min=0)
+    scores = cut.mean([d for d in cut.dims if d == "time"]).transpose("sample", "joint")
+    return scores.to_numpy().astype(float)
 
 
 def check(x: Tensor, explanation: Explanation) -> None:

@@ -113,16 +113,18 @@ class Runner:
             grid = np.meshgrid(block, range(sets), range(draws), indexing="ij")
             sample, chosen, draw = (each.ravel() for each in grid)
             joint_sets = joints[sample, chosen]
-            # Nothing is drawn where nothing is edited.
-            flat = joint_sets.reshape(len(joint_sets), -1)
-            draw = draw * flat.any(1)
-            packed = np.packbits(flat, axis=1) if flat.dtype == bool else flat
-            keys = np.column_stack([sample, draw, packed])
-            _, once, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+            draw, once, back = _distinct(sample, draw, joint_sets)
             change = self._change(edit, sample[once], draw[once], joint_sets[once], edges)
             scored = self._forward(network, x, sample[once], change)
-            parts.append(scored[back.ravel()].reshape(len(block), sets, draws, -1))
+            parts.append(scored[back].reshape(len(block), sets, draws, -1))
         return np.concatenate(parts)
+
+    def distinct(self, edit: Edit, joints: np.ndarray, draws: int = 1) -> int:
+        """Return how many windows `edited` scores for sets (N, S, ...) of joints, or edges."""
+        draws = draws if edit.drawn else 1
+        grid = np.meshgrid(*map(range, joints.shape[:2]), range(draws), indexing="ij")
+        sample, chosen, draw = (each.ravel() for each in grid)
+        return len(_distinct(sample, draw, joints[sample, chosen])[1])
 
     def blended(
         self,
@@ -235,6 +237,18 @@ class Runner:
                 ready = self.prepare(part, sample[at])
                 parts.append(model(ready, edges=edges) if edges else model(ready))
         return torch.cat(parts).double().cpu().numpy()
+
+
+def _distinct(
+    sample: np.ndarray, draw: np.ndarray, joints: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each row's draw, the rows that differ, and which of these each row is like."""
+    flat = joints.reshape(len(joints), -1)
+    draw = draw * flat.any(1)  # nothing is drawn where nothing is edited
+    packed = np.packbits(flat, axis=1) if flat.dtype == bool else flat
+    keys = np.column_stack([sample, draw, packed])
+    _, once, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return draw, once, back.ravel()
 
 
 def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:

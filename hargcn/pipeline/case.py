@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ import torch
 
 from hargcn.checks import at_least
 from hargcn.data.windows import Windows
+from hargcn.explainers.deepshap.resources import duration
 from hargcn.explanation import Explanation
 from hargcn.metrics.runner import Runner
 from hargcn.networks.network import SkeletonNetwork
+from hargcn.perturbation import EdgeEdit, Edit
 from hargcn.pipeline.explain import rebuilt
 from hargcn.pipeline.opening import (
     check_preparation,
@@ -25,6 +27,8 @@ from hargcn.pipeline.opening import (
     own_sets,
     some_of,
 )
+
+_WORTH_A_WORD = 5.0  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,3 +165,18 @@ def _check_about(
         if theirs and mine and theirs != mine:
             named = {"model": "this network", "data": f"the windows of {data.path}"}[what]
             raise ValueError(f"{file}: expected an explanation of {named} (it is of another)")
+
+
+def announce_time(announce: Callable[[str], Any], seconds: float) -> None:
+    """Say how long something will take, where that is worth a word."""
+    if seconds >= _WORTH_A_WORD:
+        announce(f"about {duration(seconds)} (--limit N takes fewer windows)")
+
+
+def check_edit(model: SkeletonNetwork, edit: Edit) -> None:
+    """Refuse to edit the edges of a network that has none; single ones it may make as it runs."""
+    if isinstance(edit, EdgeEdit) and edit.which != "single" and not model.edges():
+        raise ValueError(
+            f"Expected an edit of the input, such as --edit input:freeze, for a network without "
+            f"learnt edges (got {edit})"
+        )

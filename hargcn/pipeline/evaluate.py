@@ -1,17 +1,16 @@
 """Whether explanations can be trusted: their agreement, the network's answers, and measures.
 
-How well a network classifies asks `pipeline.network.test`.
+How well a network classifies asks `pipeline.network.test`, how it answers disturbed windows
+`pipeline.perturb`.
 """
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
@@ -22,11 +21,8 @@ from hargcn.analysis.ranking import write_csv
 from hargcn.checks import at_least, one_of, writable
 from hargcn.data.windows import Windows
 from hargcn.explainers import GradCAM
-from hargcn.explainers.deepshap.resources import duration
 from hargcn.explanation import Explanation
 from hargcn.files import locked, track
-from hargcn.metrics.curves import curves_seconds, perturbation_curves
-from hargcn.metrics.gap_curve import GapCurve
 from hargcn.metrics.registry import METRICS, Case, expect_defined
 from hargcn.metrics.table import (
     MetricTable,
@@ -39,9 +35,8 @@ from hargcn.metrics.table import (
 )
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
-from hargcn.perturbation import EdgeEdit, Edit, InputEdit, parse_edit
-from hargcn.perturbation.edges import Range
-from hargcn.pipeline.case import ExplainedWindows
+from hargcn.perturbation import InputEdit, parse_edit
+from hargcn.pipeline.case import ExplainedWindows, announce_time, check_edit
 from hargcn.pipeline.explain import layers_of
 from hargcn.pipeline.explain_windows import check_target, explain_batch
 from hargcn.pipeline.located import check_heeded, maps_without_network, noted
@@ -52,9 +47,8 @@ from hargcn.pipeline.opening import (
     open_network,
     open_windows,
 )
-from hargcn.plots import plot_agreement, plot_correlation, plot_curves, save_figure
+from hargcn.plots import plot_agreement, plot_correlation, save_figure
 
-_WORTH_A_WORD = 5.0  # seconds
 _BESIDE = 4  # rows of a table beside methods and maps: three random explanations and the truth
 USUAL = "pgi,pgu,deletion,insertion,average-drop,increase,add,complexity,localisation"
 """Measures of `evaluate` where none are named; those that are defined for the network's outputs."""
@@ -146,135 +140,6 @@ def correlate(
         write_csv(found, out)
         save_figure(figure, out.with_suffix(".png"), dpi)
     return found
-
-
-def perturb(
-    checkpoint: str | Path,
-    windows: str | Path,
-    explanations: Sequence[str | Path],
-    out: str | Path,
-    *,
-    edit: str = "edge:self:away:0.35",
-    top: int = 10,
-    random: int = 20,
-    draws: int = 1,
-    order: str = "signed",
-    segments: int = 1,
-    range_: str = "original",
-    dpi: int = 200,
-    batch: int | None = None,
-    limit: int | None = None,
-    limit_seed: int | None = None,
-    other_preparation: bool = False,
-    device: str = "cpu",
-    seed: int = 1234,
-    progress: bool = True,
-    announce: Callable[[str], Any] | None = None,
-) -> GapCurve:
-    """Perturb the joints, or edges, that explanations call important, unimportant, or random ones.
-
-    Writes the curves, beside them a table (.csv) and the pictures of `curve_pictures`.
-
-    Parameters
-    ----------
-    checkpoint, windows, explanations
-        The network, a windows file, and explanation files of the same windows and classes.
-    out
-        The curves to write (.h5).
-    edit
-        `edge:WHICH:OP:AMOUNT` or `input:OP[:AMOUNT][@START-STOP]` (see `perturbation.parse_edit`);
-        of explanations of edges `edge:single:OP:AMOUNT`.
-    top
-        Largest number of perturbed joints, or edges.
-    random
-        Random orderings behind the band.
-    draws
-        Repetitions of an edit that draws numbers.
-    order
-        Rank them "signed", or by "magnitude".
-    segments
-        Cut windows into so many stretches, ranked and perturbed by themselves.
-    range_
-        Of an edge edit: "original", or "recomputed" after each joint, as published code does.
-    dpi
-        Dots per inch of a PNG.
-    batch
-        Rows per forward pass; by default what runs fastest.
-    limit, limit_seed
-        Of the explained windows the first so many, or so many drawn with a seed.
-    other_preparation
-        Take windows that were prepared otherwise than those the network learned from; the result
-        records it.
-    device
-        "cpu", "cuda" or "cuda:N".
-    seed
-        Seed of everything random.
-    progress
-        Whether to show a progress bar.
-    announce
-        Called with a line that says how long it will take, where that is over some seconds.
-
-    Raises
-    ------
-    FileNotFoundError
-        Without one of the files.
-    ValueError
-        For explanations of another network or other windows, for an edit, a number or an order
-        that makes no sense, or an output that cannot be written.
-    """
-    change = parse_edit(edit)
-    if one_of("range", range_, get_args(Range)) == "recomputed":
-        if not isinstance(change, EdgeEdit):
-            raise ValueError(f"Expected an edge edit with a recomputed range (got {edit!r})")
-        change = replace(change, range="recomputed")
-    ordered = one_of("order", order, ("signed", "magnitude"))
-    at_least("draws", draws, 1)
-    inputs = (checkpoint, windows, *explanations)
-    out = writable(out, *inputs, suffix=".h5")
-    for beside in (out.with_suffix(".csv"), *out.parent.glob(f"{glob.escape(out.stem)}.*png")):
-        writable(beside, *inputs)
-    with locked(out):
-        case = ExplainedWindows.open(
-            checkpoint, windows, explanations, device=device, batch=batch, seed=seed,
-            other_preparation=other_preparation, limit=limit, limit_seed=limit_seed,
-            progress=progress,
-        )  # fmt: skip
-        _check_edit(case.model, change)
-        if announce is not None:
-            _forecast(announce, curves_seconds(
-                case.model, case.positions, case.explanations, change, top=top, random=random,
-                draws=draws, segments=segments, run=case.run,
-            ))  # fmt: skip
-        curves = perturbation_curves(
-            case.model, case.positions, case.explanations, change, labels=_truth(case),
-            groups=case.windows.group, top=top, random=random, draws=draws, order=ordered,
-            segments=segments, run=case.run,
-        )  # fmt: skip
-        curves = curves.noted(other_preparation=int(other_preparation))
-        curves.save(out)
-        for path, (measure, segment) in curve_pictures(curves, out).items():
-            figure, _ = plot_curves(curves.dataset, measure, segment=segment)
-            save_figure(figure, path, dpi)
-    return curves
-
-
-def curve_pictures(curves: GapCurve, out: str | Path) -> dict[Path, tuple[str, str | None]]:
-    """Return the pictures that `perturb` draws beside `out`: of which measure and segment.
-
-    One of the gap, one of the ROC-AUC (two classes, one label), accuracy or error of values; of
-    every segment, where there are several.
-    """
-    found, out = curves.dataset, Path(out)
-    segments = found["segment"].to_numpy().tolist() if "segment" in found.dims else [None]
-    measures = [name for name in ("auc", "accuracy", "mae") if name in found][:1] + ["gap"]
-    return {
-        out.with_name(".".join(filter(None, (out.stem, segment, measure, "png")))): (
-            measure,
-            segment,
-        )
-        for segment in segments
-        for measure in measures
-    }
 
 
 def evaluate(
@@ -393,12 +258,12 @@ def evaluate(
         expect_defined(wanted, case.model)
         check_heeded(wanted, case)
         if any(METRICS[name].disturbs for name in wanted):
-            _check_edit(opened.model, disturbing)
+            check_edit(opened.model, disturbing)
         explainers = opened.explainers() if remake else {}
         maps = maps_without_network(opened, case) if "localisation" in wanted else {}
         if announce is not None:
             rows = len(opened.explanations) + len(maps) + _BESIDE
-            _forecast(announce, table_seconds(case, wanted, rows))
+            announce_time(announce, table_seconds(case, wanted, rows))
             for name, seconds in forecast(case, explainers, wanted).items():
                 announce(f"{name}: explaining again takes about {seconds:.0f} s")
         found = metric_table(
@@ -457,27 +322,6 @@ def _applying(case: Case, names: Sequence[str], remake: bool) -> list[str]:
         and (METRICS[name].edges or not of_edges(case.explanation))
         and kind in METRICS[name].kinds
     ]
-
-
-def _truth(case: ExplainedWindows) -> np.ndarray | None:
-    """Return what the network should say of the windows, None where nobody knows that."""
-    kind = outputs_of(case.model).kind
-    return case.windows.wanted if kind in ("classes", case.windows.outputs.kind) else None
-
-
-def _forecast(announce: Callable[[str], Any], seconds: float) -> None:
-    """Say how long something will take, where that is worth a word."""
-    if seconds >= _WORTH_A_WORD:
-        announce(f"about {duration(seconds)} (--limit N takes fewer windows)")
-
-
-def _check_edit(model: SkeletonNetwork, edit: Edit) -> None:
-    """Refuse to edit the edges of a network that has none; single ones it may make as it runs."""
-    if isinstance(edit, EdgeEdit) and edit.which != "single" and not model.edges():
-        raise ValueError(
-            f"Expected an edit of the input, such as --edit input:freeze, for a network without "
-            f"learnt edges (got {edit})"
-        )
 
 
 def _gradcams(

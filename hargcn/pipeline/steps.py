@@ -13,8 +13,9 @@ from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
-from hargcn.pipeline.evaluate import correlate, evaluate, perturb
+from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
+from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.rhythms import rhythms

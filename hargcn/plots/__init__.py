@@ -4,7 +4,7 @@ from hargcn.plots.axioms import plot_axioms
 from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.interactions import plot_interactions
-from hargcn.plots.lines import plot_convergence, plot_curves, plot_history
+from hargcn.plots.lines import plot_convergence, plot_curves, plot_history, plot_sweep
 from hargcn.plots.rankings import plot_ranking
 from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
@@ -27,6 +27,7 @@ __all__ = [
     "plot_rhythm",
     "plot_shares",
     "plot_strip",
+    "plot_sweep",
     "save_figure",
     "save_gif",
 ]

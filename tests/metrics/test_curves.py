@@ -271,3 +271,54 @@ def test_a_recomputed_range_follows_the_ranking_in_every_set(known):
     for k in (0, 1):
         at = {"set": "important", "k": k}
         np.testing.assert_allclose(data["gap"].sel(at), plain["gap"].sel(at), atol=1e-6)
+
+
+def test_amounts_are_an_axis_and_each_is_an_edit_of_its_own(known):
+    model, x, _, made = known
+    options = {"top": 3, "random": 2}
+    swept = perturbation_curves(model, x, made, AWAY, amounts=[0.1, 0.9], **options)
+    assert swept.dataset["area"].dims == ("amount", "explanation", "set")
+    assert swept.dataset.attrs["edit"] == "edge:self:away:0.1, edge:self:away:0.9"
+    for amount in (0.1, 0.9):
+        own = perturbation_curves(model, x, made, EdgeEdit("self", "away", amount), **options)
+        for name in ("area", "accuracy_low", "gap_band_high"):
+            one = swept.dataset[name].sel(amount=amount)
+            np.testing.assert_allclose(one, own.dataset[name], atol=1e-7)
+    assert set(swept.areas()["amount"]) == {0.1, 0.9}
+    assert len(swept.table()) == 2 * 3 * 3 * 4
+    both = perturbation_curves(model, x, made, AWAY, amounts=[0.1, 0.9], segments=3, **options)
+    assert both.dataset["gap"].dims == ("amount", "segment", "explanation", "set", "k")
+    with pytest.raises(ValueError, match=r"an edit that has an amount, .*got input:freeze"):
+        perturbation_curves(model, x, made, FREEZE, amounts=[0.1], **options)
+    with pytest.raises(ValueError, match=r"an edit that has an amount, .*got edge:self:zero"):
+        perturbation_curves(model, x, made, EdgeEdit("self", "zero"), amounts=[0.1], **options)
+
+
+def test_what_orderings_have_in_common_is_scored_once():
+    """Of four joints there are sixteen sets: no ordering makes a seventeenth."""
+    plain, x, _, _ = network()
+    model = Counting(plain.weights[:4].tolist(), plain.edge.detach()[:, :4, :4])
+    x = x[..., :4, :]
+    made = {"one": Random(1)(model, x, torch.tensor([0, 1] * 3))}
+    model.rows = 0
+    perturbation_curves(model, x, made, FREEZE, top=4, random=30)
+    assert model.rows == 6 + 6 * 16  # as they are, and every set
+
+
+def test_answers_have_rates(known):
+    """With every joint left alone they are those of the network's own answers."""
+    model, x, _, made = known
+    labels = [0, 1, 1, 0, 1, 0]
+    data = perturbation_curves(model, x, made, AWAY, labels=labels, top=2, random=2).dataset
+    said = Runner().logits(model, x).argmax(1)
+    right = {each: [s == each for s, t in zip(said, labels, strict=True) if t == each]
+             for each in (0, 1)}  # fmt: skip
+    start = data.sel(explanation="random 1", set="important", k=0)
+    assert start["sensitivity"].item() == pytest.approx(np.mean(right[1]))
+    assert start["specificity"].item() == pytest.approx(np.mean(right[0]))
+
+
+def test_by_default_ten_joints_or_all_where_there_are_fewer(known):
+    model, x, _, made = known
+    data = perturbation_curves(model, x, made, AWAY, random=1).dataset
+    assert data["k"].to_numpy().tolist() == [*range(8)]

@@ -115,3 +115,70 @@ def test_the_band_of_auc_is_that_of_random_orderings():
     for name, share in (("low", 0.025), ("high", 0.975)):
         found = data[f"auc_band_{name}"].isel(set=0, k=1).item()
         assert found == pytest.approx(np.quantile(single, share))
+
+
+def with_answers(classes):
+    """Return curves of answers: those of the first method follow the labels less and less."""
+    rng = np.random.default_rng(1)
+    raw = curves().assign_attrs(classes=classes)
+    label = np.arange(N) % classes
+    raw["label"] = ("sample", label)
+    raw["target"] = ("sample", label)
+    said = rng.integers(classes, size=(6, 1, 4, N, 1))
+    said[0, 0, 0, :, 0] = label
+    p = rng.dirichlet(np.ones(classes), size=(6, 1, 4, N))
+    dims = ("set", "k", "sample")
+    raw["method_answer"] = (("method", *dims, "draw"), said[:1])
+    raw["random_answer"] = (("ordering", *dims, "draw"), said[1:])
+    raw["method_p"] = (("method", *dims, "class"), p[:1])
+    raw["random_p"] = (("ordering", *dims, "class"), p[1:])
+    return raw.assign_coords({"class": np.arange(classes)})
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_rates_have_intervals_and_a_band_and_start_perfect(classes):
+    data = GapCurve.of(with_answers(classes), resamples=90).dataset
+    for name in ("sensitivity", "specificity", "ppv", "npv", "f1"):
+        start = data[name].sel(explanation="shap", k=0)
+        np.testing.assert_allclose(start, 1)
+        assert (data[f"{name}_low"] <= data[name]).all()
+        assert (data[f"{name}_band_low"] <= data[f"{name}_band_high"]).all()
+        within = data[name].sel(explanation="random")
+        assert (within >= data[f"{name}_band_low"] - 0.2).all()
+    assert not [v for v in data if str(v).startswith(("method_", "random_"))]
+    table = GapCurve(data).table()
+    assert {"ppv", "npv_low", "f1_band_high", "auc"} <= set(table)
+
+
+def test_of_several_classes_the_auc_is_the_mean_of_each_against_the_rest():
+    raw = with_answers(3)
+    data = GapCurve.of(raw, resamples=30).dataset
+    p = raw["method_p"].isel(method=0, set=0, k=2).to_numpy()
+    expected = roc_auc_score(raw["label"], p, multi_class="ovr")
+    assert data["auc"].isel(explanation=0, set=0, k=2).item() == pytest.approx(expected)
+    assert "auc" not in GapCurve.of(raw.drop_vars("group"), resamples=30).dataset
+
+
+def test_the_auc_of_random_orderings_is_the_mean_of_theirs_not_that_of_their_mean_score():
+    raw = curves()
+    data = GapCurve.of(raw, resamples=30).dataset
+    p = raw["random_score"].isel(set=0, k=1)
+    p = np.where(raw["target"] == 1, p, 1 - p)
+    single = [roc_auc_score(raw["label"], each) for each in p]
+    found = data["auc"].sel(explanation="random", k=1).item()
+    assert found == pytest.approx(np.mean(single))
+
+
+def test_intervals_of_shares_end_where_shares_end():
+    raw = with_answers(2)
+    raw["sample_correct"][..., :-1] = 1
+    raw["sample_gap"] = raw["sample_gap"] ** 9
+    data = GapCurve.of(raw, resamples=90).dataset
+    for name in ("accuracy", "f1", "auc", "gap", "area"):
+        assert data[f"{name}_high"].max() <= 1
+        assert data[f"{name}_low"].min() >= 0
+    values = GapCurve.of(
+        raw.drop_vars(["method_answer", "random_answer"]).assign(sample_gap=raw["sample_gap"] * 50)
+        .assign_attrs(outputs="regression"), resamples=90,
+    ).dataset  # fmt: skip
+    assert values["gap_high"].max() > 1

@@ -40,7 +40,8 @@ def test_ordering_is_descending_signed_or_by_magnitude():
     scores = np.array([[0.1, -5.0, 2.0]])
     assert ordering(scores).tolist() == [[2, 0, 1]]
     assert ordering(scores, "magnitude").tolist() == [[1, 2, 0]]
-    with pytest.raises(ValueError, match="'signed' or 'magnitude'"):
+    assert ordering(scores, "positive").tolist() == [[2, 0, 1]]
+    with pytest.raises(ValueError, match="order of signed, positive, magnitude"):
         ordering(scores, "upwards")
 
 
@@ -72,3 +73,16 @@ def test_persons_count_alike_in_a_joint_score_and_a_map():
     )
     np.testing.assert_array_equal(joint_scores(made), [[3, -3]])
     np.testing.assert_array_equal(cells(made, 1), [[[3, -3]]])
+
+
+def test_positive_parts_count_by_themselves_and_their_ties_are_in_random_order():
+    """The first joint speaks for the class once and against it later, the last two never for it."""
+    maps = torch.tensor([[[4.0, 1.0, -1.0, -9.0], [-5.0, 1.0, -1.0, -9.0]]])
+    each = explained(maps)
+    np.testing.assert_allclose(joint_scores(each), [[-0.5, 1, -1, -9]])
+    cut = joint_scores(each, "positive")
+    np.testing.assert_allclose(cut, [[2, 1, 0, 0]])
+    last = {tuple(ordering(cut, "positive", seed)[0, 2:]) for seed in range(20)}
+    assert last == {(2, 3), (3, 2)}
+    still = explained(torch.tensor([[1.0, -2.0]]))
+    np.testing.assert_allclose(joint_scores(still, "positive"), [[1, 0]])

@@ -12,13 +12,16 @@ from fixtures.small_model import small_model
 from fixtures.toy_networks import Line, explained, three_joints
 from torch import nn
 
+from hargcn.analysis.ranking import Ranking
 from hargcn.explainers import Adapter, make
 from hargcn.explainers.edges.graphs import ByEdges, graph_layers
+from hargcn.explanation import Explanation
 from hargcn.metrics.curves import perturbation_curves
 from hargcn.metrics.faithfulness import gap_curve, infidelity, pgi, pgu, sensitivity_n
 from hargcn.metrics.runner import Runner
 from hargcn.metrics.units import Units
 from hargcn.perturbation import EdgeEdit, InputEdit
+from hargcn.skeleton import skeleton
 
 CUT = EdgeEdit("single", "zero")
 
@@ -236,3 +239,67 @@ def test_units_of_joints_are_what_they_were():
     chosen = np.array([[[True, False, True]]])
     assert units.sets(chosen) is chosen
     np.testing.assert_array_equal(units.scores(each), [[3, 2, 1]])
+
+
+def body(values):
+    """Return an explanation (sample, time, joint) that knows its skeleton, one window or more."""
+    layout = skeleton("inmotion19")
+    return Explanation.build(
+        np.asarray(values, float), ("sample", "time", "joint"), method="toy", skeleton=layout,
+        target=[0] * len(values), score=[0.0] * len(values), coords={"joint": list(layout.joints)},
+    )  # fmt: skip
+
+
+def test_body_parts_are_ranked_by_their_sums_and_disturbed_whole():
+    layout = skeleton("inmotion19")
+    values = np.random.default_rng(0).normal(size=(2, 4, 19))
+    each = body(values)
+    x = torch.ones(2, 1, 2, 4, 19, 1)
+    units = Units.of(Line([1.0] * 19), x, [each], EdgeEdit(), Runner(), "part")
+    assert (len(units), units.name) == (len(layout.parts), "body parts")
+    joints = values.mean(1)
+    sums = np.stack([joints[:, list(part)].sum(1) for part in layout.parts.values()], axis=1)
+    np.testing.assert_allclose(units.scores(each), sums)
+    ranked = Ranking.of(each, feature="part").scores.to_numpy()
+    assert (np.argsort(sums, 1) == np.argsort(ranked, 1)).all()  # as `rank --by part`
+    stretch = units.scores(each, "positive", (0, 2, 4))
+    late = values[:, :2].clip(min=0).mean(1)
+    first = next(iter(layout.parts.values()))
+    np.testing.assert_allclose(stretch[:, 0], late[:, list(first)].sum(1))
+    for number, part in enumerate(layout.parts.values()):
+        chosen = np.zeros(len(units), bool)
+        chosen[number] = True
+        assert np.flatnonzero(units.sets(chosen)).tolist() == sorted(part)
+
+
+def test_curves_of_parts_freeze_all_joints_of_the_first():
+    """One part moves, and is the first: without it nothing is left to see."""
+    layout = skeleton("inmotion19")
+    part = list(next(reversed(layout.parts.values())))
+    x = torch.ones(1, 1, 1, 4, 19, 1)
+    x[..., 1:, part, :] = 5
+    values = np.zeros((1, 4, 19))
+    values[..., part] = 1
+    weights = np.zeros(19)
+    weights[part] = 1.0
+    made = {"toy": body(values)}
+    data = perturbation_curves(
+        Line(weights.tolist()), x, made, InputEdit("freeze"), by="part", random=1
+    ).dataset
+    assert data["k"].to_numpy().tolist() == list(range(len(layout.parts) + 1))
+    assert data.attrs["units"] == "body parts"
+    score = data["score"].sel(explanation="toy", set="important")
+    np.testing.assert_allclose(score.sel(k=0), sigmoid(4.0 * len(part)), rtol=1e-6)
+    np.testing.assert_allclose(score.sel(k=1), sigmoid(1.0 * len(part)), rtol=1e-6)
+
+
+def test_parts_need_a_skeleton_and_joints():
+    line, three = three_joints()
+    joints = {"toy": explained(torch.tensor([[3.0, 2.0, 1.0]]))}
+    with pytest.raises(ValueError, match=r"Expected a skeleton, to disturb body parts .*'toy'"):
+        perturbation_curves(line, three, joints, InputEdit("freeze"), by="part")
+    model, x = one_edge(False), windows(2)
+    with pytest.raises(ValueError, match=r"joints to rank by part \(got 'edge-gradient' of edges"):
+        perturbation_curves(model, x, {"a": of_edges(model, x)}, CUT, by="part")
+    with pytest.raises(ValueError, match=r"Expected by of joint, part \(got 'limb'\)"):
+        perturbation_curves(line, three, joints, InputEdit("freeze"), by="limb")

@@ -7,11 +7,11 @@ import pytest
 
 from hargcn import Explanation, load_model
 from hargcn.explainers import GradCAM
-from hargcn.metrics.gap_curve import GapCurve
 from hargcn.pipeline.case import ExplainedWindows
-from hargcn.pipeline.evaluate import correlate, curve_pictures, evaluate, perturb
+from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import open_windows
+from hargcn.pipeline.perturb import perturb
 
 LAYER = "main.0.attention"
 QUIET = {"progress": False}
@@ -77,45 +77,6 @@ def test_correlations_need_their_files(checkpoint, waving, shap, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("edit", ["edge:incident:zero", "input:freeze"])
-def test_curves_begin_with_windows_as_they_are(shap, cam, checkpoint, waving, tmp_path, edit):
-    out = tmp_path / "curves.h5"
-    found = perturb(checkpoint, waving, [shap, cam], out, edit=edit, top=2, random=3, **QUIET)
-    assert list(found.dataset["explanation"]) == ["shap", f"gradcam {LAYER}", "random"]
-    untouched = found.dataset["gap"].sel(k=0, set="important")
-    np.testing.assert_allclose(untouched, 0, atol=1e-6)
-    table = rows(out.with_suffix(".csv"))
-    assert {row["k"] for row in table} == {"0", "1", "2"}
-    assert {row["n"] for row in table} == {"4"}
-    pictures = list(curve_pictures(found, out))
-    assert [path.name for path in pictures] == ["curves.accuracy.png", "curves.gap.png"]
-    assert all(path.stat().st_size > 1000 for path in pictures)
-    np.testing.assert_array_equal(GapCurve.open(out).dataset["gap"], found.dataset["gap"])
-
-
-@pytest.mark.slow
-def test_the_range_of_an_edge_edit_may_be_recomputed(cam, checkpoint, waving, tmp_path):
-    options = {"edit": "edge:self:away:0.9", "top": 3, "random": 1, **QUIET}
-    plain, again = (
-        perturb(checkpoint, waving, [cam], tmp_path / f"{of}.h5", range_=of, **options)
-        for of in ("original", "recomputed")
-    )
-    assert again.dataset.attrs["edit"] == "edge:self:away:0.9:recomputed"
-    assert not np.allclose(plain.dataset["sample_score"], again.dataset["sample_score"])
-
-
-def test_every_segment_has_pictures_of_its_own(cam, checkpoint, waving, tmp_path):
-    out = tmp_path / "curves.h5"
-    options = {"edit": "input:freeze", "top": 1, "random": 1, "segments": 2, **QUIET}
-    found = perturb(checkpoint, waving, [cam], out, **options)
-    names = {path.name: of for path, of in curve_pictures(found, out).items()}
-    assert names["curves.0-8.accuracy.png"] == ("accuracy", "0-8")
-    assert names["curves.8-16.gap.png"] == ("gap", "8-16")
-    assert len(names) == 4
-    assert {path.name for path in tmp_path.glob("*.png")} == set(names)
-
-
 def test_explanations_are_measured_beside_chance(shap, cam, checkpoint, waving, tmp_path):
     out = tmp_path / "table.csv"
     metrics = ["pgi", "complexity"]
@@ -153,8 +114,8 @@ def test_a_long_run_is_announced(cam, checkpoint, waving, tmp_path, monkeypatch)
     perturb(*given, tmp_path / "a.h5", **few, announce=heard.append)
     evaluate(*given, tmp_path / "a.csv", metrics="pgi", **QUIET, announce=heard.append)
     assert heard == []  # a matter of a moment
-    monkeypatch.setattr("hargcn.pipeline.evaluate._WORTH_A_WORD", 0)
-    monkeypatch.setattr("hargcn.pipeline.evaluate.curves_seconds", lambda *_, **__: 4000)
+    monkeypatch.setattr("hargcn.pipeline.case._WORTH_A_WORD", 0)
+    monkeypatch.setattr("hargcn.pipeline.perturb.curves_seconds", lambda *_, **__: 4000)
     monkeypatch.setattr("hargcn.pipeline.evaluate.table_seconds", lambda *_: 75)
     perturb(*given, tmp_path / "b.h5", **few, announce=heard.append)
     evaluate(*given, tmp_path / "b.csv", metrics="pgi", **QUIET, announce=heard.append)
@@ -206,7 +167,7 @@ def test_all_measures_are_those_that_apply(cam, checkpoint, waving, tmp_path):
         (perturb, {"edit": "edge:self:sideways:1"}, "Expected"),
         (perturb, {"edit": "input:freeze", "range_": "recomputed"}, "Expected an edge edit with a"),
         (perturb, {"range_": "anew"}, "Expected range of original, recomputed"),
-        (perturb, {"order": "size"}, r"Expected order of signed, magnitude .got 'size'"),
+        (perturb, {"order": "size"}, r"Expected order of signed, positive, magnitude .got 'size'"),
         (perturb, {"top": 99}, "Expected top from 1"),
         (perturb, {"random": 0}, "at least one random ordering"),
         (perturb, {"draws": 0}, r"Expected draws of at least 1 \(got 0\)"),

@@ -8,7 +8,7 @@ import xarray as xr
 from fixtures.fake_explanations import shap_like
 
 from hargcn.analysis.ranking import convergence
-from hargcn.plots import plot_convergence, plot_curves, plot_history
+from hargcn.plots import plot_convergence, plot_curves, plot_history, plot_sweep
 
 METHODS, SETS = ["shap", "gradcam main.1.tcn", "random"], ["important", "complement"]
 
@@ -143,3 +143,46 @@ def test_a_log_as_csv_readers_give_it_becomes_losses_and_shares():
     assert line(losses, "training loss").get_linestyle() == ":"
     with pytest.raises(ValueError, match="at least one row with a column 'epoch'"):
         plot_history([])
+
+
+def test_measures_are_rows_and_those_of_several_classes_say_what_they_are():
+    made = curves().assign_attrs(classes=27)
+    more = {f"f1{end}": made[f"accuracy{end}"] for end in ("", "_low", "_high", "_band_low")}
+    made = made.assign(**more, f1_band_high=made["accuracy_band_high"])
+    figure, axes = plot_curves(made, ["accuracy", "f1"])
+    assert axes.shape == (4,)
+    labels = [axis.get_ylabel() for axis in axes]
+    assert labels == ["accuracy", "", "F1\n(mean over classes)", ""]
+    assert [bool(axis.get_xlabel()) for axis in axes] == [False, False, True, True]
+    assert [bool(axis.get_title()) for axis in axes] == [True, True, False, False]
+    assert len(figure.legends) == 1
+    _, one = plot_curves(made.assign_attrs(classes=2), "f1", sets=["important"])
+    assert one.get_ylabel() == "F1"
+
+
+def sweep():
+    made = curves()
+    areas = xr.concat([made * factor for factor in (1, 2, 3)], "amount")
+    return areas.assign_coords(amount=[0.1, 0.5, 1.0]).assign_attrs(made.attrs)
+
+
+def test_the_area_against_the_amount():
+    made = sweep()
+    _, axes = plot_sweep(made)
+    for axis, name in zip(axes, SETS, strict=True):
+        shap = made["area"].sel(explanation="shap", set=name)
+        drawn = line(axis, "SHAP")
+        np.testing.assert_allclose(drawn.get_ydata(), shap)
+        assert abs(drawn.get_xdata() - [0.1, 0.5, 1.0]).max() < 0.05
+        assert axis.get_xlabel() == "amount of the edit"
+    assert axes[0].get_ylabel() == "mean gap over k = 0 to 5"
+    _, own = plot_curves(made, amount=0.5, sets=["important"])
+    expected = made["accuracy"].sel(explanation="shap", set="important", amount=0.5)
+    np.testing.assert_allclose(line(own, "SHAP").get_ydata(), expected)
+
+
+def test_an_amount_is_chosen_and_a_sweep_has_several():
+    with pytest.raises(ValueError, match=r"Expected an amount of \[0\.1, 0\.5, 1\.0\] \(got None"):
+        plot_curves(sweep())
+    with pytest.raises(ValueError, match="Expected curves of several amounts"):
+        plot_sweep(curves())
