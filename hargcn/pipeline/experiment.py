@@ -118,7 +118,8 @@ def _chosen(own: Experiment, quick: bool, cases: Sequence[str]) -> Experiment:
     for each in cases:
         one_of("a case", each, own.cases)
     small = quick and own.quick_cases
-    kept = cases or (own.quick_cases if small else ())
+    usual = [name for name, case in own.cases.items() if not case.optional] or own.cases
+    kept = cases or (own.quick_cases if small else usual)
     if kept:
         own = own.model_copy(update={"cases": {name: own.cases[name] for name in kept}})
     return own.model_copy(update={"seeds": own.seeds[:1]}) if small else own
@@ -291,7 +292,7 @@ class _Section:
         return tuple(
             (command, {**arguments, **own.get(command, {}), **less.get(command, {})})
             for command, arguments in getattr(self.run.own, self.name)
-            if self.recipe.checkpoint is None or command != "train"
+            if self.recipe.does(command)
         )
 
     @cached_property

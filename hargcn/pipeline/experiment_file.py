@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from hargcn.checks import checked
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.parts import Compare
-from hargcn.pipeline.steps import Step, by_command, one_by_one, written
+from hargcn.pipeline.steps import PREPARING, Step, by_command, one_by_one, written
 
 Steps = tuple[Step, ...]
 
@@ -28,6 +28,8 @@ class CaseConfig(BaseModel):
         Changes `key.sub=value` of the recipe.
     arguments
         `{command: arguments}`, laid over those of all steps of this case.
+    optional
+        Done only where it is asked for by name, or by a quick run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,11 +39,18 @@ class CaseConfig(BaseModel):
     checkpoint: Path | None = None
     set: tuple[str, ...] = ()
     arguments: Mapping[str, Mapping[str, Any]] = {}
+    optional: bool = False
 
     @field_validator("arguments", mode="before")
     @classmethod
     def _known(cls, given: Any) -> dict[str, Mapping[str, Any]]:
         return by_command(given)
+
+    def does(self, command: str) -> bool:
+        """Whether a step is one of this case: real recordings are prepared, others generated."""
+        if command in PREPARING:
+            return (command == "prepare") == (self.recordings is not None)
+        return command != "train" or self.checkpoint is None
 
 
 class Experiment(BaseModel):
@@ -57,7 +66,8 @@ class Experiment(BaseModel):
         The recipe of data, model and training; relative to the file, as `checkpoint`. Not needed
         where every case says its own.
     recordings
-        Their folder, below that of all recordings; none where a step generates bodies.
+        Their folder, below that of all recordings; without it no step `prepare` is done, with it no
+        `synthesise`, so that cases of both kinds share their steps.
     checkpoint
         A network that is used instead of training one.
     cases

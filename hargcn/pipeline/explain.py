@@ -78,7 +78,8 @@ def explain(
     method, settings
         A method's name (see `hargcn.explainers.methods`) and its settings, also as "key=value".
     layer
-        Names of layers, or "all", for methods that need one; by default the last.
+        Names of layers, or "all", for methods that need one; "tcn" or "attention" is the last of
+        its kind; by default the last of all.
     target
         "predicted", "second", "least", "label", or the name of a class or output (see
         `explainers.targets`).
@@ -185,6 +186,8 @@ def draw_convergence(explanation: Path, out: str | Path) -> Path:
 def layers_of(model: SkeletonNetwork, method: str, wanted: Sequence[str]) -> list[str]:
     """Return the layers to explain; none for a method that needs none.
 
+    A stage alone, such as "tcn", is the last layer that is called so.
+
     Raises
     ------
     ValueError
@@ -202,7 +205,9 @@ def layers_of(model: SkeletonNetwork, method: str, wanted: Sequence[str]) -> lis
         )
     if list(wanted) == ["all"]:
         return list(names)
-    return [one_of("--layer", name, names) for name in dict.fromkeys(wanted)] or [names[-1]]
+    last = {name.rpartition(".")[2]: name for name in names}
+    named = dict.fromkeys(last.get(each, each) for each in wanted)
+    return [one_of("--layer", name, names) for name in named] or [names[-1]]
 
 
 def build_explainer(

@@ -13,7 +13,7 @@ from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
 from hargcn.pipeline.config import read_config, read_content
 from hargcn.pipeline.experiment import experiment
-from hargcn.pipeline.experiment_file import experiments, read_experiment
+from hargcn.pipeline.experiment_file import CaseConfig, experiments, read_experiment
 from hargcn.pipeline.prepare import prepare
 from hargcn.pipeline.steps import COMMANDS
 from hargcn.training.optimisation import TrainConfig
@@ -335,6 +335,12 @@ def test_a_run_takes_the_cases_it_is_told(tmp_path, steps_noted):
     assert len(noted) == 5
     with pytest.raises(ValueError, match="Expected a case of one, two .got 'three'"):
         experiment(path, cases=["three"])
+    noted.clear()
+    path.write_text(
+        RESUMED.split("together")[0].replace("one: {}", "one: {optional: true}"), encoding="utf-8"
+    )
+    experiment(path, fresh=True, progress=False)
+    assert [line for line in noted if "synthesise" in line] == ["synthesise two/windows.h5"]
 
 
 @pytest.mark.slow
@@ -527,3 +533,17 @@ def test_a_card_names_the_windows_that_its_committed_commands_prepare(name, data
 def test_a_committed_experiment_makes_its_tables_again(name, tmp_path):
     out = experiment(COMMITTED[name], out=tmp_path, progress=False)
     assert not differences(COMMITTED[name].parent / "results", out)
+
+
+def test_cases_of_recordings_and_generated_ones_share_their_steps(tmp_path):
+    """Of `prepare` and `synthesise` each does its own."""
+    text = TINY.replace(
+        "steps:", "cases: {real: {recordings: raw}, made: {}}\nsteps:\n  - prepare:", 1
+    )
+    own = read_experiment(written(tmp_path, text))
+    kinds = {"real": ("prepare", "train"), "made": ("synthesise", "train")}
+    for name, case in own.recipes.items():
+        commands = [command for command, _ in own.steps[:3] if case.does(command)]
+        assert commands == [*kinds[name]]
+    seen = CaseConfig(extends="a", checkpoint="b")
+    assert not seen.does("train")
