@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
@@ -253,6 +254,37 @@ def write_csv(table: xr.Dataset, path: str | Path) -> None:
     frame = table.drop_dims("sample", errors="ignore").to_dataframe().reset_index()
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def write_rankings(
+    rows: Sequence[Mapping[str, Explanation]],
+    classes: Sequence[str],
+    feature: str,
+    cells: Cells,
+    path: str | Path,
+) -> None:
+    """Write what `Ranking.summary` says of every explanation of every class as CSV.
+
+    Parameters
+    ----------
+    rows
+        For each class explanations by name; a single row where classes are not told apart.
+    classes
+        Their names; "" is written where there are none.
+    feature, cells
+        As of `Ranking.of`.
+    path
+        The table to write; intervals are of resampled subjects, where they are stored.
+    """
+    tables = []
+    for i, row in enumerate(rows):
+        for name, each in row.items():
+            found = Ranking.of(each, cells=cells, feature=feature).summary(sample_groups(each))
+            frame = found.to_dataframe().reset_index().assign(n=found.attrs["n"])
+            about = {"class": classes[i] if classes else "", "method": name}
+            tables.append(pd.concat([pd.DataFrame(about, index=frame.index), frame], axis=1))
+    with replacing(path) as temporary:
+        pd.concat(tables).to_csv(temporary, index=False, float_format="%.6g")
 
 
 def sample_groups(explanation: Explanation, groups: ArrayLike | None = None) -> np.ndarray | None:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from hargcn.analysis.ranking import Ranking
 
 OfClass = Annotated[
-    str | None, typer.Option("--class", help="Only windows explained for this class.")
+    list[str] | None,
+    typer.Option("--class", help="Only windows explained for this class; again: a row for each."),
 ]
+OfSubject = Annotated[str | None, typer.Option("--subject", help="Only windows of this person.")]
 By = Annotated[
     str,
     typer.Option(
@@ -71,6 +73,7 @@ def rank(
     by: By = "joint",
     picture: Kind = "boxes",
     class_: OfClass = None,
+    subject: OfSubject = None,
     recording: OfRecording = None,
     other_data: OtherData = False,
     cells: Cells = "all",
@@ -84,6 +87,8 @@ def rank(
 
     Example: hargcn rank shap.h5 gradcam.h5 --class wave --out ranking.png --strip strip.png
 
+    Example: hargcn rank shap.h5 gradcam.h5 --class wave --class squat --subject s2 --out s2.png
+
     Example: hargcn rank shap.h5 --by branch,channel --picture beeswarm --out channels.png
 
     Example: hargcn rank rhythm.h5 --by joint,frequency --out rhythm.png
@@ -92,8 +97,8 @@ def rank(
     from hargcn.pipeline.pictures import rank
 
     found = rank(
-        explanations, out, by=by, picture=picture, class_=class_, recording=recording,
-        other_data=other_data, cells=cells, strip=strip, dpi=dpi, say=say,
+        explanations, out, by=by, picture=picture, class_=class_ or (), subject=subject,
+        recording=recording, other_data=other_data, cells=cells, strip=strip, dpi=dpi, say=say,
     )  # fmt: skip
     columns = map(_medians, found.values())
     rows = [[str(i), *row] for i, row in enumerate(zip(*columns, strict=False), 1)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
 
 from hargcn.analysis.comb import said_of_comb
 from hargcn.analysis.edges import of_edges
 from hargcn.analysis.features import FEATURES
 from hargcn.analysis.observed import Cells
-from hargcn.analysis.ranking import Ranking
+from hargcn.analysis.ranking import Ranking, sample_groups, write_rankings
 from hargcn.analysis.recordings import of_recording, recordings, said_of_recording
 from hargcn.checks import at_least, nearest, one_of, writable
 from hargcn.explanation import Explanation
@@ -22,6 +24,7 @@ from hargcn.plots import (
     plot_edges,
     plot_heatmap,
     plot_ranking,
+    plot_rankings,
     plot_rhythm,
     plot_strip,
     save_figure,
@@ -29,6 +32,9 @@ from hargcn.plots import (
 )
 from hargcn.plots.panels import PANELS
 from hargcn.plots.rhythm import of_rhythm
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DATA = {"skeleton": "their skeletons", "classes": "their classes", "data": "the windows file"}
 
@@ -39,7 +45,8 @@ def rank(
     *,
     by: str = "joint",
     picture: str = "boxes",
-    class_: str | None = None,
+    class_: str | Sequence[str] = (),
+    subject: str | None = None,
     recording: str | None = None,
     other_data: bool = False,
     cells: str = "all",
@@ -49,7 +56,8 @@ def rank(
 ) -> dict[str, Ranking]:
     """Rank the joints, or other features, and draw them side by side; edges on a body per class.
 
-    Frequencies of joints are drawn as a map per class.
+    Frequencies of joints are drawn as a map per class. Beside the picture of what is ranked lies
+    its table (.csv): mean, interval and quartiles of every feature.
 
     Parameters
     ----------
@@ -65,7 +73,9 @@ def rank(
         "boxes" of the windows, "beeswarm" (a dot per window) or "bar" (mean size with its
         interval); see `plots.plot_ranking`.
     class_
-        Only windows that were explained for this class.
+        Only windows that were explained for this class; several make a row of the picture each.
+    subject
+        Only windows of this person.
     recording
         A recording's attribution instead of the windows': the mean of its windows', which adds up
         to the mean of their scores only (see `analysis.recordings.of_recording`). Every file must
@@ -106,31 +116,64 @@ def rank(
     one_of("--by", by, FEATURES)
     one_of("--picture", picture, PANELS)
     out = writable(out, *explanations)
+    writable(out.with_suffix(".csv"), *explanations)
     if strip is not None:
         strip = writable(strip, *explanations)
         if strip.resolve() == out.resolve():
             raise ValueError(f"{strip}: expected another file for the strip than for the ranking")
+    classes = [class_] if isinstance(class_, str) else list(class_)
+    rows = _rows(explanations, classes, subject, recording, other_data)
+    for each in rows:
+        _tell(each, say)
+    alone = _alone(rows[0], by)
+    if alone is not None and len(rows) > 1:
+        raise ValueError(f"{out}: expected a single class of edges, or of joints by frequency")
+    save_figure(_ranked(rows, alone, by, picture, chosen), out, dpi)
+    if alone is None:
+        write_rankings(rows, classes, by, chosen, out.with_suffix(".csv"))
+    if strip is not None:
+        _draw(explanations[0], next(iter(rows[0].values())).isel(sample=[0]), strip, dpi=dpi)
+    names = [f": {each}" for each in classes] if len(rows) > 1 else [""]
+    ranked: dict[str, Ranking] = {}
+    for row, ending in zip(rows, names, strict=True):
+        for name, one in row.items():
+            ranked[name + ending] = Ranking.of(one, cells=chosen, feature=by)
+            if chosen == "all":
+                warn_unseen(name, [one])
+    return ranked
+
+
+def _rows(
+    explanations: Sequence[str | Path],
+    classes: Sequence[str],
+    subject: str | None,
+    recording: str | None,
+    other_data: bool,
+) -> list[dict[str, Explanation]]:
+    """Return for each class, or once, the explanations of the windows that are asked for."""
     named = open_explanations(explanations)
     if not other_data:
         _check_same_data(named)
-    if class_ is not None:
-        named = {name: _of_class(each, class_) for name, each in named.items()}
+    named = {name: _of_subject(each, subject) for name, each in named.items()}
+    rows = [_of_class(named, one) for one in classes] or [named]
     if recording is not None:
-        named = _of_recording(named, recording, other_data)
-    _tell(named, say)
-    alone = _alone(named, by)
-    ranked = {name: Ranking.of(each, cells=chosen, feature=by) for name, each in named.items()}
-    if alone is None:
-        figure, _ = plot_ranking(named, feature=by, picture=picture, cells=chosen)
-    else:
-        figure, _ = (plot_edges if of_edges(alone) else plot_rhythm)(alone)
-    save_figure(figure, out, dpi)
-    if strip is not None:
-        _draw(explanations[0], next(iter(named.values())).isel(sample=[0]), strip, dpi=dpi)
-    if chosen == "all":
-        for name, each in named.items():
-            warn_unseen(name, [each])
-    return ranked
+        rows = [_of_recording(each, recording, other_data) for each in rows]
+    return rows
+
+
+def _ranked(
+    rows: Sequence[dict[str, Explanation]],
+    alone: Explanation | None,
+    by: str,
+    picture: str,
+    cells: Cells,
+) -> Figure:
+    """Draw a ranking: of edges or frequencies, of classes below each other, or of one."""
+    if alone is not None:
+        return (plot_edges if of_edges(alone) else plot_rhythm)(alone)[0]
+    if len(rows) > 1:
+        return plot_rankings(rows, feature=by, picture=picture, cells=cells)[0]
+    return plot_ranking(rows[0], feature=by, picture=picture, cells=cells)[0]
 
 
 def show(
@@ -318,15 +361,26 @@ def _of_recording(
     return {name: of_recording(each, recording) for name, each in named.items()}
 
 
-def _of_class(explanation: Explanation, name: str) -> Explanation:
+def _of_class(named: Mapping[str, Explanation], wanted: str) -> dict[str, Explanation]:
     """Keep the windows that were explained for a class."""
-    classes = json.loads(explanation.dataset.attrs.get("classes", "[]"))
-    kept = (explanation.target == classes.index(one_of("class", name, classes))).to_numpy()
-    if not kept.any():
-        raise ValueError(
-            f"Expected windows explained for {name!r} (got none in {explanation.name})"
-        )
-    return explanation.isel(sample=kept.nonzero()[0])
+    found = {}
+    for name, each in named.items():
+        classes = json.loads(each.dataset.attrs.get("classes", "[]"))
+        kept = (each.target == classes.index(one_of("class", wanted, classes))).to_numpy()
+        if not kept.any():
+            raise ValueError(f"Expected windows explained for {wanted!r} (got none in {each.name})")
+        found[name] = each.isel(sample=kept.nonzero()[0])
+    return found
+
+
+def _of_subject(explanation: Explanation, subject: str | None) -> Explanation:
+    """Keep the windows of a person."""
+    if subject is None:
+        return explanation
+    people = sample_groups(explanation)
+    who = np.array([] if people is None else people, dtype=str)
+    one_of("--subject, a person", subject, sorted({*who.tolist()}))
+    return explanation.isel(sample=np.flatnonzero(who == subject))
 
 
 def _sample(wanted: str | None, explanation: Explanation, path: str | Path) -> str:

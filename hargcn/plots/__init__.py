@@ -5,7 +5,7 @@ from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
 from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history, plot_sweep
-from hargcn.plots.rankings import plot_ranking
+from hargcn.plots.rankings import plot_ranking, plot_rankings
 from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, save_gif
@@ -24,6 +24,7 @@ __all__ = [
     "plot_interactions",
     "plot_layout",
     "plot_ranking",
+    "plot_rankings",
     "plot_rhythm",
     "plot_shares",
     "plot_strip",

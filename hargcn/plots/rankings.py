@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -76,8 +78,99 @@ def plot_ranking(
     ValueError
         If there is nothing to draw, or the features differ or are not there.
     """
-    panel = PANELS[one_of("picture", picture, PANELS)]
     named = _named(explanations)
+    ordered = _order(named, by, feature, picture, top, cells)
+    figure, axes = canvas(ax, _size(feature, len(ordered.features), named), len(named), sharey=True)
+    ordered.draw(figure, axes)
+    if ordered.panel.parted and feature == "joint":
+        _legend(figure, axes, ordered.looks, ax is None)
+    return figure, all_drawn(axes)
+
+
+@mpl.rc_context(STYLE)
+def plot_rankings(
+    rows: Sequence[Mapping[str, Explanation]],
+    *,
+    by: Order = "signed",
+    feature: str = "joint",
+    picture: str = "boxes",
+    top: int | None = None,
+    cells: Cells = "all",
+) -> tuple[Figure, Any]:
+    """Draw several rankings below each other, a row each with its own order, such as of classes.
+
+    Parameters
+    ----------
+    rows
+        For each row explanations by name, as many in every row.
+    by, feature, picture, top, cells
+        As of `plot_ranking`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, numpy.ndarray
+        The figure and its (row, explanation) axes.
+
+    Raises
+    ------
+    ValueError
+        As `plot_ranking`.
+    """
+    ordered = [_order(named, by, feature, picture, top, cells) for named in rows]
+    wide, high = _size(feature, max(len(each.features) for each in ordered), rows[0])
+    figure, axes = canvas(
+        None, (wide, high * len(rows)), len(rows) * len(rows[0]), len(rows[0]), sharey="row"
+    )
+    grid = [axes[i : i + len(rows[0])] for i in range(0, len(axes), len(rows[0]))]
+    for own, line in zip(ordered, grid, strict=True):
+        own.draw(figure, line)
+    if ordered[0].panel.parted and feature == "joint":
+        _legend(figure, grid[0], {k: v for own in ordered for k, v in own.looks.items()}, True)
+    return figure, np.array(grid, dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """Explanations side by side, with the features in the order of the first that adds up."""
+
+    named: Mapping[str, Explanation]
+    rankings: Mapping[str, Ranking]
+    leader: str
+    features: Sequence[str]
+    looks: Mapping[str, tuple[str, Look]]
+    panel: Any
+    cells: Cells
+
+    def draw(self, figure: Figure, axes: list[Axes]) -> None:
+        """Draw a panel for each explanation."""
+        shown = titles(self.named)
+        colours = [self.looks[each][1] for each in self.features]
+        for axis, (name, ranking) in zip(axes, self.rankings.items(), strict=True):
+            one = self.named[name]
+            self.panel.draw(axis, one, ranking, self.features, colours)
+            asked = f"for {asked_name(one)}".replace("_", " ")
+            axis.set_title(f"{wrapped(shown[name], 2.6)}\n{wrapped(asked, 2.6)}")
+            axis.locator_params(axis="x", nbins=4, min_n_ticks=3)
+            axis.xaxis.set_major_formatter(PowerOfTen())
+            axis.set_xlabel(self.panel.label(one, ranking, self.cells))
+            axis.tick_params(axis="y", length=0)
+        names = [each.replace("_", " ") for each in self.features]
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].set_ylim(len(names) - 0.4, -0.6)
+        leader = self.named[self.leader], self.rankings[self.leader]
+        self.panel.finish(figure, axes, *leader, self.features)
+
+
+def _order(
+    named: Mapping[str, Explanation],
+    by: Order,
+    feature: str,
+    picture: str,
+    top: int | None,
+    cells: Cells,
+) -> _Ordered:
+    """Rank features as the first explanation that adds up does, or the first."""
+    panel = PANELS[one_of("picture", picture, PANELS)]
     rankings = {name: Ranking.of(each, by, cells, feature) for name, each in named.items()}
     sums = [n for n, each in named.items() if "base_value" in each.dataset]
     leader = next(iter(sums or named))
@@ -89,29 +182,13 @@ def plot_ranking(
                 f"explanation {name!r}: expected the {feature}s of {leader!r} too "
                 f"(missing {sorted(missing)})"
             )
-    shown = titles(named)
-    parts = _looks(named[leader].skeleton, feature, features)
-    size = (
-        1.7 + 0.9 * ("," in feature) + 2.8 * len(named),
-        1.9 + 0.21 * len(features),
-    )
-    figure, axes = canvas(ax, size, len(named), sharey=True)
-    for axis, (name, ranking) in zip(axes, rankings.items(), strict=True):
-        one = named[name]
-        panel.draw(axis, one, ranking, features, [parts[each][1] for each in features])
-        asked = f"for {asked_name(one)}".replace("_", " ")
-        axis.set_title(f"{wrapped(shown[name], 2.6)}\n{wrapped(asked, 2.6)}")
-        axis.locator_params(axis="x", nbins=4, min_n_ticks=3)
-        axis.xaxis.set_major_formatter(PowerOfTen())
-        axis.set_xlabel(panel.label(one, ranking, cells))
-    axes[0].set_yticks(range(len(features)), [each.replace("_", " ") for each in features])
-    axes[0].set_ylim(len(features) - 0.4, -0.6)
-    for axis in axes:
-        axis.tick_params(axis="y", length=0)
-    panel.finish(figure, axes, named[leader], rankings[leader], features)
-    if panel.parted and feature == "joint":
-        _legend(figure, axes, parts, ax is None)
-    return figure, all_drawn(axes)
+    look = _looks(named[leader].skeleton, feature, features)
+    return _Ordered(named, rankings, leader, features, look, panel, cells)
+
+
+def _size(feature: str, features: int, named: Mapping[str, Explanation]) -> tuple[float, float]:
+    """Return width and height of a row of panels in inches."""
+    return 1.7 + 0.9 * ("," in feature) + 2.8 * len(named), 1.9 + 0.21 * features
 
 
 def _named(
@@ -147,7 +224,7 @@ def _looks(
     return {each: (of[each], own[of[each]]) if each in of else plain for each in features}
 
 
-def _legend(figure: Figure, axes: list[Axes], parts: dict[str, Any], own: bool) -> None:
+def _legend(figure: Figure, axes: list[Axes], parts: Mapping[str, Any], own: bool) -> None:
     """Say which look is which body part."""
     handles = [
         Patch(facecolor=look.colour, hatch=look.hatch, alpha=0.75, label=part.replace("_", " "))

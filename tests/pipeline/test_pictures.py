@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -89,6 +90,39 @@ def test_one_class_is_ranked_by_its_own_windows(shap, tmp_path):
     missing = ({0, 1, 2} - set(targets.tolist())).pop()
     with pytest.raises(ValueError, match=rf"explained for 'class{missing}' \(got none in shap\)"):
         rank([shap], out, class_=f"class{missing}")
+
+
+def test_several_classes_are_rows_and_all_stand_in_the_table(shap, tmp_path):
+    explanation = Explanation.open(shap)
+    targets = np.arange(len(explanation.values)) % 2
+    explanation.assign({"target": ("sample", targets)}).save(tmp_path / "shap.h5")
+    shap, classes = tmp_path / "shap.h5", ["class0", "class1"]
+    out = tmp_path / "r.png"
+    found = rank([shap], out, class_=classes)
+    names = ["shap"]
+    assert list(found) == [f"{name}: {each}" for each in classes for name in names]
+    table = pd.read_csv(out.with_suffix(".csv"))
+    assert table.groupby(["class", "method"], sort=False).size().index.tolist() == [
+        (each, name) for each in classes for name in names
+    ]
+    of = table[(table["class"] == classes[1]) & (table["method"] == "shap")]
+    own = Explanation.open(shap).isel(sample=np.flatnonzero(targets == 1))
+    scores = own.values.sum([dim for dim in own.values.dims if dim not in ("sample", "joint")])
+    assert (of["n"] == len(scores)).all()
+    expected = scores.mean("sample").sel(joint=of["joint"].tolist())
+    np.testing.assert_allclose(of["mean"], expected, rtol=1e-4)
+    assert (of["median"].to_numpy()[:-1] >= of["median"].to_numpy()[1:]).all()
+
+
+def test_one_person_is_ranked_by_their_own_windows(shap, tmp_path):
+    explanation = Explanation.open(shap)
+    people = ["a", "b"] + ["a"] * (len(explanation.values) - 2)
+    explanation.assign({"group": ("sample", people)}).save(tmp_path / "two.h5")
+    found = rank([tmp_path / "two.h5"], tmp_path / "r.png", subject="b")
+    assert next(iter(found.values())).scores.sizes["sample"] == 1
+    shap = tmp_path / "two.h5"
+    with pytest.raises(ValueError, match=r"Expected --subject, a person of .*\(got 'nobody'\)"):
+        rank([shap], tmp_path / "r.png", subject="nobody")
 
 
 def test_no_input_is_written_over(shap):

@@ -8,7 +8,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 
 from hargcn.analysis.ranking import Ranking
-from hargcn.plots import plot_ranking
+from hargcn.plots import plot_ranking, plot_rankings
 from hargcn.skeleton import skeleton
 
 
@@ -40,6 +40,18 @@ def test_a_box_per_joint_and_a_panel_per_method_sorted_by_the_median_of_shap():
     # The first joint is drawn on top.
     bottom, top = axes[0].get_ylim()
     assert bottom > top
+
+
+def test_every_row_has_its_own_order():
+    first, second = shap_like(9), shap_like(9, seed=5)
+    figure, axes = plot_rankings([{"SHAP": first}, {"SHAP": second}], top=6)
+    assert axes.shape == (2, 1)
+    for each, (axis,) in zip((first, second), axes, strict=True):
+        medians = each.joint_scores().median("sample").to_numpy()
+        best = [first.skeleton.joints[j].replace("_", " ") for j in np.argsort(-medians)[:6]]
+        assert labels(axis) == best
+    assert labels(axes[0, 0]) != labels(axes[1, 0])
+    assert len(figure.legends) == 1
 
 
 def test_boxes_span_the_quartiles_and_outliers_are_drawn():
