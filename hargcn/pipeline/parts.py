@@ -10,10 +10,12 @@ import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
+from hargcn.checks import writable
 from hargcn.data.windows import Windows
 from hargcn.files import digest, replacing
 from hargcn.metrics.paired import paired
 from hargcn.metrics.table import samples_file
+from hargcn.plots import plot_means, save_figure
 
 _KEPT = ("metric", "method", "estimate", "low", "high", "n")
 
@@ -83,6 +85,42 @@ def write_made(files: Mapping[tuple[str, str], tuple[Path, Path]], path: Path) -
         if windows.is_file() and network.is_file()
     ]
     _write(pd.DataFrame(rows), path)
+
+
+def draw_means(
+    table: str | Path,
+    out: str | Path,
+    *,
+    rows: str,
+    columns: str,
+    value: str,
+    label: str = "",
+    dpi: int = 110,
+) -> Path:
+    """Draw the means of a figure over the seeds of an experiment, with their spread.
+
+    Parameters
+    ----------
+    table
+        A table of all parts.
+    out
+        Picture to write.
+    rows, columns, value, label
+        As of `plots.plot_means`.
+    dpi
+        Dots per inch of a PNG.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Without the table, or one of its columns.
+    """
+    out = writable(out, table)
+    if not Path(table).is_file():
+        raise FileNotFoundError(f"{table}: no such table")
+    figure, _ = plot_means(pd.read_csv(table), rows, columns, value, label=label)
+    save_figure(figure, out, dpi)
+    return out
 
 
 def compare(parts: Parts, tables: Sequence[str], out: Path, asked: Compare) -> None:

@@ -15,6 +15,7 @@ from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
+from hargcn.pipeline.parts import draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
@@ -29,7 +30,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         function.__name__: function
         for function in (
             network.test, decided_by_sign, explain, combine, rank, show, correlate, perturb,
-            evaluate, axioms, costs, rhythms,
+            evaluate, axioms, costs, rhythms, draw_means,
         )
     },
 }  # fmt: skip
@@ -42,7 +43,7 @@ PREPARING = ("prepare", "synthesise")
 """They make windows."""
 
 _FILES = (
-    "out", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
+    "out", "table", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
     "without_sign", "without_decoys",
 )  # fmt: skip
 

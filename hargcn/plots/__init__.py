@@ -2,7 +2,13 @@
 
 from hargcn.plots.axioms import plot_axioms
 from hargcn.plots.edges import plot_edges
-from hargcn.plots.heatmaps import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
+from hargcn.plots.heatmaps import (
+    plot_agreement,
+    plot_confusion,
+    plot_correlation,
+    plot_heatmap,
+    plot_means,
+)
 from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history, plot_sweep
 from hargcn.plots.rankings import plot_ranking, plot_rankings
@@ -23,6 +29,7 @@ __all__ = [
     "plot_history",
     "plot_interactions",
     "plot_layout",
+    "plot_means",
     "plot_ranking",
     "plot_rankings",
     "plot_rhythm",

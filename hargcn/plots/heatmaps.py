@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -153,6 +154,56 @@ def plot_correlation(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figu
     bar = figure.colorbar(image, ax=axis, label=kind, shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
     axis.set_title(f"agreement with {table.attrs['reference']} (n = {int(table['n'].max())})")
+    return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_means(
+    table: pd.DataFrame,
+    rows: str,
+    columns: str,
+    value: str,
+    *,
+    label: str = "",
+    ax: Axes | None = None,
+) -> tuple[Figure, Axes]:
+    """Draw means of a figure over repetitions, such as seeds, with their standard deviations.
+
+    Parameters
+    ----------
+    table
+        A row per repetition.
+    rows, columns, value
+        Names of columns: what the rows and columns of the matrix are, and the figure.
+    label
+        What the figure is, beside its colours.
+    ax
+        Axes to draw on.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column.
+    """
+    if lost := {rows, columns, value} - {*table}:
+        raise ValueError(f"Expected the columns {rows}, {columns}, {value} (no {min(lost)!r})")
+    grouped = table.groupby([rows, columns], sort=False)[value]
+    names, heads = (list(dict.fromkeys(table[key].astype(str))) for key in (rows, columns))
+    values = np.full((len(names), len(heads)), np.nan)
+    texts = np.full(values.shape, "", dtype=object)
+    for (name, head), own in grouped:
+        cell = names.index(str(name)), heads.index(str(head))
+        values[cell] = own.mean()
+        spread = f"\n± {own.std():.2f}" if len(own) > 1 else ""
+        texts[cell] = f"{own.mean():.2f}{spread}".replace("-0.00", "0.00")
+    size = (2.8 + 0.95 * len(heads), 1.3 + 0.42 * len(names))
+    figure, (axis,) = canvas(ax, size)
+    image = draw_matrix(axis, values, texts, names, heads, signed_norm(values, 1.0), SIGNED)
+    bar = figure.colorbar(image, ax=axis, label=label or value, shrink=0.9, pad=0.02)
+    bar.outline.set_visible(False)
+    runs = grouped.size()
+    said = str(runs.max()) if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
+    axis.set_title(f"mean ± standard deviation over {said} networks")
     return figure, axis
 
 

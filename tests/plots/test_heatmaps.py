@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 from matplotlib.collections import QuadMesh
 
 from hargcn.analysis.agreement import agreement, correlate
 from hargcn.analysis.recordings import of_recording
-from hargcn.plots import plot_agreement, plot_confusion, plot_correlation, plot_heatmap
+from hargcn.plots import (
+    plot_agreement,
+    plot_confusion,
+    plot_correlation,
+    plot_heatmap,
+    plot_means,
+)
 
 
 def mesh(axis):
@@ -191,3 +198,14 @@ def test_frames_of_a_recording_say_how_many_of_its_windows_saw_them(names, said)
     made = shap_like(len(names)).assign(coords={"sample": names})
     _, axis = plot_heatmap(of_recording(made, "a"), 0)
     assert axis.get_xlabel() == said
+
+
+def test_means_over_networks_stand_beside_their_spread():
+    rows = [("a", "x", 0.5), ("a", "x", 0.7), ("a", "y", -0.004), ("b", "x", -1.0)]
+    table = pd.DataFrame(rows, columns=["layer", "case", "rho"])
+    _, axis = plot_means(table, "layer", "case", "rho", label="rho")
+    said = {text.get_position(): text.get_text() for text in axis.texts}
+    assert said == {(0, 0): "0.60\n± 0.14", (1, 0): "0.00", (0, 1): "-1.00", (1, 1): ""}
+    assert axis.get_title() == "mean ± standard deviation over 1 to 2 networks"
+    with pytest.raises(ValueError, match="Expected the columns layer, case, other .no 'other'"):
+        plot_means(table, "layer", "case", "other")
