@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from hargcn.checks import one_of
 from hargcn.data.cutting import WindowConfig, cut, shown_fps
 from hargcn.data.filters import runs
 from hargcn.data.planted.signs import Change, Sign, apply_change, carried, mirrored
@@ -34,7 +35,10 @@ _SHORTEST = 8  # frames of an interval: a sign needs a few to grow, to be there 
 
 
 class Decoy(BaseModel):
-    """Another change of a sign's own joint, at another time, whatever the class.
+    """Another change than a sign, at another time: of its own joint, whatever the class.
+
+    One that only some classes have is a shortcut: in windows that have it so, it gives the class
+    away as the sign does, and elsewhere it tells nothing.
 
     Parameters
     ----------
@@ -42,6 +46,12 @@ class Decoy(BaseModel):
         Those of the change; None for those of the sign, or the usual ones of another kind.
     both
         Whether the mirror limb is changed alike, at the same time.
+    joint
+        Where it happens; None for the sign's own joint.
+    classes
+        Recordings of these classes have it; None for all.
+    chance
+        Probability that one of these has it; None for `decoy_chance`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,12 +60,15 @@ class Decoy(BaseModel):
     size: float | None = Field(default=None, ge=0)
     frequency: float | None = Field(default=None, gt=0)
     both: bool = False
+    joint: str | None = None
+    classes: tuple[str, ...] | None = None
+    chance: float | None = Field(default=None, gt=0, le=1)
 
     def of(self, sign: Sign) -> Sign:
         """Return what happens instead of the sign."""
         if self.kind not in (None, sign.kind):
             sign = Sign(kind=self.kind, joint=sign.joint)
-        given = {"size": self.size, "frequency": self.frequency}
+        given = {"size": self.size, "frequency": self.frequency, "joint": self.joint}
         return sign.model_copy(update={k: v for k, v in given.items() if v is not None})
 
 
@@ -84,7 +97,8 @@ class PlantConfig(BaseModel):
         and with the sign's frequency times the factor, whatever the class. With one, neither the
         joint nor unusual movement of it gives the sign away. Signs must be tremors then.
     decoys
-        More decoys of every sign on its own joint, for signs of any kind.
+        More decoys of every sign, for signs of any kind: on its own joint, or on one that they
+        name; in every class, or in some.
     decoy_chance
         Probability of each decoy. Where all of them are always there, a network may count changes
         and miss the decoys when they are left out; below 1 their number tells nothing.
@@ -154,6 +168,10 @@ class PlantConfig(BaseModel):
                     raise ValueError(
                         f"Expected rhythms and decoys that are no sign (got {decoy.of(sign)})"
                     )
+        for name in [name for decoy in self.decoys for name in decoy.classes or ()]:
+            if not self.outputs.listed:
+                raise ValueError(f"Expected decoys of a {self.kind} without classes (got {name!r})")
+            one_of("a class of plant.decoys", name, self.classes)
         return self
 
     def outcome(self, strong: np.ndarray) -> np.ndarray:
@@ -164,9 +182,21 @@ class PlantConfig(BaseModel):
         return low + (high - low) * strong
 
     def own(self, sign: Sign) -> list[Decoy]:
-        """Return the decoys of a sign on its own joint."""
+        """Return the decoys of a sign, distractors apart."""
         rhythms = [Decoy(frequency=sign.hertz * factor) for factor in self.rhythms]
         return [*rhythms, *self.decoys]
+
+    def chances(self, label: int, decoys: int) -> np.ndarray:
+        """Return the probability of each decoy of a recording: signs' own, then distractors'."""
+        name = list(self.classes)[label]
+        own = [each for sign in self.classes.values() if sign for each in self.own(sign)]
+        usual = self.decoy_chance
+        found = [
+            (usual if each.chance is None else each.chance)
+            * (each.classes is None or name in each.classes)
+            for each in own
+        ]
+        return np.array(found + [usual] * (decoys - len(own)))
 
 
 def plant(
@@ -284,8 +314,10 @@ def _places(skeleton: Skeleton, config: PlantConfig) -> dict[int, _Places]:
     joints = {at: sign.joint_of(skeleton) for at, sign in signs.items()}
     own = {
         at: tuple(
-            (decoy.of(sign), (joints[at], *([mirrored(skeleton, joints[at])] * decoy.both)))
+            (changed, (joint, *([mirrored(skeleton, joint)] * decoy.both)))
             for decoy in config.own(sign)
+            for changed in [decoy.of(sign)]
+            for joint in [changed.joint_of(skeleton) if decoy.joint else joints[at]]
         )
         for at, sign in signs.items()
     }
@@ -375,7 +407,8 @@ def _planted(
         }
         for start in starts
     ]
-    strong = _strengths(recording.sample, config, len(own), len(at))
+    chances = config.chances(label, len(at))
+    strong = _strengths(recording.sample, config, len(own), chances)
     given = [(None, ()) if place is None else (place.sign, (place.joint,)) for place in own]
     made = [
         [Change(sign.times(strength), joint, **slot) for joint in joints if sign and strength > 0]
@@ -402,16 +435,16 @@ def _planted(
     ).noting(**notes)
 
 
-def _strengths(sample: str, config: PlantConfig, signs: int, decoys: int) -> np.ndarray:
+def _strengths(sample: str, config: PlantConfig, signs: int, chances: np.ndarray) -> np.ndarray:
     """Draw how strong the signs are, and then the decoys: 1 is their full size."""
-    strong = np.ones(signs + decoys)
+    strong = np.ones(signs + len(chances))
     rng = np.random.default_rng([config.seed, zlib.crc32(sample.encode()), signs])
     if config.kind == "regression":
         strong = rng.uniform(0, 1, len(strong))
     elif config.kind == "multi-label":
         strong[:signs] = rng.integers(0, 2, signs)
-    if config.decoy_chance < 1:
-        strong[signs:] *= rng.uniform(0, 1, decoys) < config.decoy_chance
+    if (chances < 1).any():
+        strong[signs:] *= rng.uniform(0, 1, len(chances)) < chances
     return strong
 
 

@@ -506,3 +506,42 @@ def test_decoys_can_be_there_by_chance_whatever_the_class() -> None:
     for one, full in zip(made, always, strict=True):
         assert not (one.distractor & ~full.distractor).any()
         np.testing.assert_array_equal(one.truth, full.truth)
+
+
+def test_a_decoy_of_one_class_is_a_shortcut_there_and_absent_elsewhere() -> None:
+    before = movers(80)
+    tied = {"joint": "left_ankle", "classes": ("with",), "chance": 0.5}
+    made = list(plant(before, PlantConfig(distractors=0, decoys=(tied,))))
+    swapped = tied | {"classes": ("without",), "chance": 1.0}
+    other = list(plant(before, PlantConfig(distractors=0, decoys=(swapped,))))
+    bare = list(plant(before, PlantConfig(distractors=0, decoys=(tied,), leave_out="decoys")))
+    ankle = made[0].skeleton.index("left_ankle")
+    has = np.array([one.distractor[:, ankle].any() for one in made])
+    labels = np.array([one.label for one in made])
+    assert not has[labels == 0].any()
+    assert has[labels == 1].mean() == pytest.approx(0.5, abs=0.2)
+    for one, moved, plain in zip(made, other, bare, strict=True):
+        assert moved.distractor.any() == (moved.label == 0)
+        assert (one.label, moved.label) == (plain.label, plain.label)
+        np.testing.assert_array_equal(one.truth, moved.truth)
+        assert change(plain, one)[~one.distractor].max() == 0
+        assert one.distractor.any() == (change(plain, one).max() > 0)
+        assert change(plain, moved)[~moved.distractor].max() == 0
+
+
+def test_a_decoy_can_be_another_change_of_another_joint() -> None:
+    tied = {"kind": "raise", "joint": "left_elbow", "size": 0.3}
+    config = PlantConfig(distractors=0, decoys=(tied,))
+    before = movers(4)
+    for one, after in zip(before, plant(before, config), strict=True):
+        arm = [one.skeleton.index(f"left_{name}") for name in ("elbow", "wrist")]
+        assert change(one, after)[after.distractor.any(axis=1)][:, arm].max(axis=0).min() > 0
+        assert not after.distractor[:, one.skeleton.index("right_wrist")].any()
+
+
+def test_decoys_of_classes_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"a class of plant.decoys of without, with \(got 'wth'"):
+        PlantConfig(decoys=({"joint": "left_ankle", "classes": ("wth",)},))
+    with pytest.raises(ValueError, match="decoys of a regression without classes .got 'size'"):
+        PlantConfig(kind="regression", classes={"size": Sign()},
+                    decoys=({"joint": "left_ankle", "classes": ("size",)},))  # fmt: skip
