@@ -72,10 +72,9 @@ class Batches(Dataset[Tensors]):
         batch_size
             The largest size of a batch.
         """
-        parts = np.array_split(np.asarray(order), steps(len(order), batch_size))
         yield from DataLoader(
             self,
-            batch_sampler=[part.tolist() for part in parts],
+            batch_sampler=[part.tolist() for part in parts(order, batch_size)],
             collate_fn=_as_read,
             num_workers=self.workers,
             generator=torch.Generator(),  # else the loader draws from the global one
@@ -85,6 +84,11 @@ class Batches(Dataset[Tensors]):
 def steps(n: int, batch_size: int) -> int:
     """Return how many batches `n` windows make."""
     return math.ceil(n / batch_size)
+
+
+def parts(order: Sequence[int] | np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Return the numbers of the windows of each batch, as `Batches.in_order` yields them."""
+    return np.array_split(np.asarray(order), steps(len(order), batch_size))
 
 
 def check(model: SkeletonNetwork, windows: Windows) -> None:

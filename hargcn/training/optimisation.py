@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from hargcn.training.augment import AugmentConfig
+from hargcn.training.penalty import PenaltyConfig
 
 Monitor = Literal[
     "accuracy", "balanced_accuracy", "roc_auc", "f1", "loss", "mae", "rmse", "r2", "spearman",
@@ -88,6 +89,8 @@ class TrainConfig(BaseModel):
         CPU threads; by default torch's own choice.
     augment
         Random changes of the training windows; None for none.
+    penalty
+        What the network is punished for heeding; None for nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,6 +119,7 @@ class TrainConfig(BaseModel):
     workers: int = Field(0, ge=0)
     threads: int | None = Field(None, ge=1)
     augment: AugmentConfig | None = AugmentConfig()
+    penalty: PenaltyConfig | None = None
 
     @model_validator(mode="after")
     def _warm_in_time(self) -> TrainConfig:
@@ -128,6 +132,11 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 "Expected milestones with schedule 'steps', and with no other (got schedule "
                 f"{self.schedule!r} and milestones {list(self.milestones)})"
+            )
+        if self.penalty is not None and self.starts is not None:
+            raise ValueError(
+                "Expected no starts with a penalty, which names cells of the windows as they are "
+                f"(got starts {self.starts})"
             )
         return self
 

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from hargcn.data.windows import Windows
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
-from hargcn.training.batches import Batches, check, steps
+from hargcn.training.batches import Batches, check, parts, steps
 from hargcn.training.classification import Evaluation
 from hargcn.training.objectives import LOWER, MONITORS, expect_monitored, monitored, objective
 from hargcn.training.optimisation import (
@@ -30,6 +31,7 @@ from hargcn.training.optimisation import (
     schedule,
 )
 from hargcn.training.outcomes import judge, of_known_outcome
+from hargcn.training.penalty import Penalty
 from hargcn.training.starts import Starts
 
 Build = Callable[[], MultiBranchSTGCN]
@@ -87,6 +89,9 @@ class Trainer:
             else Starts(self.train, config.starts, config.workers)
         )
         self.val_batches = None if self.val is None else Batches(self.val, config.workers)
+        self.penalty = None
+        if config.penalty is not None:
+            self.penalty = Penalty(config.penalty, self.model, self.train)
         self.steps = steps(len(self.batches), config.batch_size)
         self.average = copy.deepcopy(self.model) if config.ema else self.model
         self.optimiser = optimiser(self.model, config)
@@ -121,42 +126,62 @@ class Trainer:
             self.batches.draw(draw)
             order = torch.randperm(len(self.batches), generator=draw).numpy()
             self.model.train()
-            total = torch.zeros(2, device=self.device)
-            for positions, valid, labels in self.batches.in_order(order, self.config.batch_size):
-                total += self._step(positions, valid, labels, draw)
+            total: Counter[str] = Counter()
+            size = self.config.batch_size
+            for index, batch in zip(
+                parts(order, size), self.batches.in_order(order, size), strict=True
+            ):
+                total.update(self._step(*batch, index, draw))
                 advance(self._said())
-            loss, figure = (total / len(self.batches)).tolist()
-            if not math.isfinite(loss):
-                raise ValueError(
-                    f"Expected a finite loss in epoch {epoch} (got {loss}): a lower lr, or clip"
-                )
+            means = {name: float(each) / len(self.batches) for name, each in total.items()}
+            for name, mean in means.items():
+                if name != self.objective.figure and not math.isfinite(mean):
+                    raise ValueError(
+                        f"Expected a finite {name} in epoch {epoch} (got {mean}): a lower lr, or "
+                        "clip"
+                    )
             row: Row = {"epoch": epoch, "lr": float(self.schedule.get_last_lr()[0])}
-            row |= {"train_loss": loss, f"train_{self.objective.figure}": figure}
+            row |= {f"train_{name}": mean for name, mean in means.items()}
             row |= self._validated(epoch)
         self.history.append({**row, "seconds": round(time.perf_counter() - began, 2)})
 
     def _step(
-        self, positions: Tensor, valid: Tensor, labels: Tensor, draw: torch.Generator
-    ) -> Tensor:
-        """Move the weights once; return the sums of loss and figure over the batch."""
+        self,
+        positions: Tensor,
+        valid: Tensor,
+        labels: Tensor,
+        index: np.ndarray,
+        draw: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Move the weights once; return sums over the batch: the loss, the figure, what else costs.
+
+        The loss is that of the labels alone.
+        """
         positions, valid = positions.to(self.device), valid.to(self.device)
-        labels = labels.to(self.device)
+        labels, as_read = labels.to(self.device), (positions, valid)
         if self.augment:
             positions, valid, labels = self.augment(positions, valid, labels, draw)
         x = self.model.features(positions, valid)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             logits = self.model(x)
         loss = self.loss(logits.float(), labels)
+        beside: dict[str, Tensor] = {}
+        weights: dict[str, float] = {}
+        if self.penalty is not None:
+            beside["penalty"] = self.penalty(self.model, *as_read, index)
+            weights["penalty"] = self.penalty.weight
+        whole = loss + sum(weights[name] * each for name, each in beside.items())
         self.optimiser.zero_grad()
-        loss.backward()
+        whole.backward()
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimiser.step()
         self.schedule.step()
         if self.config.ema:
             move_average(self.average, self.model, self.config.ema, self.schedule.last_epoch)
-        good = self.objective.good(logits.detach(), labels)
-        return torch.stack([loss.detach() * len(labels), good])
+        sums = {"loss": loss.detach() * len(labels)}
+        sums[self.objective.figure] = self.objective.good(logits.detach(), labels)
+        return sums | {name: each.detach() * len(labels) for name, each in beside.items()}
 
     def _validated(self, epoch: int) -> Row:
         """Return the validation figures of an epoch, and remember the weights if it is the best."""
