@@ -144,6 +144,11 @@ def crossfit(
     at_least("--background", background, 1)
     changes, own_changes = _apart(set_, methods)
     own = read_recipe(config, changes, out, "_crossfit")
+    if own.settings.train.distil is not None:
+        raise ValueError(
+            "Expected no train.distil for a cross-fitting: its teacher may have seen whom the "
+            f"students are tested with (got {own.settings.train.distil.teacher})"
+        )
     data = Windows.open(own.windows)
     dealt = _dealt(data, own.settings, folds, by, val_share, seed)
     common = {

@@ -120,4 +120,7 @@ def read_recipe(
         )
     if settings.windows is None:
         raise ValueError(f"{named}: expected the key 'windows', the windows file to train on")
-    return Recipe(settings, settings.windows, Path(out), [settings.windows, *inputs], card)
+    inputs.append(settings.windows)
+    if settings.train.distil is not None:
+        inputs.append(settings.train.distil.teacher)
+    return Recipe(settings, settings.windows, Path(out), inputs, card)

@@ -7,16 +7,19 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from hargcn.checks import writable
 from hargcn.data.windows import Windows
-from hargcn.files import replacing
+from hargcn.files import digest, replacing
 from hargcn.pipeline.config import ExperimentConfig
 from hargcn.pipeline.job import package
 from hargcn.pipeline.train import read_recipe, train
 
 _KEPT = ("model.safetensors", "model.json", "log.csv")
 _ROOMS = ("data", "networks", "training")
-_EQUIVALENT = {"device", "workers"}  # settings that change no bit of a network on a CPU
+# Settings that change no bit of a network on a CPU; a teacher counts by its content.
+_EQUIVALENT: Any = {"device": True, "workers": True, "distil": {"teacher"}}
 
 
 def train_once(
@@ -54,6 +57,8 @@ def train_once(
         As `train`.
     """
     own = read_recipe(config, set_, out)
+    for name in _KEPT:
+        writable(Path(out) / name, *own.inputs)
     home = Path(networks) / _same(own.settings, Windows.open(own.windows))
     if fresh or not (home / _KEPT[0]).is_file():
         train(config, set_=set_, out=home, fresh=fresh, progress=progress)
@@ -65,10 +70,12 @@ def train_once(
 
 def _same(settings: ExperimentConfig, windows: Windows) -> str:
     """Return the digest of all that makes a network what it is."""
+    distil = settings.train.distil
     sets = [name for name in ("train", "val") if name in windows.split]
     about = {
         "model": settings.model.model_dump(mode="json"),
         "train": settings.train.model_dump(mode="json", exclude=_EQUIVALENT),
+        "teacher": None if distil is None else digest(distil.teacher),
         "windows": windows.digest,
         "sets": {name: windows.subset(name).names for name in sets},
         "code": [package(*_ROOMS), version("torch")],

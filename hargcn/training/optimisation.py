@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from hargcn.training.augment import AugmentConfig
+from hargcn.training.distillation import DistilConfig
 from hargcn.training.penalty import PenaltyConfig
 
 Monitor = Literal[
@@ -91,6 +92,8 @@ class TrainConfig(BaseModel):
         Random changes of the training windows; None for none.
     penalty
         What the network is punished for heeding; None for nothing.
+    distil
+        What it learns from another network; None for nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,6 +123,7 @@ class TrainConfig(BaseModel):
     threads: int | None = Field(None, ge=1)
     augment: AugmentConfig | None = AugmentConfig()
     penalty: PenaltyConfig | None = None
+    distil: DistilConfig | None = None
 
     @model_validator(mode="after")
     def _warm_in_time(self) -> TrainConfig:

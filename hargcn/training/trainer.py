@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.augment import Augment
 from hargcn.training.batches import Batches, check, parts, steps
 from hargcn.training.classification import Evaluation
+from hargcn.training.distillation import Distillation
 from hargcn.training.objectives import LOWER, MONITORS, expect_monitored, monitored, objective
 from hargcn.training.optimisation import (
     TrainConfig,
@@ -89,9 +90,11 @@ class Trainer:
             else Starts(self.train, config.starts, config.workers)
         )
         self.val_batches = None if self.val is None else Batches(self.val, config.workers)
-        self.penalty = None
+        self.penalty = self.distillation = None
         if config.penalty is not None:
             self.penalty = Penalty(config.penalty, self.model, self.train)
+        if config.distil is not None:
+            self.distillation = Distillation(config.distil, self.model, self.train)
         self.steps = steps(len(self.batches), config.batch_size)
         self.average = copy.deepcopy(self.model) if config.ema else self.model
         self.optimiser = optimiser(self.model, config)
@@ -162,11 +165,19 @@ class Trainer:
         if self.augment:
             positions, valid, labels = self.augment(positions, valid, labels, draw)
         x = self.model.features(positions, valid)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+        distil = self.distillation
+        heard: AbstractContextManager[dict[str, Tensor]] = nullcontext({})
+        if distil is not None:
+            heard = distil.heard(self.model)
+        with heard as seen, torch.autocast(self.device.type, torch.bfloat16, self.config.bf16):
             logits = self.model(x)
         loss = self.loss(logits.float(), labels)
         beside: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
+        if distil is not None:
+            said = seen["activation"], logits
+            beside |= distil(self.model, *said, positions, valid, labels, draw)
+            weights |= distil.weights
         if self.penalty is not None:
             beside["penalty"] = self.penalty(self.model, *as_read, index)
             weights["penalty"] = self.penalty.weight
@@ -281,8 +292,10 @@ class Trainer:
     def _signature(self) -> dict[str, Any]:
         rows = [self.train.rows] if self.val is None else [self.train.rows, self.val.rows]
         split = hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()[:16]
+        distil = self.distillation
         return {
             **self.config.model_dump(mode="json", exclude=_EQUIVALENT),
+            "teacher": None if distil is None else distil.teacher.card["weights"],
             "model": self.model.config.model_dump(mode="json"),
             "windows": self.train.digest,
             "split": split,

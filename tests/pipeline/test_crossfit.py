@@ -327,6 +327,7 @@ def test_cameras_are_held_out_too(tmp_path) -> None:
         ({"set_": ["train.epoch=4"]}, "did you mean 'epochs'"),
         ({"set_": ["train.select=best"], "val_share": 0}, "Expected windows in the set val"),
         ({"val_share": 0.9}, "Expected more training groups than"),
+        ({"set_": ["train.distil={teacher: t.safetensors}"]}, "its teacher may have seen whom"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_trained(

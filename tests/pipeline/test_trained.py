@@ -45,3 +45,23 @@ def test_another_recipe_is_another_network(once, change):
     other, count = once("b", change)
     assert first != other
     assert count == 2
+
+
+def test_a_student_of_another_teacher_is_another_network(once, tmp_path):
+    teachers, path = [], tmp_path / "teacher.safetensors"
+    for seed in (1, 2, 1):  # at one path, as the teacher of an experiment that was done again
+        folder = path.parent / f"teacher{len(teachers)}"
+        once(folder.name, f"train.seed={seed}")
+        for name in ("model.safetensors", "model.json"):
+            (folder / name).replace(path.with_suffix((folder / name).suffix))
+        distil = f"train.distil={{teacher: {path}, temperature: 1, weight: 20}}"
+        teachers.append(once(f"student{len(teachers)}", distil)[0])
+    assert teachers[0] == teachers[2] != teachers[1]
+
+
+def test_a_student_does_not_replace_its_teacher(once, tmp_path):
+    first, _ = once("teacher")
+    taught = f"train.distil={{teacher: {tmp_path / 'teacher/model.safetensors'}}}"
+    with pytest.raises(ValueError, match="model.safetensors: expected another file to write"):
+        once("teacher", taught)
+    assert (tmp_path / "teacher" / "model.safetensors").read_bytes() == first

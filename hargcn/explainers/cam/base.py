@@ -46,15 +46,24 @@ class Maps:
         (classes, features) weights of a linear head behind the layer's global average, or None.
     target
         (sample,) class numbers.
+    graph
+        Whether A, G and what a rule makes of them can be differentiated, for a network that learns
+        a map.
     """
 
     def __init__(
-        self, at: ExplainableModel, layer: str, raw: Tensor, raw_gradient: Tensor, target: Tensor
+        self,
+        at: ExplainableModel,
+        layer: str,
+        raw: Tensor,
+        raw_gradient: Tensor,
+        target: Tensor,
+        graph: bool = False,
     ) -> None:
-        self.layer, self.target, self._at = layer, target, at
+        self.layer, self.target, self.graph, self._at = layer, target, graph, at
         self._raw, self._raw_gradient = raw, raw_gradient
-        self.activation = self._unfolded(raw.detach())
-        self.gradient = self._unfolded(raw_gradient.detach())
+        self.activation = self._unfolded(raw if graph else raw.detach())
+        self.gradient = self._unfolded(raw_gradient if graph else raw_gradient.detach())
 
     def _unfolded(self, tensor: Tensor) -> Tensor:
         return self._at.unfold(self.layer, tensor, len(self.target))
@@ -76,8 +85,9 @@ class Maps:
         (product,) = torch.autograd.grad(
             self._raw_gradient,
             self._raw,
-            self._raw.detach(),
+            self._raw if self.graph else self._raw.detach(),
             retain_graph=True,
+            create_graph=self.graph,
             materialize_grads=True,
         )
         return self.gradient - self._unfolded(product) / 2
