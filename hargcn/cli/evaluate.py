@@ -155,8 +155,8 @@ def perturb(
     """Perturb the joints, parts or edges that explanations call important, not, or random ones.
 
     Edge edits: edge:self|incident|all:away|towards|zero|noise:AMOUNT. Input edits:
-    input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|parent. Of explanations of
-    edges: edge:single:zero cuts them, edge:single:towards:AMOUNT weakens them.
+    input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|origin|parent. Of
+    explanations of edges: edge:single:zero cuts them, edge:single:towards:AMOUNT weakens them.
 
     Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5
     --edit edge:self:away:0.35 --top 10 --random 20 --out perturb.h5

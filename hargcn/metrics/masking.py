@@ -90,6 +90,32 @@ def removal_curve(
     return probability(logits, explanation.target.to_numpy(), outputs_of(model))
 
 
+def masked(
+    model: nn.Module,
+    x: Tensor,
+    explanation: Explanation,
+    edit: InputEdit = FROZEN,
+    *,
+    run: Runner | None = None,
+) -> xr.Dataset:
+    """Ask once what `average_drop`, `increase` and `add` tell of.
+
+    Returns
+    -------
+    xarray.Dataset
+        (sample,) `average-drop`, `increase`, `add`.
+    """
+    before, kept, removed = _masked(model, x, explanation, edit, run)
+    figures = {
+        "average-drop": np.maximum(0, before - kept) / before,
+        "increase": (kept > before + 1e-6).astype(float),
+        "add": np.maximum(0, before - removed) / before,
+    }
+    return xr.Dataset(
+        {name: per_sample(values, explanation, name) for name, values in figures.items()}
+    )
+
+
 def average_drop(
     model: nn.Module,
     x: Tensor,
@@ -102,8 +128,7 @@ def average_drop(
 
     Average Drop (Cai 2025, eq. 18, after Chattopadhay et al. 2018). Lower is better.
     """
-    before, kept, _ = _masked(model, x, explanation, edit, run)
-    return per_sample(np.maximum(0, before - kept) / before, explanation, "average-drop")
+    return masked(model, x, explanation, edit, run=run)["average-drop"]
 
 
 def increase(
@@ -118,8 +143,7 @@ def increase(
 
     Higher is better. A rise below 1e-6 is rounding: a map of ones gives O = Y, hence 0.
     """
-    before, kept, _ = _masked(model, x, explanation, edit, run)
-    return per_sample((kept > before + 1e-6).astype(float), explanation, "increase")
+    return masked(model, x, explanation, edit, run=run)["increase"]
 
 
 def add(
@@ -134,8 +158,7 @@ def add(
 
     Average Drop in Deletion (Jung & Oh 2021). Higher is better.
     """
-    before, _, removed = _masked(model, x, explanation, edit, run)
-    return per_sample(np.maximum(0, before - removed) / before, explanation, "add")
+    return masked(model, x, explanation, edit, run=run)["add"]
 
 
 def complexity(explanation: Explanation, frames: int) -> xr.DataArray:
@@ -188,14 +211,20 @@ def adcc(
         `adcc` (sample,), of every sample's own parts; `adcc-of-means` (sample, part) the parts,
         whose means over a data set `harmonic_of_means` makes the papers' figure of.
     """
-    parts = [
+    return adcc_of(
         coherency(model, x, explanation, explainer, edit, run=run),
-        1 - complexity(explanation, x.shape[-3]),
-        1 - average_drop(model, x, explanation, edit, run=run),
-    ]
+        complexity(explanation, x.shape[-3]),
+        average_drop(model, x, explanation, edit, run=run),
+    )
+
+
+def adcc_of(alike: xr.DataArray, complex_: xr.DataArray, drop: xr.DataArray) -> xr.Dataset:
+    """Return what `adcc` does of its parts: coherency, complexity and average drop."""
+    parts = [alike, 1 - complex_, 1 - drop]
     each = xr.concat(parts, "part", coords="minimal", compat="override").transpose("sample", "part")
     single = harmonic_of_means(each.to_numpy()[None])
-    return xr.Dataset({"adcc": per_sample(single, explanation, "adcc"), "adcc-of-means": each})
+    made = alike.copy(data=single).rename("adcc")
+    return xr.Dataset({"adcc": made, "adcc-of-means": each})
 
 
 def harmonic_of_means(parts: np.ndarray, axis: int = 0) -> np.ndarray:

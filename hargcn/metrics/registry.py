@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -79,6 +80,16 @@ class Case:
         """What measures that run the model begin with."""
         return self.model, self.x, self.explanation
 
+    @cached_property
+    def masked(self) -> xr.Dataset:
+        """What several measures tell of the same passes (see `masking.masked`)."""
+        return masking.masked(*self.base, self.substrate, run=self.run)
+
+    @cached_property
+    def coherency(self) -> xr.DataArray:
+        """Coherency, a part of ADCC too."""
+        return masking.coherency(*self.remade, self.substrate, run=self.run)
+
     def first(self, count: int) -> Case:
         """Return the same about the first windows alone."""
         truth, distractor, seen = (
@@ -150,7 +161,8 @@ def _stability(c: Case) -> xr.Dataset:
 
 
 def _adcc(c: Case) -> xr.Dataset:
-    return masking.adcc(*c.remade, c.substrate, run=c.run)
+    complexity = masking.complexity(c.explanation, c.x.shape[-3])
+    return masking.adcc_of(c.coherency, complexity, c.masked["average-drop"])
 
 
 def _located(c: Case) -> xr.Dataset:
@@ -196,25 +208,25 @@ METRICS: dict[str, Metric] = {
         "Petsiuk et al. 2018, 4.1",
     ),
     "average-drop": Metric(
-        lambda c: masking.average_drop(*c.base, c.substrate, run=c.run),
+        lambda c: c.masked["average-drop"],
         "lower",
         "Cai 2025, eq. 18",
         kinds=_PROBABLE,
     ),
     "increase": Metric(
-        lambda c: masking.increase(*c.base, c.substrate, run=c.run),
+        lambda c: c.masked["increase"],
         "higher",
         "Cai 2025, eq. 22",
         kinds=_PROBABLE,
     ),
     "add": Metric(
-        lambda c: masking.add(*c.base, c.substrate, run=c.run),
+        lambda c: c.masked["add"],
         "higher",
         "Cai 2025, eq. 23",
         kinds=_PROBABLE,
     ),
     "coherency": Metric(
-        lambda c: masking.coherency(*c.remade, c.substrate, run=c.run),
+        lambda c: c.coherency,
         "higher",
         "Cai 2025, eq. 19",
         lambda _: 1,

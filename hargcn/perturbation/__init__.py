@@ -53,7 +53,7 @@ def parse_edit(text: str) -> Edit:
         "Expected an edit edge:(self|incident|all|single):zero[@PARTITIONS], "
         "edge:(self|incident|all|single):(away|towards|noise):AMOUNT[@PARTITIONS] or "
         "input:(noise|shift|speed|angle):AMOUNT[@START-STOP], "
-        f"input:(freeze|mean|interpolate|parent)[@START-STOP] (got {text!r})"
+        f"input:(freeze|mean|interpolate|origin|parent)[@START-STOP] (got {text!r})"
     )
 
 

@@ -16,7 +16,9 @@ from hargcn.perturbation.bones import first_and_last, move_bones
 from hargcn.perturbation.drawing import as_keys, normal
 from hargcn.skeleton import Skeleton
 
-InputOp = Literal["noise", "shift", "freeze", "mean", "interpolate", "parent", "speed", "angle"]
+InputOp = Literal[
+    "noise", "shift", "freeze", "mean", "interpolate", "origin", "parent", "speed", "angle"
+]
 SIZED = ("noise", "shift", "speed", "angle")
 """The operations that have an amount."""
 _DIFFERENCES = 3  # over time, in which smooth movement nearly vanishes
@@ -36,6 +38,7 @@ class InputEdit:
         "noise": Gaussian, standard deviation `amount` in the unit of the positions; "shift": one
         vector of length `amount` per joint, in a drawn direction; "freeze": the first frame;
         "mean": the mean over time; "interpolate": a straight line from the first to the last frame;
+        "origin": every coordinate 0, as where an input is multiplied by a map;
         "parent": onto the parent joint; "speed", "angle": bones play 1 + amount times as fast or
         swing 1 + amount times as wide, all bone lengths kept (see `bones.move_bones`).
     amount
@@ -142,10 +145,12 @@ class InputEdit:
         return move_bones(positions, joints, skeleton, frames, speed=speed, angle=angle)
 
     def _still(self, moved: Tensor, frames: Tensor) -> Tensor:
-        """Return each joint's first pose, mean pose or straight path, broadcast over frames."""
+        """Return each joint's first or mean pose, origin or straight path, over all frames."""
         if self.op == "mean":
             weight = frames[:, None, :, None].to(moved.dtype)
             return (moved * weight).sum(2, keepdim=True) / weight.sum(2, keepdim=True).clamp_min(1)
+        if self.op == "origin":
+            return torch.zeros_like(moved)
         first, last = (index[:, None, None, None] for index in first_and_last(frames))
         shape = (*moved.shape[:2], 1, *moved.shape[3:])
         start, end = (moved.gather(2, index.expand(shape)) for index in (first, last))

@@ -6,6 +6,7 @@ import torch
 from fixtures.toy_networks import Planted, explained, planted_windows, three_joints
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random
+from hargcn.metrics import masking
 from hargcn.metrics.masking import (
     adcc,
     add,
@@ -18,6 +19,7 @@ from hargcn.metrics.masking import (
     insertion,
     removal_curve,
 )
+from hargcn.metrics.registry import METRICS, Case
 
 
 def sigmoid(z: float) -> float:
@@ -125,3 +127,22 @@ def test_adcc_of_means_is_not_the_mean_of_adcc_by_hand():
     assert harmonic_of_means(parts[1:]) == 0
     assert harmonic_of_means(parts) == pytest.approx(3 / 7)
     assert harmonic_of_means(parts[None]).tolist() == pytest.approx([3 / 5, 0])
+
+
+def test_what_masked_windows_say_is_asked_once_for_all_measures(monkeypatch):
+    model, x = three_joints()
+    case = Case(model, x, explained(HALF), explainer=lambda *_: explained(HALF))
+    asked = []
+    real = masking.masked
+
+    def counted(*given, **more):
+        asked.append(given)
+        return real(*given, **more)
+
+    monkeypatch.setattr(masking, "masked", counted)
+    found = {name: METRICS[name].compute(case) for name in ("average-drop", "increase", "add")}
+    whole = METRICS["adcc"].compute(case)
+    assert len(asked) == 1
+    assert found["average-drop"].item() == average_drop(model, x, explained(HALF)).item()
+    by_hand = adcc(model, x, explained(HALF), lambda *_: explained(HALF))
+    assert whole["adcc"].item() == by_hand["adcc"].item()

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hargcn
+from hargcn.metrics.runner import blend
 from hargcn.perturbation import InputEdit, tracker_noise
 from hargcn.perturbation.bones import move_bones
 
 SKELETON = hargcn.skeleton("inmotion19")
-OPS = ["noise", "shift", "freeze", "mean", "interpolate", "parent", "speed", "angle"]
+OPS = ["noise", "shift", "freeze", "mean", "interpolate", "origin", "parent", "speed", "angle"]
 ONE = torch.zeros(2, 19, dtype=torch.bool)
 ONE[:, 7] = True
 
@@ -65,6 +66,18 @@ def test_freeze_mean_and_line_are_what_they_say():
     torch.testing.assert_close(
         line.diff(n=2, dim=2), torch.zeros(2, 2, 3, 19, 1), atol=1e-6, rtol=0
     )
+
+
+def test_at_the_origin_a_blend_is_the_product_with_a_map():
+    x = windows()
+    origin = InputEdit("origin").apply(x, torch.ones(2, 19, dtype=torch.bool))
+    assert not origin.any()
+    maps = torch.rand(2, 8, 19)
+    torch.testing.assert_close(blend(x, origin, maps), x * maps[:, None, :, :, None])
+    one = InputEdit("origin", frames=(1, 6)).apply(x, torch.eye(2, 19, dtype=torch.bool))
+    assert not one[0, :, 1:6, 0].any()
+    assert torch.equal(one[0, :, :, 1:], x[0, :, :, 1:])
+    assert torch.equal(one[0, :, 6:], x[0, :, 6:])
 
 
 def test_absent_frames_stay_absent_and_lend_no_pose():
