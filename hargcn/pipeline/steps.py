@@ -10,6 +10,7 @@ from typing import Any
 from hargcn.checks import nearest, one_of
 from hargcn.pipeline import network
 from hargcn.pipeline.axioms import axioms
+from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         for function in (
             network.test, decided_by_sign, explain, combine, rank, show, correlate, perturb,
             evaluate, axioms, costs, rhythms, draw_means,
+            compare_maps, second_order, show_masked,
         )
     },
 }  # fmt: skip
