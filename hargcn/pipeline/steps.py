@@ -11,9 +11,11 @@ from hargcn.checks import nearest, one_of
 from hargcn.pipeline import network
 from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
+from hargcn.pipeline.background_study import backgrounds
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
+from hargcn.pipeline.drawn_tables import draw
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.parts import draw_means
@@ -33,6 +35,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, correlate, perturb,
             evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
+            backgrounds, draw,
         )
     },
 }  # fmt: skip
@@ -40,6 +43,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 EXPLAINING = ("explain", "combine")
 """Their outputs are the explanations that later steps take where they name none."""
+
+DRAWING = ("draw",)
+"""They write a picture alone, of a table that lies beside it."""
 
 PREPARING = ("prepare", "synthesise")
 """They make windows."""
@@ -80,7 +86,7 @@ def written(command: str, arguments: Mapping[str, Any]) -> str | None:
 
     Beside what is named `out` commands put a table of the same stem.
     """
-    if command in EXPLAINING or "out" not in arguments:
+    if command in (*EXPLAINING, *DRAWING) or "out" not in arguments:
         return None
     return str(Path(arguments["out"]).with_suffix(".csv"))
 

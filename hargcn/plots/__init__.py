@@ -17,6 +17,7 @@ from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, save_gif
 from hargcn.plots.style import save_figure
+from hargcn.plots.tables import plot_table
 
 __all__ = [
     "plot_agreement",
@@ -38,6 +39,7 @@ __all__ = [
     "plot_shares",
     "plot_strip",
     "plot_sweep",
+    "plot_table",
     "save_figure",
     "save_gif",
 ]
