@@ -10,8 +10,8 @@ from typing import Any
 from hargcn.checks import nearest, one_of
 from hargcn.pipeline import network
 from hargcn.pipeline.axioms import axioms
-from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
 from hargcn.pipeline.background_study import backgrounds
+from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
