@@ -109,7 +109,7 @@ def rank(
 
 
 def show(
-    explanation: Annotated[Path, typer.Argument(metavar="EXPLANATION", help="Explanation file.")],
+    explanations: Explanations,
     out: Drawing,
     sample: Sample = None,
     recording: OfRecording = None,
@@ -125,7 +125,11 @@ def show(
 ) -> None:
     """Draw an explained window or recording: a strip, a clip, or a map; also on its video.
 
+    Several explanations are strips below each other, on the same frames.
+
     Example: hargcn show shap.h5 --sample a3_s2_t1@0 --frames 0,20,40,60 --out strip.png
+
+    Example: hargcn show shap.h5 gradcam.h5 --sample a3_s2_t1 --out strips.png
 
     Example: hargcn show shap.h5 --recording a3_s2_t1 --heatmap --out map.png
 
@@ -140,7 +144,7 @@ def show(
     elif (video, points) != (None, None):
         raise typer.BadParameter("expected --video and --points together")
     drawn = show(
-        explanation, out, sample=sample, recording=recording, frames=frames, heatmap=heatmap,
+        explanations, out, sample=sample, recording=recording, frames=frames, heatmap=heatmap,
         time_step=time_step, footage=footage, dpi=dpi, say=say,
     )  # fmt: skip
     typer.echo(str(drawn))

@@ -88,7 +88,7 @@ def perturb(
         Of an edge edit: "original", or "recomputed" after each joint, as published code does.
     measures
         Draw these measures of `GapCurve`, a list or "accuracy,auc,f1", as rows of one picture
-        (.measures.png) besides.
+        (.measures.png) besides; those that these windows have no curves of are left out.
     dpi
         Dots per inch of a PNG.
     batch
@@ -172,7 +172,7 @@ def curve_pictures(
     two = found.attrs["classes"] == 2 or "outputs" in found.attrs
     main = [name for name in ("auc", "accuracy", "mae") if name in found and (two or name != "auc")]
     pictures: dict[str, str | Sequence[str]] = {each: each for each in (*main[:1], "gap")}
-    if together := _listed(measures):
+    if together := [each for each in _listed(measures) if each in found]:
         pictures["measures"] = together
     if "amount" in found.dims:
         pictures = {_AREA: _AREA}

@@ -19,6 +19,7 @@ from hargcn.checks import at_least, nearest, one_of, writable
 from hargcn.explanation import Explanation
 from hargcn.pipeline.footage import Source, draw_footage
 from hargcn.pipeline.opening import open_explanations
+from hargcn.pipeline.parts import Parts
 from hargcn.pipeline.seen import warn_unseen
 from hargcn.plots import (
     plot_edges,
@@ -27,6 +28,7 @@ from hargcn.plots import (
     plot_rankings,
     plot_rhythm,
     plot_strip,
+    plot_strips,
     save_figure,
     save_gif,
 )
@@ -177,7 +179,7 @@ def _ranked(
 
 
 def show(
-    explanation: str | Path,
+    explanation: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     sample: str | None = None,
@@ -195,7 +197,8 @@ def show(
     Parameters
     ----------
     explanation
-        Explanation file.
+        Explanation file; of several the strips below each other, those of one window on the same
+        frames (see `plots.plot_strips`).
     out
         Picture (.png, .svg, .pdf) or clip (.gif) to write.
     sample
@@ -240,25 +243,67 @@ def show(
         kind of picture; with a video, what `pipeline.footage.draw_footage` refuses.
     """
     at_least("--time-step", time_step, 1)
+    files = [explanation] if isinstance(explanation, str | Path) else list(explanation)
     inputs = [] if footage is None else [footage.video, footage.points]
-    out = writable(out, explanation, *inputs)
+    out = writable(out, *files, *inputs)
     if heatmap and (out.suffix == ".gif" or footage is not None):
         what = "a clip" if footage is None else "a video"
         raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got {what})")
-    found = Explanation.open(explanation)
     if sample is not None and recording is not None:
         raise ValueError(
             f"Expected a window or a recording (got sample {sample!r} and recording {recording!r})"
         )
+    chosen = [_chosen(each, sample, recording) for each in files]
+    _tell(dict(zip(map(str, files), chosen, strict=True)), say)
+    if len(files) == 1:
+        return _draw(
+            files[0], chosen[0], out, frames=frames, heatmap=heatmap, time_step=time_step,
+            footage=footage, dpi=dpi, progress=progress,
+        )  # fmt: skip
+    if heatmap or footage is not None or out.suffix == ".gif":
+        raise ValueError(f"{out}: expected one explanation of a map or clip (got {len(files)})")
+    lengths = [_length(each, one) for each, one in zip(files, chosen, strict=True)]
+    figure, _ = plot_strips(chosen, _frames(frames, min(lengths)), time_step=time_step)
+    save_figure(figure, out, dpi)
+    return out
+
+
+def maps(parts: Parts, files: Sequence[str], out: str | Path, *, dpi: int = 200) -> Path:
+    """Draw explanations of the parts of an experiment in one picture, the first window of each.
+
+    Parameters
+    ----------
+    parts
+        Folders by case and seed.
+    files
+        Names of the explanation files in each of them.
+    out
+        The picture to write.
+    dpi
+        Dots per inch of a PNG.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `show`.
+    """
+    return show([folder / each for folder in parts.values() for each in files], out, dpi=dpi)
+
+
+def _chosen(file: str | Path, sample: str | None, recording: str | None) -> Explanation:
+    """Return a window or a recording of a file."""
+    found = Explanation.open(file)
     if recording is not None:
-        one = of_recording(found, recording)
-    else:
-        one = found.sel(sample=[_sample(sample, found, explanation)])
-    _tell({str(explanation): one}, say)
-    return _draw(
-        explanation, one, out, frames=frames, heatmap=heatmap, time_step=time_step,
-        footage=footage, dpi=dpi, progress=progress,
-    )  # fmt: skip
+        return of_recording(found, recording)
+    return found.sel(sample=[_sample(sample, found, file)])
+
+
+def _length(source: str | Path, one: Explanation) -> int:
+    """Return how many frames of positions the only sample of a file has."""
+    if "positions" not in one.dataset:
+        raise ValueError(f"{source}: expected stored positions to draw (got none)")
+    warn_unseen(f"{source}: {one.dataset['sample'].to_numpy()[0]}", [one])
+    return int(one.dataset["positions"].sizes["frame"])
 
 
 def _tell(named: Mapping[str, Explanation], say: Callable[[str], None] | None) -> None:
@@ -292,13 +337,11 @@ def _draw(
             )
         save_figure((plot_edges if edges else plot_rhythm)(one, 0)[0], out, dpi)
         return out
-    if "positions" not in one.dataset:
-        raise ValueError(f"{source}: expected stored positions to draw (got none)")
+    length = _length(source, one)
     name = str(one.dataset["sample"].to_numpy()[0])
-    warn_unseen(f"{source}: {name}", [one])
     positions = one.dataset["positions"].to_numpy()[0]
     if footage is not None:
-        chosen = _frames(frames, positions.shape[1])
+        chosen = _frames(frames, length)
         draw_footage(
             one, name, footage, out, chosen, time_step=time_step, dpi=dpi, progress=progress
         )
@@ -309,7 +352,7 @@ def _draw(
     if heatmap:
         figure, _ = plot_heatmap(one, name, time_step=time_step)
     else:
-        chosen = _frames(frames, positions.shape[1])
+        chosen = _frames(frames, length)
         figure, _ = plot_strip(one, name, positions, chosen, time_step=time_step)
     save_figure(figure, out, dpi)
     return out

@@ -20,7 +20,7 @@ from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.parts import draw_means
 from hargcn.pipeline.perturb import perturb
-from hargcn.pipeline.pictures import rank, show
+from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.rhythms import rhythms
 from hargcn.pipeline.trained import train_once
@@ -32,8 +32,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     **{
         function.__name__: function
         for function in (
-            network.test, decided_by_sign, explain, combine, rank, show, correlate, perturb,
-            evaluate, axioms, costs, rhythms, draw_means,
+            network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
+            perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
             backgrounds, draw,
         )

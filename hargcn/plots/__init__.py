@@ -15,7 +15,7 @@ from hargcn.plots.masked import plot_masked
 from hargcn.plots.rankings import plot_ranking, plot_rankings
 from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
-from hargcn.plots.strips import plot_strip, save_gif
+from hargcn.plots.strips import plot_strip, plot_strips, save_gif
 from hargcn.plots.style import save_figure
 from hargcn.plots.tables import plot_table
 
@@ -38,6 +38,7 @@ __all__ = [
     "plot_rhythm",
     "plot_shares",
     "plot_strip",
+    "plot_strips",
     "plot_sweep",
     "plot_table",
     "save_figure",

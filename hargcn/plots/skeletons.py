@@ -261,6 +261,11 @@ def title(one: Explanation) -> str:
     return f"{sample}: {one.title} for {asked_name(one)} ({score}){_outcome(one)}{sums}"
 
 
+def window_said(one: Explanation) -> str:
+    """Say which window is explained for which class, whatever the method."""
+    return f"{one.values['sample'].to_numpy()[0]}: for {asked_name(one)}{_outcome(one)}"
+
+
 def _outcome(one: Explanation) -> str:
     """Say which class a window has and which was predicted, how probable; as far as known."""
     data = one.dataset

@@ -12,11 +12,23 @@ from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from hargcn.explanation import Explanation
 from hargcn.files import replacing, track
-from hargcn.plots.skeletons import HOLLOW, Scene, View, draw_body, said_of_sides, scene
+from hargcn.plots.skeletons import (
+    HOLLOW,
+    Scene,
+    View,
+    draw_body,
+    said_of_sides,
+    scene,
+    window_said,
+)
 from hargcn.plots.style import LINE, STYLE, canvas, signed_bar, wrapped
+
+_STRIPS = 7.0
+"""Inches that strips below each other are wide: a page's two columns."""
 
 
 @mpl.rc_context(STYLE)
@@ -85,6 +97,92 @@ def plot_strip(
     axis.set_ylim(low[1], high[1])
     finish(figure, axis, shown, width, chosen)
     return figure, axis
+
+
+@mpl.rc_context(STYLE)
+def plot_strips(
+    explanations: Sequence[Explanation],
+    frames: Sequence[int] | int | None = None,
+    *,
+    view: View = "front",
+    time_step: int | None = None,
+    ax: Sequence[Axes] | None = None,
+) -> tuple[Figure, Any]:
+    """Draw explanations of one window, or of several, below each other (Tempel et al., 2 and 3).
+
+    A row per explanation on a scale of its own, since attributions of several methods have several
+    units; a column per frame. Rows of one window show the same frames, whose numbers stand below
+    the last of them.
+
+    Parameters
+    ----------
+    explanations
+        Of a single sample each, with stored positions; those of one window one after the other.
+    frames
+        Frame numbers; or how many (default 6), evenly spaced, with the frame of the largest
+        attribution in a window's first row among them.
+    view, time_step
+        As for `plot_strip`.
+    ax
+        Axes to draw on, one per explanation.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, numpy.ndarray
+        The axes of the rows.
+
+    Raises
+    ------
+    ValueError
+        For none, for several samples in one, and what `plot_strip` refuses.
+    """
+    wrong = [each.name for each in explanations if len(each) != 1]
+    if wrong or not explanations:
+        raise ValueError(f"Expected explanations of one window each (got {wrong or 'none'})")
+    scenes = [scene(each, 0, view=view, time_step=time_step) for each in explanations]
+    names = [str(each.values["sample"].to_numpy()[0]) for each in explanations]
+    first = [i == 0 or names[i] != names[i - 1] for i in range(len(names))]
+    last = [*first[1:], True]
+    shown: list[list[int]] = []
+    for new, each in zip(first, scenes, strict=True):
+        shown.append(chosen_frames(each, frames) if new else shown[-1])
+    places = [_places(s.points[:, at], s.title) for s, at in zip(scenes, shown, strict=True)]
+    tall = [_row_height(*place) + 0.45 + 0.3 * f + 0.4 * e
+            for place, f, e in zip(places, first, last, strict=True)]  # fmt: skip
+    size = (_STRIPS, sum(tall) + 0.3)
+    figure, axes = canvas(ax, size, len(scenes), 1, height_ratios=tall)
+    for row, axis in enumerate(axes):
+        one, at, (offsets, low, high) = scenes[row], shown[row], places[row]
+        for offset, frame in zip(offsets, at, strict=True):
+            points = one.points[:, frame] + np.array([offset, 0])[:, None, None]
+            draw_people(axis, one, points, frame, scale=0.6)
+            if last[row]:
+                _below(axis, offset + (low[0] + high[0]) / 2, low[1], moment(frame, one))
+        axis.set_xlim(low[0], offsets[-1] + high[0])
+        axis.set_ylim(low[1], high[1])
+        axis.set_aspect("equal")
+        axis.set_axis_off()
+        method = explanations[row].title
+        about = f"{window_said(explanations[row])}\n{method}" if first[row] else method
+        axis.set_title(
+            "\n".join(wrapped(each, _STRIPS - 1.5, 9) for each in about.split("\n")),
+            loc="left",
+            fontsize=9,
+        )
+        bar = signed_bar(figure, axis, one.norm, one.unit, float(np.nanmin(one.values)))
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
+    handles = [pair for one, at in zip(scenes, shown, strict=True) for pair in _handles(one, at)]
+    own = {name: handle for handle, name in handles}
+    if own:
+        figure.legend([*own.values()], [*own], loc="outside lower center", ncols=2)
+    return figure, np.array(axes)
+
+
+def _row_height(offsets: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """Return how many inches the bodies of a row are high."""
+    wide = offsets[-1] + high[0] - low[0]
+    return float(np.clip((_STRIPS - 1.2) * (high[1] - low[1]) / wide, 0.8, 2.2))
 
 
 def save_gif(
@@ -202,16 +300,13 @@ def caption(ax: Axes, x: float, y: float, frame: int, shown: Scene) -> None:
     """Write a frame's number, and its time where that is known, below it."""
     is_peak = frame == shown.peak
     text = moment(frame, shown) + ("\nlargest" if is_peak else "")
-    ax.annotate(
-        text,
-        (x, y),
-        (0, -3),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=8,
-        weight="bold" if is_peak else "normal",
-    )
+    _below(ax, x, y, text, "bold" if is_peak else "normal")
+
+
+def _below(ax: Axes, x: float, y: float, text: str, weight: str = "normal") -> None:
+    """Write a text below a body."""
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "weight": weight}
+    ax.annotate(text, (x, y), (0, -3), textcoords="offset points", **style)
 
 
 def draw_people(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: float = 1.0) -> None:
@@ -227,17 +322,23 @@ def finish(figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequenc
     ax.set_aspect("equal")
     ax.set_axis_off()
     ax.set_title(headline(shown, width))
-    handles: list[Any] = said_of_sides(shown.skeleton)
-    named = [each.get_label() for each in handles]
     low = float(np.nanmin(shown.values))
     signed_bar(figure, ax, shown.norm, f"attribution ({shown.unit})", low)
+    if pairs := _handles(shown, frames):
+        handles, named = zip(*pairs, strict=True)
+        where: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
+        ax.legend(handles, named, borderaxespad=5.5, **where)
+
+
+def _handles(shown: Scene, frames: Sequence[int]) -> list[tuple[Any, str]]:
+    """Return what a legend has to say of bodies: samples of it and their names."""
+    pairs: list[tuple[Any, str]] = [
+        (each, str(each.get_label())) for each in said_of_sides(shown.skeleton)
+    ]
     if (shown.guessed & np.isfinite(shown.points).all(axis=0))[list(frames)].any():
         rings = [
             Line2D([], [], marker="o", ms=size, mfc="white", mec="#4d4d4d", mew=0.6, ls="none")
             for size in (8, 8 * HOLLOW**0.5)
         ]
-        handles.append(tuple(rings))
-        named.append("interpolated: nobody saw the joint")
-    if handles:
-        where: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
-        ax.legend(handles, named, borderaxespad=5.5, **where)
+        pairs.append((tuple(rings), "interpolated: nobody saw the joint"))
+    return pairs

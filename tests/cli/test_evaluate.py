@@ -71,7 +71,7 @@ def test_fewer_windows_where_a_limit_says_so(cam, checkpoint, waving, tmp_path):
     ("command", "options", "said"),
     [
         ("correlate", ["--between", "people"], "Expected between of layers, methods"),
-        ("perturb", ["--order", "size"], "Expected order of signed, magnitude"),
+        ("perturb", ["--order", "size"], "Expected order of signed, positive, magnitude"),
         ("evaluate", ["--substrate", "edge:all:zero"], "Expected an input edit as substrate"),
     ],
 )

@@ -75,7 +75,7 @@ def test_measures_are_drawn_together(cam, checkpoint, waving, tmp_path):
     options = {"edit": "input:freeze", "top": 1, "random": 1, "sets": "important", **QUIET}
     found = perturb(checkpoint, waving, [cam], out, measures="accuracy, f1", **options)
     assert found.dataset["set"].to_numpy().tolist() == ["important"]
-    pictures = curve_pictures(found, out, "accuracy, f1")
+    pictures = curve_pictures(found, out, "accuracy, f1, mae")
     assert pictures[tmp_path / "curves.measures.png"] == (["accuracy", "f1"], None)
     assert {path for path in tmp_path.glob("*.png")} == set(pictures)
     assert {"f1", "ppv_low", "sensitivity_band_high"} <= set(rows(out.with_suffix(".csv"))[0])

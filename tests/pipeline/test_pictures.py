@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hargcn import Explanation
-from hargcn.pipeline.pictures import rank, show
+from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.skeleton import skeleton
 
 RENAMED = json.dumps({**skeleton("inmotion19").to_dict(), "name": "own"})
@@ -240,3 +241,27 @@ def test_one_window_of_a_recording_is_called_no_mean(shap, tmp_path):
     rank([parted(shap, tmp_path, 1)], tmp_path / "r.svg", recording=name, say=said.append)
     assert said[0] == "rows1: the file has one window of the recording, whose attribution this is"
     assert "mean of" not in (tmp_path / "r.svg").read_text("utf-8")
+
+
+def test_several_explanations_are_strips_below_each_other(shap, gradcams, tmp_path):
+    files = [shap, *gradcams]
+    drawn = show(files, tmp_path / "s.svg", frames=[0, 8]).read_text("utf-8")
+    assert drawn.count("frame 8") == 1  # numbers stand once, below the last row
+    for file in files:
+        assert Explanation.open(file).title in drawn
+    with pytest.raises(ValueError, match="expected one explanation of a map or clip .got"):
+        show(files, tmp_path / "m.png", heatmap=True)
+    with pytest.raises(ValueError, match="expected a window's name"):
+        show(files, tmp_path / "m.png", sample="nobody")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.svg"]
+
+
+def test_maps_of_all_parts_are_one_picture(shap, gradcams, tmp_path):
+    folders = {}
+    for case in ("one", "two"):
+        folders[case, ""] = tmp_path / case
+        (tmp_path / case).mkdir()
+        shutil.copy(shap, tmp_path / case / "shap.h5")
+        shutil.copy(gradcams[0], tmp_path / case / "cam.h5")
+    drawn = maps(folders, ["shap.h5", "cam.h5"], tmp_path / "maps.svg").read_text("utf-8")
+    assert drawn.count(Explanation.open(shap).title) == 2

@@ -7,7 +7,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hargcn.plots import plot_strip, save_gif
+from hargcn.explanation import Explanation
+from hargcn.plots import plot_strip, plot_strips, save_gif
 from hargcn.skeleton import skeleton
 
 SIDES = ("L", "R")
@@ -277,3 +278,41 @@ def test_a_long_title_gets_room_and_lies_inside_the_figure(wide, frames):
         box = text.get_window_extent()
         assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, text
         assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+
+
+def stored(made, name="w1"):
+    """Return an explanation of one window that holds its movement."""
+    skeleton = made.skeleton.name
+    place = positions(skeleton)[None]
+    held = made.assign({"positions": (("sample", "space", "frame", "joint", "person"), place)})
+    return Explanation(held.dataset.assign_coords(sample=[name]))
+
+
+def test_explanations_of_a_window_are_rows_on_its_frames_and_scales_of_their_own():
+    shap, cam = stored(shap_like(1)), stored(cam_like(1, cells=6))
+    shap.values.to_numpy()[0, :, :, 9, 7] = 50.0
+    infant = stored(cam_like(1, layout=skeleton("inmotion29")), "infant")
+    figure, axes = plot_strips([shap, cam, infant], 4)
+    assert len(axes) == 3
+    # The largest of the first row is among the frames; their numbers stand below the last row.
+    assert captions(axes[0]) == []
+    assert captions(axes[1]) == ["frame 5", "frame 9", "frame 14", "frame 18"]
+    assert [len(bodies(axis)) for axis in axes[:2]] == [4, 4]
+    places = [bodies(axis)[1].get_offsets() for axis in axes[:2]]
+    np.testing.assert_array_equal(np.sort(places[0], 0), np.sort(places[1], 0))
+    titles = [axis.get_title(loc="left") for axis in axes]
+    assert titles[0].startswith("w1: for ")
+    assert titles[0].endswith(shap.title)
+    assert titles[1] == cam.title
+    assert titles[2].startswith("infant: for ")
+    bars = [axis for axis in figure.axes if axis not in axes]
+    assert len(bars) == 3
+    assert len({bar.get_ylim() for bar in bars}) > 1
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [SAID]
+
+
+def test_rows_are_of_one_window_each():
+    with pytest.raises(ValueError, match=r"one window each \(got none\)"):
+        plot_strips([])
+    with pytest.raises(ValueError, match=r"one window each \(got \['gradcam"):
+        plot_strips([cam_like(2)])
