@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,12 +155,10 @@ def perturb(
 ) -> None:
     """Perturb the joints, parts or edges that explanations call important, not, or random ones.
 
-    Edge edits: edge:self|incident|all:away|towards|zero|noise:AMOUNT. Input edits:
-    input:noise|shift|speed|angle:AMOUNT, input:freeze|mean|interpolate|origin|parent. Of
-    explanations of edges: edge:single:zero cuts them, edge:single:towards:AMOUNT weakens them.
+    Edits: edge:self|incident|all:away|towards|zero|noise:AMOUNT, edge:single:zero|towards:AMOUNT of
+    edges' explanations, input:noise|shift|speed|angle:AMOUNT|freeze|mean|interpolate|origin|parent.
 
-    Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5
-    --edit edge:self:away:0.35 --top 10 --random 20 --out perturb.h5
+    Example: hargcn perturb model.safetensors windows.h5 shap.h5 gradcam.h5 --out perturb.h5
     """
     from hargcn.pipeline.perturb import curve_pictures, perturb
 
@@ -169,9 +168,12 @@ def perturb(
         measures=measures, dpi=dpi, batch=batch, limit=limit, limit_seed=limit_seed,
         other_preparation=other_preparation, device=device, seed=seed, announce=_say,
     )  # fmt: skip
+    _tell(curves, edit, out, curve_pictures(curves, out, measures))
+
+
+def _tell(curves: GapCurve, edit: str, out: Path, pictures: Iterable[Path]) -> None:
     _areas(curves, f"over k = 0..{curves.dataset['k'].to_numpy().max()}, {edit}")
-    written = [out, out.with_suffix(".csv"), *curve_pictures(curves, out, measures)]
-    typer.echo("\n".join(map(str, written)))
+    typer.echo("\n".join(map(str, (out, out.with_suffix(".csv"), *pictures))))
 
 
 def evaluate(

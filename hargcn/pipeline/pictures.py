@@ -130,11 +130,6 @@ def rank(
     alone = _alone(rows[0], by)
     if alone is not None and len(rows) > 1:
         raise ValueError(f"{out}: expected a single class of edges, or of joints by frequency")
-    save_figure(_ranked(rows, alone, by, picture, chosen), out, dpi)
-    if alone is None:
-        write_rankings(rows, classes, by, chosen, out.with_suffix(".csv"))
-    if strip is not None:
-        _draw(explanations[0], next(iter(rows[0].values())).isel(sample=[0]), strip, dpi=dpi)
     names = [f": {each}" for each in classes] if len(rows) > 1 else [""]
     ranked: dict[str, Ranking] = {}
     for row, ending in zip(rows, names, strict=True):
@@ -142,6 +137,11 @@ def rank(
             ranked[name + ending] = Ranking.of(one, cells=chosen, feature=by)
             if chosen == "all":
                 warn_unseen(name, [one])
+    save_figure(_ranked(rows, alone, by, picture, chosen), out, dpi)
+    if alone is None:
+        write_rankings(rows, classes, by, chosen, out.with_suffix(".csv"))
+    if strip is not None:
+        _draw(explanations[0], next(iter(rows[0].values())).isel(sample=[0]), strip, dpi=dpi)
     return ranked
 
 
