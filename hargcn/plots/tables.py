@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from hargcn.plots.style import GREY, STYLE, canvas, looks, wrapped
 
@@ -74,13 +75,7 @@ def plot_table(
             axis.vlines(at.index, at["min"], at["max"], color=look.colour, linewidth=0.8, alpha=0.6)
         if level is not None:
             axis.axhline(level, color=GREY, linewidth=0.8, linestyle="--", zorder=0)
-        for name, scale in (("x", axis.set_xscale), ("y", axis.set_yscale)):
-            if name in logarithmic:
-                scale("log")
-        if "x" in logarithmic:
-            places = sorted(table[x].unique())
-            axis.set_xticks(places, [f"{each:g}" for each in places])
-            axis.minorticks_off()
+        _scale(axis, logarithmic, sorted(table[x].unique()))
         axis.set_title(wrapped(str(chosen), _WIDTH - 0.4))
         axis.set_xlabel((labels or (x, y))[0])
         axis.grid(color="#e5e5e5", linewidth=0.6)
@@ -90,3 +85,14 @@ def plot_table(
         handles = axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=columns)
     return figure, axes
+
+
+def _scale(ax: Axes, logarithmic: str, places: list[float]) -> None:
+    """Make axes logarithmic, with numbers as labels: across those of the table."""
+    if "y" in logarithmic:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    if "x" in logarithmic:
+        ax.set_xscale("log")
+        ax.set_xticks(places, [f"{each:g}" for each in places])
+        ax.minorticks_off()

@@ -44,3 +44,13 @@ def test_what_is_not_known_leaves_no_point():
 def test_an_unknown_column_is_refused():
     with pytest.raises(ValueError, match="Expected columns of case, seed, .* \\(got 'rho'\\)"):
         plot_table(ROWS, "size", "rho", line="way", panel="case")
+
+
+def test_a_logarithmic_axis_says_numbers():
+    """Powers of ten are set as formulas, which pictures do not parse."""
+    _, axes = plot_table(ROWS, "size", "error", line="way", panel="case", logarithmic="xy")
+    axes[0].figure.canvas.draw()
+    told = [text.get_text() for text in axes[0].get_yticklabels()]
+    assert "100" in told
+    assert not any("$" in each for each in told)
+    assert [text.get_text() for text in axes[0].get_xticklabels()] == ["5", "10"]
