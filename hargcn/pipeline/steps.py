@@ -44,7 +44,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 EXPLAINING = ("explain", "combine")
 """Their outputs are the explanations that later steps take where they name none."""
 
-DRAWING = ("draw",)
+DRAWING = ("draw", "draw_means")
 """They write a picture alone, of a table that lies beside it."""
 
 PREPARING = ("prepare", "synthesise")
