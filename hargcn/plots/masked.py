@@ -66,7 +66,7 @@ def plot_masked(
         ax, (2.3 * across, 1.75 * rows), len(panels), across, sharex=True, sharey=True
     )
     base = _points(whole[:, at], skeleton, view)
-    apart = 1.15 * float(np.ptp(base[0]))
+    apart = 1.15 * float(np.nanmax(base[0]) - np.nanmin(base[0]))
     for axis, panel in zip(axes, panels, strict=True):
         shown = _points(panel.positions[:, at], skeleton, view)
         for points, colour, width in ((base, _WHOLE, 2.2), (shown, _SHOWN, 1.2)):
@@ -87,6 +87,5 @@ def plot_masked(
 
 def _points(positions: np.ndarray, skeleton: Skeleton, view: View) -> np.ndarray:
     """Return (2, T, V, M) on the paper, NaN where a person is absent."""
-    absent = (positions == 0).all(axis=(0, 2), keepdims=True)
-    absent &= (positions == 0).all(axis=(0, 1, 2), keepdims=True)
+    absent = (positions == 0).all(axis=(0, 1, 2), keepdims=True)
     return project(np.where(absent, np.nan, positions.astype(float)), skeleton.up, view)
