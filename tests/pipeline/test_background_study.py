@@ -99,6 +99,7 @@ def test_half_of_each_class_is_no_error(two_classes):
     assert row["covered"] == 1
 
 
+@pytest.mark.slow
 def test_a_draw_is_what_explaining_with_it_gives(files, tmp_path):
     found = study(files, tmp_path, ways=["herding"], sizes=(6,), draws=1, seed=5)
     options = {"method": "shap", "target": "label", "limit": 3, "keep": "joint-time", "seed": 5}
@@ -114,6 +115,7 @@ def test_a_draw_is_what_explaining_with_it_gives(files, tmp_path):
     assert found["error"].item() == pytest.approx((norm[0] / norm[1]).mean(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_auto_says_what_it_expected_and_what_was_so(files, tmp_path, monkeypatch):
     for name, value in (("LEAST", 6), ("GROWTH", 2), ("PILOTS", 3)):
         monkeypatch.setattr(auto_background, name, value)

@@ -15,6 +15,7 @@ from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
 METHODS = ["gradcam", "shapleycam", "fakecam"]
 
 
+@pytest.mark.slow
 def test_a_row_for_every_layer_score_substrate_measure_and_method(checkpoint, waving, tmp_path):
     out = tmp_path / "maps.csv"
     metrics = ["average-drop", "complexity", "adcc-of-means"]
@@ -71,6 +72,7 @@ def test_the_theorem_holds_behind_attention_whose_maps_lie_channels_last(
     assert at["prob", "theorem"] < 1e-4
 
 
+@pytest.mark.slow
 def test_what_is_kept_and_left_is_drawn(checkpoint, waving, tmp_path):
     show_masked(checkpoint, waving, tmp_path / "m.png", dpi=60)
     with Image.open(tmp_path / "m.png") as picture:

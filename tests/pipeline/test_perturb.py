@@ -59,6 +59,7 @@ def test_the_range_of_an_edge_edit_may_be_recomputed(cam, checkpoint, waving, tm
     assert not np.allclose(plain.dataset["sample_score"], again.dataset["sample_score"])
 
 
+@pytest.mark.slow
 def test_every_segment_has_pictures_of_its_own(cam, checkpoint, waving, tmp_path):
     out = tmp_path / "curves.h5"
     options = {"edit": "input:freeze", "top": 1, "random": 1, "segments": 2, **QUIET}
@@ -90,6 +91,7 @@ def test_several_amounts_have_a_picture_of_the_area(cam, checkpoint, waving, tmp
     assert {row["amount"] for row in rows(out.with_suffix(".csv"))} == {"0.1", "0.9"}
 
 
+@pytest.mark.slow
 def test_parts_and_positive_parts(cam, checkpoint, waving, tmp_path):
     out = tmp_path / "parts.h5"
     options = {"edit": "input:freeze", "random": 1, "by": "part", "order": "positive", **QUIET}

@@ -39,6 +39,7 @@ def test_pictures_that_cannot_be_are_refused(shap, tmp_path, name, given, said):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_clip_shows_every_frame_and_a_map_is_a_picture(shap, gradcams, tmp_path):
     with Image.open(show(shap, tmp_path / "clip.gif", progress=False)) as clip:
         assert clip.n_frames == 16
@@ -243,6 +244,7 @@ def test_one_window_of_a_recording_is_called_no_mean(shap, tmp_path):
     assert "mean of" not in (tmp_path / "r.svg").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_several_explanations_are_strips_below_each_other(shap, gradcams, tmp_path):
     files = [shap, *gradcams]
     drawn = show(files, tmp_path / "s.svg", frames=[0, 8]).read_text("utf-8")
@@ -256,6 +258,7 @@ def test_several_explanations_are_strips_below_each_other(shap, gradcams, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["s.svg"]
 
 
+@pytest.mark.slow
 def test_maps_of_all_parts_are_one_picture(shap, gradcams, tmp_path):
     folders = {}
     for case in ("one", "two"):

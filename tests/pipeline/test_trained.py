@@ -47,6 +47,7 @@ def test_another_recipe_is_another_network(once, change):
     assert count == 2
 
 
+@pytest.mark.slow
 def test_a_student_of_another_teacher_is_another_network(once, tmp_path):
     teachers, path = [], tmp_path / "teacher.safetensors"
     for seed in (1, 2, 1):  # at one path, as the teacher of an experiment that was done again

@@ -171,6 +171,7 @@ def trained(windows: Windows, distil: dict | None) -> Trainer:
     return run
 
 
+@pytest.mark.slow
 def test_a_student_comes_closer_to_its_teacher(windows: Windows, teacher: Path) -> None:
     given = some(windows.subset("train"), 6)
     apart = {}

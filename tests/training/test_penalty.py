@@ -109,6 +109,7 @@ def test_some_windows_of_a_batch_stand_for_all(windows: Windows) -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_punished_network_heeds_a_joint_less(windows: Windows) -> None:
     shares = {}
     for weight in (None, 1.0):
