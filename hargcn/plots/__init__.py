@@ -1,6 +1,7 @@
 """Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
 
 from hargcn.plots.axioms import plot_axioms
+from hargcn.plots.branches import plot_branches
 from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import (
     plot_agreement,
@@ -23,6 +24,7 @@ __all__ = [
     "plot_agreement",
     "plot_axioms",
     "plot_confusion",
+    "plot_branches",
     "plot_convergence",
     "plot_correlation",
     "plot_curves",
