@@ -118,6 +118,56 @@ def cluster_bootstrap(
     return Interval(estimate, low, high)
 
 
+def pair_bootstrap(
+    values: ArrayLike, n: int = 1000, level: float = 0.95, seed: int = 1234
+) -> Interval:
+    """Estimate a mean over pairs of units, such as networks, with an interval over the units.
+
+    Pairs share units and are not independent: units are drawn with replacement, a pair counts as
+    often as both of its units were drawn, and two copies of one unit are no pair (the bootstrap of
+    dyads: Snijders & Borgatti 1999, Non-parametric standard errors and tests for network
+    statistics). Limits are widened for few units as those of `cluster_bootstrap`.
+
+    Parameters
+    ----------
+    values
+        (unit, unit, ...) numbers, symmetric; NaN where nothing is known of a pair, or some of its
+        rows. The diagonal does not count.
+    n, level, seed
+        As of `cluster_bootstrap`.
+
+    Returns
+    -------
+    Interval
+        The mean of what is known above the diagonal, and its limits, NaN of fewer than three units:
+        a single pair says nothing of how pairs differ.
+
+    Raises
+    ------
+    ValueError
+        For values that are not of pairs of at least two units.
+    """
+    values = np.asarray(values, dtype=float)
+    count = len(values) if values.ndim else 0
+    if count < 2 or values.shape[1] != count:
+        raise ValueError(f"Expected values of pairs of units (got shape {values.shape})")
+    flat = values[np.triu_indices(count, 1)].reshape(count * (count - 1) // 2, -1)
+    known = np.isfinite(flat)
+    sums, counts = np.where(known, flat, 0).sum(1), known.sum(1)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=n)
+    first, second = np.triu_indices(count, 1)
+    weights = drawn[:, first] * drawn[:, second]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = sums.sum() / counts.sum()
+        resampled = (weights @ sums) / (weights @ counts)
+    if count < 3 or not np.isfinite(resampled).any():
+        return Interval(estimate, np.array(np.nan), np.array(np.nan))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    limits = np.nanquantile(resampled, tails, method="nearest")
+    low, high = estimate + _widening(np.array(count), level) * (limits - estimate)
+    return Interval(estimate, low, high)
+
+
 def _measured(way: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return how many groups of one way (cell,) have a measured cell (cell, ...)."""
     seen = np.zeros((way.max() + 1, *known.shape[1:]), dtype=bool)

@@ -13,6 +13,7 @@ from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.background_study import backgrounds
 from hargcn.pipeline.branch_study import branch_worths
 from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
+from hargcn.pipeline.cascades import cascades
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
@@ -20,6 +21,7 @@ from hargcn.pipeline.drawn_tables import draw
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.feature_shares import shares_by
+from hargcn.pipeline.multiplicity import multiplicity
 from hargcn.pipeline.parts import draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
@@ -38,7 +40,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
             backgrounds, draw,
-            shares_by, branch_worths,
+            shares_by, branch_worths, multiplicity, cascades,
         )
     },
 }  # fmt: skip

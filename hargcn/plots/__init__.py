@@ -13,7 +13,7 @@ from hargcn.plots.heatmaps import (
 from hargcn.plots.interactions import plot_interactions
 from hargcn.plots.lines import plot_convergence, plot_curves, plot_history, plot_sweep
 from hargcn.plots.masked import plot_masked
-from hargcn.plots.rankings import plot_ranking, plot_rankings
+from hargcn.plots.rankings import plot_mean_ranks, plot_ranking, plot_rankings
 from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
 from hargcn.plots.strips import plot_strip, plot_strips, save_gif
@@ -33,6 +33,7 @@ __all__ = [
     "plot_history",
     "plot_interactions",
     "plot_layout",
+    "plot_mean_ranks",
     "plot_means",
     "plot_masked",
     "plot_ranking",

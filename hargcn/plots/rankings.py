@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -127,6 +128,53 @@ def plot_rankings(
     if ordered[0].panel.parted and feature == "joint":
         _legend(figure, grid[0], {k: v for own in ordered for k, v in own.looks.items()}, True)
     return figure, np.array(grid, dtype=object)
+
+
+@mpl.rc_context(STYLE)
+def plot_mean_ranks(
+    table: pd.DataFrame, *, ax: Axes | Sequence[Axes] | None = None
+) -> tuple[Figure, Any]:
+    """Draw the mean ranks of joints over several networks, with their intervals.
+
+    A row per class, sorted by the first method; a panel per method. Rank 1, the most important, is
+    on the right, so that pictures read as those of scores.
+
+    Parameters
+    ----------
+    table
+        Rows of `pipeline.multiplicity`: `case`, `class`, `method`, `joint`, `rank`, `low`, `high`
+        and `networks`.
+    ax
+        Axes to draw on, one per class and method, row by row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, numpy.ndarray
+        The figure and its axes in rows.
+    """
+    rows = list(dict.fromkeys(zip(table["case"], table["class"], strict=True)))
+    methods = list(table["method"].unique())
+    joints = table["joint"].nunique()
+    size = 1.7 + 2.8 * len(methods), (1.0 + 0.16 * joints) * len(rows)
+    figure, axes = canvas(ax, size, len(rows) * len(methods), len(methods), sharey="row")
+    for number, (case, class_) in enumerate(rows):
+        own = table[(table["case"] == case) & (table["class"] == class_)]
+        order = list(own[own["method"] == methods[0]].sort_values("rank")["joint"])
+        line = axes[number * len(methods) : (number + 1) * len(methods)]
+        for axis, (column, method) in zip(line, enumerate(methods), strict=True):
+            some = own[own["method"] == method].set_index("joint").loc[order]
+            places = np.arange(len(order))
+            axis.hlines(places, some["low"], some["high"], color=COLOURS[column], linewidth=1.4)
+            axis.plot(some["rank"], places, "o", color=COLOURS[column], markersize=3.5)
+            count = some["networks"].max()
+            axis.set_title(f"{class_}: {method}, {count} networks")
+            axis.set_xlim(joints + 0.5, 0.5)
+            axis.grid(color="#e5e5e5", linewidth=0.6)
+        line[0].set_yticks(range(len(order)), [each.replace("_", " ") for each in order])
+        line[0].set_ylim(len(order) - 0.4, -0.6)
+    for axis in axes[-len(methods) :]:
+        axis.set_xlabel("mean rank, 95% interval over networks")
+    return figure, np.array(axes, dtype=object).reshape(len(rows), -1)
 
 
 @dataclass(frozen=True, eq=False)

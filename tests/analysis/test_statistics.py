@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from hargcn.analysis.statistics import cluster_bootstrap, rank_correlation
+from hargcn.analysis.statistics import cluster_bootstrap, pair_bootstrap, rank_correlation
 
 FLOATS = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 2))
 
@@ -228,3 +228,29 @@ def test_an_interval_is_three_columns_of_a_table():
     for (dim, column), expected in zip(columns.values(), found, strict=True):
         assert dim == "joint"
         np.testing.assert_array_equal(column, expected)
+
+
+def test_pairs_are_resampled_by_their_units():
+    """Each unit's quality is the mean of its pairs: wider than if pairs were independent."""
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=12)
+    pairs = quality[:, None] + quality[None]
+    found = pair_bootstrap(pairs)
+    rows, columns = np.triu_indices(12, 1)
+    assert found.estimate == pytest.approx(pairs[rows, columns].mean())
+    single = cluster_bootstrap(pairs[rows, columns])
+    assert found.high - found.low > 1.5 * (single.high - single.low)
+    # the mean over pairs is twice the mean of qualities, whose standard error is known
+    error = 2 * quality.std(ddof=1) / np.sqrt(12)
+    assert (found.high - found.low) / (2 * 2.201 * error) == pytest.approx(1, abs=0.2)
+
+
+def test_pairs_of_one_unit_and_unknown_pairs_do_not_count():
+    pairs = np.full((3, 3, 2), np.nan)
+    pairs[0, 1] = pairs[1, 0] = [1, np.nan]
+    pairs[0, 2] = pairs[2, 0] = [4, 4]
+    pairs[[0, 1, 2], [0, 1, 2]] = 99
+    assert pair_bootstrap(pairs).estimate == pytest.approx(3)
+    assert np.isnan(pair_bootstrap(np.ones((2, 2))).low)
+    with pytest.raises(ValueError, match="Expected values of pairs of units"):
+        pair_bootstrap(np.ones((2, 3)))
