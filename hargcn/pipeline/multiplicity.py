@@ -77,11 +77,12 @@ def multiplicity(
         share of the `top` joints that both have (by chance `top` / joints). `mean`; 95% intervals
         over networks (`networks_low`, `networks_high`, of resampled networks) and over subjects
         (`subjects_low`, `subjects_high`); how many `networks`, and how many `windows` are in it.
+        Of a single network nothing is said about networks.
 
     Raises
     ------
     ValueError
-        For fewer than two networks of a case, and explanations of different windows.
+        For explanations of different windows.
     """
     out = writable(out, suffix=".csv")
     studies = {
@@ -110,9 +111,7 @@ def _opened(parts: Parts, files: Sequence[str]) -> dict[str, list[dict[str, Expl
     found: dict[str, list[dict[str, Explanation]]] = {}
     for (case, _), folder in parts.items():
         found.setdefault(case, []).append(open_explanations([folder / each for each in files]))
-    for case, own in found.items():
-        if len(own) < 2:
-            raise ValueError(f"{case}: expected networks of at least two seeds (got {len(own)})")
+    for own in found.values():
         for name, first in own[0].items():
             for each in own[1:]:
                 same_windows(name, each[name], first)
@@ -158,9 +157,10 @@ class _Study:
             f"top {top} joints": lambda a, b: top_k_overlap(self.joints[a], self.joints[b], top),
         }
         for figure, alike in figures.items():
-            pairs = self._between_networks(alike)
-            yield self._row(_BETWEEN[0], figure, pair_bootstrap(pairs, seed=seed),
-                            _over_pairs(pairs), seed)  # fmt: skip
+            if len(self.joints) > 1:
+                pairs = self._between_networks(alike)
+                over, by_window = pair_bootstrap(pairs, seed=seed), _over_pairs(pairs)
+                yield self._row(_BETWEEN[0], figure, over, by_window, seed)
             for between, same in zip(_BETWEEN[1:], (True, False), strict=True):
                 own = self._between_windows(alike, same)
                 over = cluster_bootstrap(_means(own, 1), seed=seed)
@@ -217,8 +217,7 @@ class _Study:
     def shares(self) -> Iterator[dict[str, Any]]:
         """Yield how a joint's share spreads over networks and over classes."""
         table = np.stack(list(self.by_class.values()))  # (class, S, joint)
-        over_networks = _means(np.nanstd(table, axis=1, ddof=1), 0)
-        over_classes = _means(np.nanstd(table, axis=0, ddof=1), 0)
+        over_networks, over_classes = (_means(_spread(table, axis), 0) for axis in (1, 0))
         mean = _means(table.reshape(-1, table.shape[-1]), 0)
         for number, name in enumerate(self.names):
             yield {
@@ -253,6 +252,15 @@ def _cells(explanation: Explanation) -> np.ndarray:
 def _over_pairs(pairs: np.ndarray) -> np.ndarray:
     """Return (N,) means of (S, S, N)."""
     return _means(pairs.reshape(-1, pairs.shape[-1]), 0)
+
+
+def _spread(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the standard deviations of what is known, NaN of less than two."""
+    known = np.isfinite(values).sum(axis, keepdims=True)
+    far = values - np.expand_dims(_means(values, axis), axis)
+    squares = np.expand_dims(_means(far**2, axis), axis)
+    several = np.where(known > 1, known - 1, np.nan)
+    return np.asarray(np.sqrt(squares * known / several).squeeze(axis))
 
 
 def _means(values: np.ndarray, axis: int) -> np.ndarray:

@@ -91,10 +91,17 @@ def test_a_joint_spreads_over_networks_and_classes(tmp_path):
     assert ranks.loc[("run", "head"), "first"] == pytest.approx(0.5)
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path):
+def test_a_single_network_says_nothing_of_networks(tmp_path):
+    tables = study(tmp_path, network(tmp_path / "1", [UP, UP, DOWN, DOWN]))
+    between = {*tables[""].index.get_level_values("between")}
+    assert between == {"windows of a class", "windows of other classes"}
+    assert tables[""].loc[("windows of a class", "rho of joints"), "mean"] == pytest.approx(1)
+    assert tables[".joints"]["over_networks"].isna().all()
+    assert tables[".joints"]["over_classes"].notna().all()
+
+
+def test_other_windows_are_refused(tmp_path):
     one = network(tmp_path / "1", [UP] * 4)
-    with pytest.raises(ValueError, match="body: expected networks of at least two seeds"):
-        multiplicity({("body", "1"): one}, tmp_path / "m.csv", files=["shap.h5"])
     other = network(tmp_path / "2", [UP] * 4, samples=("a", "b", "c", "e"))
     with pytest.raises(ValueError, match="shap: expected explanations of the same windows"):
         multiplicity(
