@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from hargcn.pipeline.parts import Parts
 from hargcn.plots import plot_branches, save_figure
 
 _SHARES = ("share", "signed")
+_RHO = ("data", "seed", "branches", "share", "with", "rho", "n")
 _LOSSES = ("lost", "alone", "shapley")
 
 
@@ -38,8 +39,7 @@ def branch_worths(
     Parameters
     ----------
     parts
-        Folders by case and seed. Cases are called "DATA BRANCHES", such as "UTD JV"; of each data
-        and seed all subsets of the branches are there that a row of the table is about.
+        Folders by case and seed. Cases are called "DATA BRANCHES", such as "UTD JV".
     out
         The table to write (.csv).
     tests, shares
@@ -54,12 +54,8 @@ def branch_worths(
         A row per `data`, `seed`, `network` (its branches) and `branch` of it: the network's
         `accuracy`; `without`, that of the network of all other branches (of none: guessing), and
         `lost`, the difference; `alone`, that of the branch alone; `shapley`, what it adds on
-        average over all orders in which branches can join; `share` and `signed`.
-
-    Raises
-    ------
-    ValueError
-        Where the subsets of no network are complete.
+        average over all orders in which branches can join; `share` and `signed`. NaN where a
+        network is not there that a figure asks for.
     """
     out = writable(out, suffix=".csv")
     rows: list[dict[str, Any]] = []
@@ -72,14 +68,11 @@ def branch_worths(
         folders[data, seed, own] = folder
     for (data, seed, own), folder in folders.items():
         asked = _Game(games[data, seed])
-        if asked.known(own):
-            read = pd.read_csv(folder / shares).query("`class` == 'all'").groupby("feature").first()
-            about = {"data": data, "seed": seed, "network": own, "accuracy": asked.worth(own)}
-            for branch, worths in asked.worths(own).items():
-                told = {name: read.loc[branch, name] for name in _SHARES}
-                rows.append({**about, "branch": branch, **worths, **told})
-    if not rows:
-        raise ValueError(f"{out}: expected networks of all subsets of a network's branches")
+        read = pd.read_csv(folder / shares).query("`class` == 'all'").groupby("feature").first()
+        about = {"data": data, "seed": seed, "network": own, "accuracy": asked.worth(own)}
+        for branch, worths in asked.worths(own).items():
+            told = {name: read.loc[branch, name] for name in _SHARES}
+            rows.append({**about, "branch": branch, **worths, **told})
     table = pd.DataFrame(rows)
     _written(_predicted(table), out.with_suffix(".rho.csv"))
     flat = [
@@ -104,19 +97,14 @@ class _Game:
         self._by_set = {frozenset(name): worth for name, worth in accuracies.items()}
 
     def worth(self, branches: Iterable[str]) -> float:
-        return self._by_set[frozenset(branches)]
-
-    def known(self, own: str) -> bool:
-        """Whether all sets of some branches are there."""
-        every = chain.from_iterable(combinations(own, size) for size in range(len(own) + 1))
-        return all(frozenset(each) in self._by_set for each in every)
+        """Return the accuracy of a network, NaN where it is not there."""
+        return self._by_set.get(frozenset(branches), math.nan)
 
     def worths(self, own: str) -> dict[str, dict[str, float]]:
         """Return what every branch of a network is worth."""
-        coalitions = every_coalition(len(own)).numpy()
         names = np.array([*own])
-        worths = torch.tensor([self.worth(names[each]) for each in coalitions]).double()
-        values = shapley_values(worths, len(own)).tolist()
+        worths = [self.worth(names[each]) for each in every_coalition(len(own)).numpy()]
+        values = shapley_values(torch.tensor(worths).double(), len(own)).tolist()
         found = {}
         for branch, value in zip(own, values, strict=True):
             without = self.worth(own.replace(branch, ""))
@@ -138,7 +126,7 @@ def _predicted(table: pd.DataFrame) -> pd.DataFrame:
         for share in _SHARES
         for loss in _LOSSES
     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*_RHO]).dropna(subset="rho")
 
 
 def _written(table: pd.DataFrame, out: Path) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from hargcn.plots.style import COLOURS, GREY, STYLE, canvas
 _BARS = {
     "share": ("SHAP: share of |attribution|", COLOURS[0]),
     "signed": ("SHAP: signed share", COLOURS[1]),
+    "alone": ("accuracy alone", COLOURS[4]),
     "shapley": ("accuracy it adds on average", COLOURS[3]),
     "lost": ("accuracy lost without it", COLOURS[2]),
 }
@@ -47,7 +48,10 @@ def plot_branches(
         _worth(right, own[own["network"] == whole])
         left.set_title(f"{data}: accuracy by branches".removeprefix(": "))
         right.set_title(f"branches of the network {whole}")
-    axes[1].legend()
+    if ax is None:
+        figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    else:
+        axes[1].legend()
     return figure, axes
 
 
@@ -64,12 +68,14 @@ def _sets(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def _worth(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw side by side for each branch its shares and what is lost without it."""
+    """Draw side by side for each branch its shares and, where known, what it is worth."""
     branches = [*dict.fromkeys(rows["branch"])]
-    for number, (column, (said, colour)) in enumerate(_BARS.items()):
+    known = {name: each for name, each in _BARS.items() if rows[name].notna().any()}
+    wide = 0.8 / len(known)
+    for number, (column, (said, colour)) in enumerate(known.items()):
         table = rows.pivot(index="seed", columns="branch", values=column)[branches]
-        places = np.arange(len(branches)) + (number - 1.5) * 0.2
-        _bars(ax, places, table, 0.19, color=colour, label=said)
+        places = np.arange(len(branches)) + (number - (len(known) - 1) / 2) * wide
+        _bars(ax, places, table, 0.95 * wide, color=colour, label=said)
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.set_xticks(range(len(branches)), branches)
 

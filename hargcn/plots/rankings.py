@@ -154,20 +154,20 @@ def plot_mean_ranks(
     """
     rows = list(dict.fromkeys(zip(table["case"], table["class"], strict=True)))
     methods = list(table["method"].unique())
-    joints = table["joint"].nunique()
+    joints, colours = table["joint"].nunique(), [look.colour for look in looks(methods).values()]
     size = 1.7 + 2.8 * len(methods), (1.0 + 0.16 * joints) * len(rows)
     figure, axes = canvas(ax, size, len(rows) * len(methods), len(methods), sharey="row")
     for number, (case, class_) in enumerate(rows):
         own = table[(table["case"] == case) & (table["class"] == class_)]
         order = list(own[own["method"] == methods[0]].sort_values("rank")["joint"])
         line = axes[number * len(methods) : (number + 1) * len(methods)]
-        for axis, (column, method) in zip(line, enumerate(methods), strict=True):
+        for axis, method, colour in zip(line, methods, colours, strict=True):
             some = own[own["method"] == method].set_index("joint").loc[order]
             places = np.arange(len(order))
-            axis.hlines(places, some["low"], some["high"], color=COLOURS[column], linewidth=1.4)
-            axis.plot(some["rank"], places, "o", color=COLOURS[column], markersize=3.5)
-            count = some["networks"].max()
-            axis.set_title(f"{class_}: {method}, {count} networks")
+            axis.hlines(places, some["low"], some["high"], color=colour, linewidth=1.4)
+            axis.plot(some["rank"], places, "o", color=colour, markersize=3.5)
+            title = f"{class_}: {method} (networks: {some['networks'].max()})"
+            axis.set_title(wrapped(title, 2.6))
             axis.set_xlim(joints + 0.5, 0.5)
             axis.grid(color="#e5e5e5", linewidth=0.6)
         line[0].set_yticks(range(len(order)), [each.replace("_", " ") for each in order])

@@ -38,7 +38,7 @@ def parts(tmp_path):
 def test_worths_are_differences_of_accuracies(parts, tmp_path):
     branch_worths(parts, tmp_path / "worths.csv")
     read = pd.read_csv(tmp_path / "worths.csv")
-    assert read["network"].tolist() == ["JV", "JV", "J", "V"]
+    assert read["network"].tolist() == ["JV", "JV", "J", "V", "JA", "JA"]
     assert set(read["data"]) == {"body"}
     own = read[read["network"] == "JV"].set_index("branch")
     assert own.loc["J", ["without", "lost", "alone"]].tolist() == pytest.approx([0.8, 0.1, 0.6])
@@ -48,13 +48,23 @@ def test_worths_are_differences_of_accuracies(parts, tmp_path):
     assert own["share"].to_dict() == pytest.approx({"J": 0.3, "V": 0.7})
     alone = read[read["network"] == "J"].iloc[0]
     assert (alone["without"], alone["lost"]) == pytest.approx((0.5, 0.1))
-    rho = pd.read_csv(tmp_path / "worths.rho.csv")
-    assert set(rho["rho"]) == {1.0}
-    assert set(rho["n"]) == {2}
+    half = read[read["network"] == "JA"].set_index("branch")  # A alone is not there
+    assert half.loc["A", "lost"] == pytest.approx(0.1)
+    assert half.loc["J", ["lost", "shapley"]].isna().all()
     assert (tmp_path / "worths.png").is_file()
 
 
-def test_incomplete_sets_are_refused(parts, tmp_path):
-    some = {key: folder for key, folder in parts.items() if key[0] in ("body JV", "body JA")}
-    with pytest.raises(ValueError, match="expected networks of all subsets"):
-        branch_worths(some, tmp_path / "worths.csv")
+def test_ranks_of_shares_and_losses_are_correlated_by_size(tmp_path):
+    pairs = {"JV": (0.9, 0.3, 0.7), "JA": (0.7, 0.6, 0.4), "VA": (0.85, 0.8, 0.2)}
+    parts = {
+        (f"body {own}", "1"): part(tmp_path / own, accuracy, dict(zip(own, shares, strict=True)))
+        for own, (accuracy, *shares) in pairs.items()
+    }
+    for own, accuracy in {"J": 0.6, "V": 0.8, "A": 0.5}.items():
+        parts[f"body {own}", "1"] = part(tmp_path / own, accuracy, {own: 1.0})
+    branch_worths(parts, tmp_path / "worths.csv")
+    rho = pd.read_csv(tmp_path / "worths.rho.csv").set_index(["share", "with"])
+    assert (rho["branches"] == 2).all()
+    # shares .3 .7 .6 .4 .8 .2; lost .1 .3 .2 .1 .35 .05: the order is the same, two are tied
+    assert rho.loc[("share", "lost"), "rho"] == pytest.approx(0.986, abs=1e-3)
+    assert (rho["n"] == 6).all()

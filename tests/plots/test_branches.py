@@ -17,7 +17,7 @@ ACCURACIES = pd.DataFrame(
 WORTHS = pd.DataFrame(
     [
         {"data": "body", "seed": seed, "network": network, "branch": branch, "share": 0.2,
-         "signed": -0.1, "shapley": 0.3, "lost": value}
+         "signed": -0.1, "alone": float("nan"), "shapley": 0.3, "lost": value}
         for seed in (0, 1)
         for network in ("JV", "J", "V")
         for branch, value in zip(network, (0.1, 0.4), strict=False)
