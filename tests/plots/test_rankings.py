@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.fake_explanations import FRAMES, cam_like, explanation, shap_like
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 
 from hargcn.analysis.ranking import Ranking
-from hargcn.plots import plot_ranking, plot_rankings
+from hargcn.plots import plot_mean_ranks, plot_ranking, plot_rankings
 from hargcn.skeleton import skeleton
 
 
@@ -231,3 +232,21 @@ def test_every_axis_has_three_ticks_at_least(shift):
     _, axis = plot_ranking(explanation(values, ("sample", "joint"), joint=["a"]))
     low, high = axis.get_xlim()
     assert sum(low <= tick <= high for tick in axis.get_xticks()) >= 3
+
+
+def test_mean_ranks_stand_in_the_order_of_the_first_method():
+    rows = [
+        {"case": "body", "class": said, "method": method, "joint": joint, "rank": rank,
+         "low": rank - 0.5, "high": rank + 0.5, "networks": 4}
+        for said in ("walk", "run")
+        for method, ranks in (("shap", (3, 1, 2)), ("gradcam", (1, 2, 3)))
+        for joint, rank in zip(("head", "left_hand", "foot"), ranks, strict=True)
+    ]  # fmt: skip
+    _, axes = plot_mean_ranks(pd.DataFrame(rows))
+    assert axes.shape == (2, 2)
+    assert labels(axes[1, 0]) == ["left hand", "foot", "head"]
+    line, spans = axes[0, 1].lines[0], axes[0, 1].collections[0].get_segments()
+    assert line.get_xdata().tolist() == [2, 3, 1]  # Grad-CAM's, in SHAP's order
+    np.testing.assert_allclose(spans[0], [[1.5, 0], [2.5, 0]])
+    assert axes[0, 0].get_xlim() == (3.5, 0.5)
+    assert "walk: gradcam" in axes[0, 1].get_title().replace("\n", " ")
