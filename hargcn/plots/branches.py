@@ -39,7 +39,7 @@ def plot_branches(
         Axes to draw on, two per data set; a new figure without.
     """
     names = [*dict.fromkeys(accuracies["data"])]
-    size = (9.0, 3.0 * len(names) + 0.3)
+    size = (10.5, 3.0 * len(names) + 0.3)
     figure, axes = canvas(ax, size, 2 * len(names), 2, width_ratios=[1.25, 1])
     for data, left, right in zip(names, axes[::2], axes[1::2], strict=True):
         _sets(left, accuracies[accuracies["data"] == data])

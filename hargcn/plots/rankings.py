@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from hargcn.analysis.asked import asked_name
 from hargcn.analysis.observed import Cells
@@ -166,14 +167,15 @@ def plot_mean_ranks(
             places = np.arange(len(order))
             axis.hlines(places, some["low"], some["high"], color=colour, linewidth=1.4)
             axis.plot(some["rank"], places, "o", color=colour, markersize=3.5)
-            title = f"{class_}: {method} (networks: {some['networks'].max()})"
+            title = f"{class_}: {method.replace(' ', ', ')}, n = {some['networks'].max()}"
             axis.set_title(wrapped(title, 2.6))
             axis.set_xlim(joints + 0.5, 0.5)
+            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axis.grid(color="#e5e5e5", linewidth=0.6)
         line[0].set_yticks(range(len(order)), [each.replace("_", " ") for each in order])
         line[0].set_ylim(len(order) - 0.4, -0.6)
     for axis in axes[-len(methods) :]:
-        axis.set_xlabel("mean rank, 95% interval over networks")
+        axis.set_xlabel("mean rank, 95% interval over n networks")
     return figure, np.array(axes, dtype=object).reshape(len(rows), -1)
 
 
