@@ -18,6 +18,7 @@ from hargcn.pipeline.decided import decided_by_sign
 from hargcn.pipeline.drawn_tables import draw
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
+from hargcn.pipeline.measure_curves import curves
 from hargcn.pipeline.parts import draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
-            backgrounds, draw,
+            backgrounds, draw, curves,
         )
     },
 }  # fmt: skip
