@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from hargcn.checks import at_least, one_of, writable
 from hargcn.explainers.baselines import Given, Random, Truth
 from hargcn.explanation import Explanation
 from hargcn.files import locked, replacing, track
-from hargcn.metrics.faithfulness import sensitivity_n
-from hargcn.metrics.maps import cells
+from hargcn.metrics.faithfulness import foretold, set_effects
+from hargcn.metrics.maps import cells, joint_scores
 from hargcn.metrics.masking import masked, removal_curve, strongest
 from hargcn.metrics.model_free import acceleration
 from hargcn.metrics.negative import without_negative_cells, without_negative_joints
 from hargcn.metrics.registry import Case
+from hargcn.metrics.units import Units
 from hargcn.perturbation import InputEdit, parse_edit
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.located import maps_without_network
@@ -44,6 +46,16 @@ class _Asked:
         """The network, and positions."""
         return self.opened.model, self.opened.positions
 
+    @cached_property
+    def effects(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Random sets of joints of each size, and their effects."""
+        first, run = next(iter(self.opened.explanations.values())), self.opened.run
+        units = Units.of(*self.base, [first], self.edit, run)
+        return [
+            set_effects(*self.base, first, self.edit, self.subsets, int(size), units, run)
+            for size in self.at
+        ]
+
     def explained(self, explainer: Any) -> Explanation:
         """Explain the windows by what knows nothing of the network."""
         target = next(iter(self.opened.explanations.values())).target.to_numpy()
@@ -52,13 +64,8 @@ class _Asked:
 
 
 def _sensitivity(asked: _Asked, each: Explanation) -> Found:
-    rho = [
-        sensitivity_n(
-            *asked.base, each, asked.edit, size=int(size), subsets=asked.subsets,
-            run=asked.opened.run,
-        ).to_numpy()
-        for size in asked.at
-    ]  # fmt: skip
+    scores = joint_scores(each)
+    rho = [foretold(scores, chosen, effect) for chosen, effect in asked.effects]
     return {"sensitivity-n": np.stack(rho, axis=1)}
 
 
