@@ -134,11 +134,21 @@ def sensitivity_n(
     run = run or Runner()
     units = Units.of(model, x, [explanation], edit, run)
     size = size or max(1, len(units) // 4)
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, size, units, run)
+    chosen, effect = set_effects(model, x, explanation, edit, subsets, size, units, run)
+    rho = foretold(units.scores(explanation), chosen, effect)
+    return per_sample(rho, explanation, "sensitivity-n")
+
+
+def foretold(scores: np.ndarray, chosen: np.ndarray, effect: np.ndarray) -> np.ndarray:
+    """Return the correlation (N,) of summed scores with the effects of sets (see `set_effects`).
+
+    Explanations of the same classes share the effects, so that they are asked for once.
+    """
+    attributed = (chosen * scores[:, None]).sum(-1)
     a, b = (each - each.mean(1, keepdims=True) for each in (attributed, effect))
     norms = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     rho = (a * b).sum(1) / np.where(norms > 0, norms, 1)
-    return per_sample(np.where((b**2).sum(1) > 0, rho, np.nan), explanation, "sensitivity-n")
+    return np.where((b**2).sum(1) > 0, rho, np.nan)
 
 
 def infidelity(
@@ -159,7 +169,8 @@ def infidelity(
     """
     run = run or Runner()
     units = Units.of(model, x, [explanation], edit, run)
-    attributed, effect = _subsets(model, x, explanation, edit, subsets, None, units, run)
+    chosen, effect = set_effects(model, x, explanation, edit, subsets, None, units, run)
+    attributed = (chosen * units.scores(explanation)[:, None]).sum(-1)
     power = (attributed**2).sum(1, keepdims=True)
     scale = (attributed * effect).sum(1, keepdims=True) / np.where(power > 0, power, 1)
     error = ((np.maximum(scale, 0) * attributed - effect) ** 2).sum(1)
@@ -168,7 +179,7 @@ def infidelity(
     return per_sample(np.where(total > 0, relative, np.nan), explanation, "infidelity")
 
 
-def _subsets(
+def set_effects(
     model: nn.Module,
     x: Tensor,
     explanation: Explanation,
@@ -178,7 +189,15 @@ def _subsets(
     units: Units,
     run: Runner,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return attribution and effect of random sets of `size` units, each (sample, subsets)."""
+    """Return random sets of `size` units, or of any, and p_c(x) - p_c(x without them).
+
+    Returns
+    -------
+    chosen
+        (sample, subsets, unit) bool.
+    effect
+        (sample, subsets).
+    """
     rng = np.random.default_rng(run.seed)
     order = rng.random((len(x), subsets, len(units))).argsort(-1)
     sizes = rng.integers(1, len(units), (len(x), subsets, 1)) if size is None else size
@@ -186,8 +205,7 @@ def _subsets(
     target, outputs = explanation.target.to_numpy(), outputs_of(model)
     before = probability(run.logits(model, x), target, outputs)
     after = probability(run.edited(model, x, edit, units.sets(chosen)), target, outputs).mean(-1)
-    scores = units.scores(explanation)[:, None]
-    return (chosen * scores).sum(-1), before[:, None] - after
+    return chosen, before[:, None] - after
 
 
 def efficiency_gap(explanation: Explanation) -> xr.DataArray:

@@ -39,7 +39,7 @@ def energy(
     absolute
         Take magnitudes instead of the positive part.
     """
-    maps, truth, among = _cells(explanation, truth, among)
+    maps, truth, among = checked_cells(explanation, truth, among)
     maps = np.where(among, np.abs(maps) if absolute else np.maximum(maps, 0), 0)
     total = maps.sum(1)
     share = (maps * truth).sum(1) / np.where(total > 0, total, 1)
@@ -58,28 +58,63 @@ def auroc(
     Probability that an evidence cell lies above another, ties half. Higher is better; chance is
     0.5. Arguments as for `energy`.
     """
-    maps, truth, among = _cells(explanation, truth, among)
+    maps, truth, among = checked_cells(explanation, truth, among)
     maps = np.abs(maps) if absolute else maps
     values = [_auroc(m[a], t[a]) for m, t, a in zip(maps, truth, among, strict=True)]
     return per_sample(np.array(values), explanation, "auroc")
 
 
 def outside_inside(
-    explanation: Explanation, truth: np.ndarray, *, among: np.ndarray | None = None
+    explanation: Explanation,
+    truth: np.ndarray,
+    *,
+    among: np.ndarray | None = None,
+    absolute: bool = False,
 ) -> xr.DataArray:
     """Mean positive attribution outside the truth over that inside.
 
     Outside-inside ratio (Choi, part 1; after Lapuschkin et al. 2016). Lower is better; chance is 1;
-    infinite where nothing positive lies inside, so compare medians. Arguments as for `energy`.
+    infinite where nothing positive lies inside, so compare medians. Arguments as for `energy`: with
+    magnitudes all attributions count, as signed ones cancel to means near 0.
     """
-    maps, truth, among = _cells(explanation, truth, among)
-    maps, other = np.maximum(maps, 0), among & ~truth
+    maps, truth, among = checked_cells(explanation, truth, among)
+    maps, other = np.abs(maps) if absolute else np.maximum(maps, 0), among & ~truth
     inside = (maps * truth).sum(1) / np.maximum(truth.sum(1), 1)
     outside = (maps * other).sum(1) / np.maximum(other.sum(1), 1)
     ratio = np.where(inside > 0, outside / np.where(inside > 0, inside, 1), np.inf)
     return per_sample(
         np.where(_defined(truth, among), ratio, np.nan), explanation, "outside-inside"
     )
+
+
+def ratios(
+    explanation: Explanation,
+    truth: np.ndarray,
+    distractor: np.ndarray | None = None,
+    seen: np.ndarray | None = None,
+) -> xr.Dataset:
+    """Return `outside_inside` of all attributions too, and with distractors alone outside.
+
+    Arguments as for `localisation`.
+
+    Returns
+    -------
+    xarray.Dataset
+        (sample,) `outside_inside` of positive attributions, `absolute_outside_inside` of all; with
+        distractors the same as `distractor_...`, where these are all that counts outside.
+    """
+    controls = {"": seen}
+    if distractor is not None:
+        only = np.asarray(truth, bool) | np.asarray(distractor, bool)
+        controls["distractor_"] = only if seen is None else only & seen
+    figures = {
+        prefix + sizes + "outside_inside": outside_inside(
+            explanation, truth, among=among, absolute=bool(sizes)
+        )
+        for prefix, among in controls.items()
+        for sizes in ("", "absolute_")
+    }
+    return xr.Dataset({name: figure.rename(name) for name, figure in figures.items()})
 
 
 def mask_area(truth: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
@@ -133,10 +168,16 @@ def localisation(
     return xr.Dataset({name: figure.rename(name) for name, figure in figures.items()})
 
 
-def _cells(
+def checked_cells(
     explanation: Explanation, truth: np.ndarray, among: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return map, truth and what counts as (sample, cell)."""
+    """Return map, truth among what counts, and what counts, as (sample, cell).
+
+    Raises
+    ------
+    ValueError
+        For a truth of other samples or joints.
+    """
     truth = np.asarray(truth, bool)
     expected = (len(explanation), explanation.values.sizes.get("joint"))
     if truth.ndim != 3 or (truth.shape[0], truth.shape[2]) != expected:

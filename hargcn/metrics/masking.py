@@ -6,7 +6,7 @@ frame) instead of being multiplied to 0, which would shrink a skeleton to the or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -68,26 +68,50 @@ def removal_curve(
     edit: InputEdit = FROZEN,
     *,
     steps: int = 20,
+    shares: Sequence[float] = (),
     insert: bool = False,
     run: Runner | None = None,
 ) -> np.ndarray:
-    """Return p_c (sample, steps + 1) against the share of cells removed (or inserted)."""
+    """Return p_c (sample, share) against the share of cells removed (or inserted).
+
+    Shares are `steps` equal ones from 0 to 1 where none are given.
+    """
     check(x, explanation)
     run = run or Runner()
     maps = cells(explanation, x.shape[-3])
-    shares = np.arange(steps + 1)[:, None] / steps
+    parts = np.reshape(list(shares) or np.arange(steps + 1) / steps, (-1, 1))
 
     def keep(block: np.ndarray) -> np.ndarray:
-        flat = maps[block].reshape(len(block), -1)
-        rngs = [np.random.default_rng([run.seed, sample]) for sample in block]
-        chance = np.stack([rng.random(flat.shape[1]) for rng in rngs])
-        place = np.lexsort((chance, -flat), axis=1).argsort(1)[:, None]
-        taken = place < np.round(shares * flat.shape[1])
-        return (taken if insert else ~taken).reshape(len(block), steps + 1, *maps.shape[1:])
+        place = places(maps[block], block, run.seed)[:, None]
+        taken = place < np.round(parts * place.shape[-1])
+        return (taken if insert else ~taken).reshape(len(block), len(parts), *maps.shape[1:])
 
     still = substrate(x, edit, run)
-    logits = run.blended(model, x, still, keep, steps + 1, "insert" if insert else "delete")
+    logits = run.blended(model, x, still, keep, len(parts), "insert" if insert else "delete")
     return probability(logits, explanation.target.to_numpy(), outputs_of(model))
+
+
+def places(maps: np.ndarray, samples: np.ndarray, seed: int) -> np.ndarray:
+    """Return each cell's place (N, cells) in maps (N, T, V), the highest first, ties by chance.
+
+    The numbers of the samples (N,) say which chance.
+    """
+    flat = maps.reshape(len(maps), -1)
+    rngs = [np.random.default_rng([seed, sample]) for sample in samples]
+    chance = np.stack([rng.random(flat.shape[1]) for rng in rngs])
+    return np.lexsort((chance, -flat), axis=1).argsort(1)
+
+
+def strongest(maps: np.ndarray, share: float, seed: int = 1234) -> np.ndarray:
+    """Return maps (N, T, V) of which only a share of each one's positive cells is left.
+
+    The highest stay as they are, ties by chance; all others are 0 (Zheng et al. 2022, table 2,
+    limit the positive cells of a map before they keep what it shows).
+    """
+    flat = maps.reshape(len(maps), -1)
+    count = np.round(share * (flat > 0).sum(1, keepdims=True))
+    kept = places(maps, np.arange(len(maps)), seed) < count
+    return np.where(kept, flat, 0.0).reshape(maps.shape)
 
 
 def masked(

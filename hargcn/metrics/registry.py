@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from hargcn.explanation import Explanation
 from hargcn.metrics import faithfulness, masking, sanity
-from hargcn.metrics.localisation import localisation
+from hargcn.metrics.localisation import localisation, ratios
 from hargcn.metrics.masking import FROZEN, Explainer
 from hargcn.metrics.runner import Runner
+from hargcn.metrics.segmentation import segmentation
 from hargcn.metrics.stability import TREMBLE, stability
 from hargcn.outputs import KINDS, Kind, outputs_of
 from hargcn.perturbation import Edit, InputEdit
@@ -165,14 +166,14 @@ def _adcc(c: Case) -> xr.Dataset:
     return masking.adcc_of(c.coherency, complexity, c.masked["average-drop"])
 
 
-def _located(c: Case) -> xr.Dataset:
+def _located(c: Case, figures: Callable[..., xr.Dataset]) -> xr.Dataset:
     if c.truth is None and not c.marks:
-        raise ValueError("Expected planted evidence or marks for localisation (got none)")
+        raise ValueError(f"Expected planted evidence or marks for {figures.__name__} (got none)")
     found = xr.Dataset()
     if c.truth is not None:
-        found = localisation(c.explanation, c.truth, c.distractor, c.seen)
+        found = figures(c.explanation, c.truth, c.distractor, c.seen)
     for name, mask in c.marks.items():
-        own = localisation(c.explanation, mask, seen=c.seen)
+        own = figures(c.explanation, mask, seen=c.seen)
         found = found.assign({f"{name}:{figure}": own[figure] for figure in own})
     return found
 
@@ -259,11 +260,33 @@ METRICS: dict[str, Metric] = {
         edges=True,
     ),
     "localisation": Metric(
-        _located,
+        lambda c: _located(c, localisation),
         "higher",
         "Zheng et al. 2022, eq. 8 (energy); ROC; Choi, part 1",
         truth=True,
         seen=True,
+    ),
+    "ratios": Metric(
+        lambda c: _located(c, ratios),
+        "lower",
+        "Choi, part 1, after Lapuschkin et al. 2016",
+        truth=True,
+        seen=True,
+    ),
+    "segmentation": Metric(
+        lambda c: _located(c, segmentation),
+        "higher",
+        "Choi, part 1: pixel accuracy, IoU",
+        truth=True,
+        seen=True,
+    ),
+    "continuity": Metric(
+        lambda c: stability(
+            *c.remade, c.neighbour, neighbours=c.neighbours, relative="norm", run=c.run
+        )["ris"].rename("continuity"),
+        "lower",
+        "Choi, part 1: largest relative change of the map over that of a neighbouring window",
+        lambda c: c.neighbours,
     ),
     "ris": Metric(_stability, "lower", _AGARWAL + "2", lambda c: c.neighbours),
     "rrs": Metric(_stability, "lower", _AGARWAL + "3", lambda c: c.neighbours),

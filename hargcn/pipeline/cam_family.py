@@ -108,7 +108,9 @@ def compare_maps(
     edits = {text: _input_edit(text) for text in substrate}
     out = writable(out, checkpoint, windows, suffix=".csv")
     with locked(out):
-        asked = _Asked.open(checkpoint, windows, class_, split, limit, limit_seed, device, seed)
+        asked = AskedWindows.open(
+            checkpoint, windows, class_, split, limit, limit_seed, device, seed
+        )
         expect_defined(metrics, asked.model)
         places = layers_of(asked.model, "gradcam", layer)
         blocks = [(place, score) for place in places for score in utility]
@@ -176,7 +178,9 @@ def second_order(
     """
     out = writable(out, checkpoint, windows, suffix=".csv")
     with locked(out):
-        asked = _Asked.open(checkpoint, windows, class_, split, limit, limit_seed, device, seed)
+        asked = AskedWindows.open(
+            checkpoint, windows, class_, split, limit, limit_seed, device, seed
+        )
         places = layers_of(asked.model, "gradcam", layer)
         blocks = [(p, u, who) for p in places for u in utility for who in players]
         rows: list[dict[str, Any]] = []
@@ -235,7 +239,7 @@ def show_masked(
     if len(method) != len(utility):
         raise ValueError(f"Expected a utility for each method (got {len(utility)}, {len(method)})")
     out = writable(out, checkpoint, windows, suffix=PICTURES)
-    asked = _Asked.open(checkpoint, windows, class_, split, 1, limit_seed, device, seed, of)
+    asked = AskedWindows.open(checkpoint, windows, class_, split, 1, limit_seed, device, seed, of)
     (place,) = layers_of(asked.model, "gradcam", [layer])
     x, panels = asked.positions, []
     for text in substrate:
@@ -259,7 +263,7 @@ def show_masked(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class AskedWindows:
     """A network, and the windows and classes that it is asked about.
 
     Parameters
@@ -291,7 +295,7 @@ class _Asked:
         device: str,
         seed: int,
         of: Sequence[str] = (),
-    ) -> _Asked:
+    ) -> AskedWindows:
         """Open both, draw windows, and find their classes."""
         at_least("limit", limit, 1)
         model = open_network(checkpoint, device, open_windows(windows))

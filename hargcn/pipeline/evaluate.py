@@ -260,7 +260,8 @@ def evaluate(
         if any(METRICS[name].disturbs for name in wanted):
             check_edit(opened.model, disturbing)
         explainers = opened.explainers() if remake else {}
-        maps = maps_without_network(opened, case) if "localisation" in wanted else {}
+        located = any(METRICS[name].truth for name in wanted)
+        maps = maps_without_network(opened, case) if located else {}
         if announce is not None:
             rows = len(opened.explanations) + len(maps) + _BESIDE
             announce_time(announce, table_seconds(case, wanted, rows))

@@ -21,12 +21,14 @@ from hargcn.pipeline.drawn_tables import draw
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
 from hargcn.pipeline.feature_shares import shares_by
+from hargcn.pipeline.measure_curves import curves
 from hargcn.pipeline.multiplicity import multiplicity
 from hargcn.pipeline.parts import draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.rhythms import rhythms
+from hargcn.pipeline.sampling_study import samplings
 from hargcn.pipeline.trained import train_once
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -39,7 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
-            backgrounds, draw,
+            backgrounds, draw, curves, samplings,
             shares_by, branch_worths, multiplicity, cascades,
         )
     },

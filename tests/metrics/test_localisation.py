@@ -7,7 +7,14 @@ from fixtures.toy_networks import Line, explained
 from sklearn.metrics import roc_auc_score
 
 from hargcn.explainers.baselines import Constant, FakeCAM, Random, Truth
-from hargcn.metrics.localisation import auroc, energy, localisation, mask_area, outside_inside
+from hargcn.metrics.localisation import (
+    auroc,
+    energy,
+    localisation,
+    mask_area,
+    outside_inside,
+    ratios,
+)
 
 TRUTH = np.array([[[True, False], [False, False]]])
 MAP = torch.tensor([[[3.0, 1.0], [-2.0, 0.0]]])
@@ -23,6 +30,19 @@ def test_figures_by_hand():
     among = np.array([[[True, True], [False, False]]])
     assert energy(each, TRUTH, among=among).item() == 0.75
     assert mask_area(TRUTH, among).tolist() == [0.5]
+
+
+def test_ratios_of_positive_and_of_all_attributions_by_hand():
+    distractor = np.array([[[False, False], [True, False]]])
+    found = ratios(explained(MAP), TRUTH, distractor)
+    assert found["outside_inside"].item() == pytest.approx((1 / 3) / 3)
+    assert found["absolute_outside_inside"].item() == pytest.approx((3 / 3) / 3)
+    assert found["distractor_outside_inside"].item() == 0
+    assert found["distractor_absolute_outside_inside"].item() == pytest.approx(2 / 3)
+    seen = np.array([[[True, False], [True, True]]])
+    found = ratios(explained(MAP), TRUTH, seen=seen)
+    assert set(found) == {"outside_inside", "absolute_outside_inside"}
+    assert found["absolute_outside_inside"].item() == pytest.approx((2 / 2) / 3)
 
 
 def test_auroc_is_sklearns():

@@ -17,7 +17,9 @@ from hargcn.metrics.masking import (
     harmonic_of_means,
     increase,
     insertion,
+    places,
     removal_curve,
+    strongest,
 )
 from hargcn.metrics.registry import METRICS, Case
 
@@ -62,6 +64,28 @@ def test_deletion_and_insertion_by_hand():
     # The opposite map deletes the evidence last.
     found = deletion(model, x, blind, steps=6).item()
     assert found == pytest.approx((first + 5 * Y) / 6, abs=1e-6)
+
+
+def test_curves_stop_where_they_are_told():
+    model, x = three_joints()
+    sharp = explained(SHARP)
+    np.testing.assert_allclose(
+        removal_curve(model, x, sharp, shares=[0, 1 / 6]), [[Y, FROZEN]], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        removal_curve(model, x, sharp, shares=[0, 1 / 6], insert=True), [[FROZEN, Y]], atol=1e-6
+    )
+
+
+def test_of_positive_cells_the_strongest_are_left():
+    maps = np.array([[[3.0, 1.0], [-5.0, 2.0]], [[-1.0, -2.0], [0.0, 0.0]]])
+    assert places(maps, np.arange(2), 1)[0].tolist() == [0, 2, 3, 1]
+    assert strongest(maps, 1 / 3).tolist() == [[[3, 0], [0, 0]], [[0, 0], [0, 0]]]
+    assert strongest(maps, 2 / 3).tolist()[0] == [[3, 0], [0, 2]]
+    assert strongest(maps, 1).tolist()[0] == [[3, 1], [0, 2]]
+    tied = strongest(np.ones((300, 2, 2)), 0.25)
+    assert (tied.sum((1, 2)) == 1).all()
+    np.testing.assert_allclose(tied.mean(0), 0.25, atol=0.08)  # whichever by chance
 
 
 def test_adcc_by_hand():
