@@ -12,6 +12,7 @@ from hargcn.pipeline import network
 from hargcn.pipeline.axioms import axioms
 from hargcn.pipeline.background_study import backgrounds
 from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
+from hargcn.pipeline.clusters import cluster
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
-            backgrounds, draw,
+            backgrounds, draw, cluster,
         )
     },
 }  # fmt: skip
@@ -52,7 +53,7 @@ PREPARING = ("prepare", "synthesise")
 
 _FILES = (
     "out", "table", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
-    "without_sign", "without_decoys",
+    "windows", "without_sign", "without_decoys",
 )  # fmt: skip
 
 Step = tuple[str, Mapping[str, Any]]

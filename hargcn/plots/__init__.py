@@ -1,6 +1,7 @@
 """Pictures of explanations and results: every `plot_*(result, ..., ax=None)` gives (fig, ax)."""
 
 from hargcn.plots.axioms import plot_axioms
+from hargcn.plots.clusters import plot_clusters
 from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import (
     plot_agreement,
@@ -22,6 +23,7 @@ from hargcn.plots.tables import plot_table
 __all__ = [
     "plot_agreement",
     "plot_axioms",
+    "plot_clusters",
     "plot_confusion",
     "plot_convergence",
     "plot_correlation",

@@ -66,3 +66,12 @@ def test_a_student_does_not_replace_its_teacher(once, tmp_path):
     with pytest.raises(ValueError, match="model.safetensors: expected another file to write"):
         once("teacher", taught)
     assert (tmp_path / "teacher" / "model.safetensors").read_bytes() == first
+
+
+def test_windows_beside_the_recipe_count_instead_of_its_own(once, waving, tmp_path):
+    first, _ = once("a")
+    other = tmp_path / "copy.h5"
+    other.write_bytes(waving.read_bytes())
+    assert once("b", "windows=none.h5", windows=other) == (first, 1)
+    with pytest.raises(FileNotFoundError, match="lost.h5"):
+        once("c", windows=tmp_path / "lost.h5")
