@@ -25,10 +25,14 @@ class Clusters:
         (n,) the group of each.
     eigenvalues
         (k,) the smallest of the Laplacian, ascending; the first is 0.
+    places
+        (n, 2) where each lies by the second and third eigenvector, for a picture (Belkin and Niyogi
+        2003, Laplacian eigenmaps): who are neighbours of each other lie together.
     """
 
     labels: np.ndarray
     eigenvalues: np.ndarray
+    places: np.ndarray
 
     @property
     def count(self) -> int:
@@ -109,12 +113,14 @@ def spectral_clusters(
     near = (near + near.T) / 2
     root = 1 / np.sqrt(near.sum(axis=1))
     laplacian = np.eye(len(rows)) - root[:, None] * near * root
-    values, vectors = eigh(laplacian, subset_by_index=(0, max(most, count or 1)))
+    values, vectors = eigh(laplacian, subset_by_index=(0, max(most, count or 1, 2)))
     found = int(np.argmax(np.diff(values[: most + 1]))) + 1 if count is None else count
-    places = vectors[:, :found]
-    places = places / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), _TINY)
-    labels = KMeans(found, n_init=10, random_state=seed).fit_predict(places)
-    return Clusters(labels, values)
+    # An eigenvector may be turned about: its largest entry is to be positive.
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
+    unit = vectors[:, :found]
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), _TINY)
+    labels = KMeans(found, n_init=10, random_state=seed).fit_predict(unit)
+    return Clusters(labels, values, root[:, None] * vectors[:, 1:3])
 
 
 def told_apart(
@@ -152,11 +158,3 @@ def told_apart(
         "nmi_chance": float(np.quantile(nmis, 0.95)),
         "p": float((1 + np.sum(np.array(aris) >= ari - _TINY)) / (1 + draws)),
     }
-
-
-def flattened(rows: np.ndarray, seed: int = 1234) -> np.ndarray:
-    """Return places (n, 2) of rows in a picture, those that are alike near each other: t-SNE."""
-    from sklearn.manifold import TSNE
-
-    near = min(30.0, (len(rows) - 1) / 3)
-    return TSNE(perplexity=near, init="pca", random_state=seed).fit_transform(rows)

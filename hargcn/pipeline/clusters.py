@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hargcn.analysis.clusters import coarse, flattened, spectral_clusters, told_apart
+from hargcn.analysis.clusters import coarse, spectral_clusters, told_apart
 from hargcn.checks import at_least, writable
 from hargcn.files import locked, replacing
 from hargcn.metrics.maps import cells
@@ -79,7 +79,8 @@ def cluster(
         raise ValueError(f"{windows}: expected the explained windows (it has no {lost[0]!r})")
     data = data.subset([rows[name] for name in first])
     planted = data.distractor()
-    marked = np.zeros(len(data), bool) if planted is None else planted.any(axis=(1, 2))
+    shape = (len(data), 1, 1)
+    marked = np.any(np.zeros(shape, bool) if planted is None else planted, axis=(1, 2)).reshape(-1)
     if marked.all() or not marked.any():
         raise ValueError(
             f"{windows}: expected explained windows with and without decoys (got {marked.sum()} of "
@@ -106,7 +107,7 @@ def cluster(
             pair = told_apart(two.labels, marked, draws, seed)
             found.append(row | {f"{key}_two": each for key, each in pair.items()})
             title = f"{name}: ARI {row['ari']:.2f}"
-            panels.append(ClusterPanel(title, flattened(near, seed), free.labels))
+            panels.append(ClusterPanel(title, free.places, free.labels))
         table = pd.DataFrame(found)
         with replacing(out) as temporary:
             table.to_csv(temporary, index=False, float_format="%.4g")

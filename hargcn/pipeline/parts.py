@@ -95,6 +95,7 @@ def draw_means(
     columns: str,
     value: str,
     label: str = "",
+    where: str = "",
     dpi: int = 110,
 ) -> Path:
     """Draw the means of a figure over the seeds of an experiment, with their spread.
@@ -107,6 +108,8 @@ def draw_means(
         Picture to write.
     rows, columns, value, label
         As of `plots.plot_means`.
+    where
+        Which rows of the table, as a query of pandas; by default all.
     dpi
         Dots per inch of a PNG.
 
@@ -118,7 +121,8 @@ def draw_means(
     out = writable(out, table)
     if not Path(table).is_file():
         raise FileNotFoundError(f"{table}: no such table")
-    figure, _ = plot_means(pd.read_csv(table), rows, columns, value, label=label)
+    read = pd.read_csv(table)
+    figure, _ = plot_means(read.query(where) if where else read, rows, columns, value, label=label)
     save_figure(figure, out, dpi)
     return out
 

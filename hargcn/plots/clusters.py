@@ -56,7 +56,8 @@ def plot_clusters(
         for each in groups:
             own, colour = panel.labels == each, colours[str(each)].colour
             for some, marker in ((own & marked, "o"), (own & ~marked, "x")):
-                axis.scatter(*panel.places[some].T, s=14, c=colour, marker=marker, linewidths=0.9)
+                x, y = panel.places[some].T
+                axis.scatter(x, y, s=14, c=colour, marker=marker, linewidths=0.9)
         axis.set(xticks=[], yticks=[])
         axis.set_title(wrapped(panel.title, _WIDTH - 0.3))
     if ax is None:
