@@ -19,7 +19,7 @@ from hargcn.pipeline.decided import decided_by_sign
 from hargcn.pipeline.drawn_tables import draw
 from hargcn.pipeline.evaluate import correlate, evaluate
 from hargcn.pipeline.explain import explain
-from hargcn.pipeline.parts import draw_means
+from hargcn.pipeline.parts import compare_tables, draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
@@ -36,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
-            backgrounds, draw, cluster,
+            backgrounds, draw, cluster, compare_tables,
         )
     },
 }  # fmt: skip
@@ -53,7 +53,7 @@ PREPARING = ("prepare", "synthesise")
 
 _FILES = (
     "out", "table", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
-    "windows", "without_sign", "without_decoys",
+    "windows", "checkpoint", "teacher", "tables", "without_sign", "without_decoys",
 )  # fmt: skip
 
 Step = tuple[str, Mapping[str, Any]]

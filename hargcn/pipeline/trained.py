@@ -29,6 +29,7 @@ def train_once(
     networks: str | Path,
     set_: Sequence[str] = (),
     windows: str | Path | None = None,
+    teacher: str | Path | None = None,
     fresh: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -44,6 +45,8 @@ def train_once(
         Where networks are kept, a folder each; a training that was killed goes on there.
     windows
         The windows to train on, instead of those that the recipe names.
+    teacher
+        Whom it learns from, instead of the `train.distil.teacher` that the recipe names.
     fresh
         Train it anyway.
     progress
@@ -61,6 +64,8 @@ def train_once(
     """
     if windows is not None:
         set_ = [*set_, f"windows={json.dumps(str(windows))}"]
+    if teacher is not None:
+        set_ = [*set_, f"train.distil.teacher={json.dumps(str(teacher))}"]
     own = read_recipe(config, set_, out)
     for name in _KEPT:
         writable(Path(out) / name, *own.inputs)

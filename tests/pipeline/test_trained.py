@@ -75,3 +75,13 @@ def test_windows_beside_the_recipe_count_instead_of_its_own(once, waving, tmp_pa
     assert once("b", "windows=none.h5", windows=other) == (first, 1)
     with pytest.raises(FileNotFoundError, match="lost.h5"):
         once("c", windows=tmp_path / "lost.h5")
+
+
+def test_a_teacher_beside_the_recipe_counts_instead_of_its_own(once, tmp_path):
+    once("teacher", "train.seed=2")
+    teacher = tmp_path / "teacher" / "model.safetensors"
+    asked = "train.distil={temperature: 1, weight: 20}"
+    found = once("student", asked, teacher=teacher)
+    assert found == once(
+        "again", f"train.distil={{teacher: {teacher}, temperature: 1, weight: 20}}"
+    )
