@@ -17,6 +17,7 @@ from hargcn.metrics.model_free import acceleration
 from hargcn.pipeline.opening import open_explanations, open_windows
 from hargcn.plots import plot_clusters, save_figure
 from hargcn.plots.clusters import ClusterPanel
+from hargcn.plots.style import PICTURES
 
 
 def cluster(
@@ -24,6 +25,7 @@ def cluster(
     explanations: Sequence[str | Path],
     out: str | Path,
     *,
+    picture: str | Path | None = None,
     bins: int = 8,
     neighbours: int = 10,
     most: int = 8,
@@ -33,14 +35,14 @@ def cluster(
 ) -> pd.DataFrame:
     """Group windows by their maps, and compare the groups with the windows that have decoys.
 
-    Writes the table, and a picture (.png) beside it.
-
     Parameters
     ----------
     windows, explanations
         A file of planted windows, and explanation files of the same of them, of one class.
     out
         The table to write (.csv).
+    picture
+        A picture to write: every window where its map lies among the others.
     bins, neighbours, most
         See `analysis.clusters`.
     draws
@@ -65,7 +67,8 @@ def cluster(
     """
     at_least("draws", draws, 1)
     out = writable(out, windows, *explanations, suffix=".csv")
-    picture = writable(out.with_suffix(".png"), windows, *explanations)
+    if picture is not None:
+        picture = writable(picture, windows, *explanations, suffix=PICTURES)
     named = open_explanations(explanations)
     lists = {
         name: [str(s) for s in each.dataset["sample"].to_numpy()] for name, each in named.items()
@@ -111,6 +114,7 @@ def cluster(
         table = pd.DataFrame(found)
         with replacing(out) as temporary:
             table.to_csv(temporary, index=False, float_format="%.4g")
-        figure, _ = plot_clusters(panels, marked, names=("with decoys", "without"))
-        save_figure(figure, picture, dpi)
+        if picture is not None:
+            figure, _ = plot_clusters(panels, marked, names=("with decoys", "without"))
+            save_figure(figure, picture, dpi)
     return table

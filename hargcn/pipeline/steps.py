@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ PREPARING = ("prepare", "synthesise")
 
 _FILES = (
     "out", "table", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
-    "windows", "checkpoint", "teacher", "tables", "without_sign", "without_decoys",
+    "windows", "checkpoint", "teacher", "tables", "picture", "without_sign", "without_decoys",
 )  # fmt: skip
 
 Step = tuple[str, Mapping[str, Any]]
@@ -77,9 +78,16 @@ def with_files(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             calls[key] = str(folder / value)
         elif key in _FILES:
             calls[key] = (
-                [folder / each for each in value] if isinstance(value, list) else folder / value
+                [_within(folder, each) for each in value]
+                if isinstance(value, list)
+                else _within(folder, value)
             )
     return calls
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Return a file below a folder, or beside it: one that is not made yet has no "..", either."""
+    return Path(os.path.normpath(folder / name))
 
 
 def written(command: str, arguments: Mapping[str, Any]) -> str | None:
