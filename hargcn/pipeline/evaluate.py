@@ -153,6 +153,7 @@ def evaluate(
     substrate: str = "input:freeze",
     top: int | None = None,
     cells: str = "all",
+    evidence: str = "sign",
     marks: Sequence[str | Path] = (),
     marks_settings: str | Path | None = None,
     remake: bool = False,
@@ -187,6 +188,9 @@ def evaluate(
         "all", or only what was "observed": of localisation, the one measure that looks at cells by
         themselves; the others disturb whole joints or cover whole maps and stay as they are, which
         the table's column `cells` says.
+    evidence
+        What localisation looks for: the planted "sign", with the decoys as distractors, or the
+        "decoys", such as a planted shortcut, with the sign as distractor.
     marks
         Files or folders of annotators' marks (see `hargcn.data.marks`): localisation compares with
         each of them, too. How far they agree goes beside the table (.marks.csv); the ceiling of
@@ -223,6 +227,7 @@ def evaluate(
         makes no sense, marks that do not fit the windows, or an output that cannot be written.
     """
     one_of("--cells", cells, get_args(Cells))
+    one_of("evidence", evidence, ("sign", "decoys"))
     asked = _named(metrics)
     disturbing, removing = parse_edit(edit), parse_edit(substrate)
     if not isinstance(removing, InputEdit):
@@ -238,14 +243,16 @@ def evaluate(
             progress=progress,
         )  # fmt: skip
         marked = open_marks(marks, marks_settings, opened.data, opened.windows)
+        planted = opened.windows.truth(), opened.windows.distractor()
+        truth, distractor = planted if evidence == "sign" else planted[::-1]
         case = Case(
             opened.model,
             opened.positions,
             next(iter(opened.explanations.values())),
             edit=disturbing,
             substrate=removing,
-            truth=opened.windows.truth(),
-            distractor=opened.windows.distractor(),
+            truth=truth,
+            distractor=distractor,
             marks=marked.masks,
             seen=opened.windows.observed() if cells == "observed" else None,
             layer=next(reversed(opened.model.layer_names()), ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -365,10 +364,9 @@ class _Section:
             if command == "prepare" and recipe.recordings is not None:
                 usual["path"] = _recordings(self.run.path, recipe.recordings)
         elif command == "train":
-            named = f"windows={json.dumps(str(windows))}"
             usual |= {
                 "config": recipe.extends, "out": out / "run", "networks": self.run.networks,
-                "fresh": self.run.fresh, "set_": [named, *self.set_],
+                "fresh": self.run.fresh, "windows": windows, "set_": self.set_,
             }  # fmt: skip
         else:
             usual |= {"checkpoint": checkpoint, "windows": windows}

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
+from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.checks import writable
 from hargcn.data.windows import Windows
 from hargcn.files import digest, replacing
@@ -95,6 +96,7 @@ def draw_means(
     columns: str,
     value: str,
     label: str = "",
+    where: str = "",
     dpi: int = 110,
 ) -> Path:
     """Draw the means of a figure over the seeds of an experiment, with their spread.
@@ -107,6 +109,8 @@ def draw_means(
         Picture to write.
     rows, columns, value, label
         As of `plots.plot_means`.
+    where
+        Which rows of the table, as a query of pandas; by default all.
     dpi
         Dots per inch of a PNG.
 
@@ -118,9 +122,76 @@ def draw_means(
     out = writable(out, table)
     if not Path(table).is_file():
         raise FileNotFoundError(f"{table}: no such table")
-    figure, _ = plot_means(pd.read_csv(table), rows, columns, value, label=label)
+    read = pd.read_csv(table)
+    figure, _ = plot_means(read.query(where) if where else read, rows, columns, value, label=label)
     save_figure(figure, out, dpi)
     return out
+
+
+def compare_tables(
+    tables: Sequence[str | Path],
+    out: str | Path,
+    *,
+    value: str = "estimate",
+    where: str = "",
+    seed: int = 1234,
+) -> pd.DataFrame:
+    """Compare a figure of several networks with that of the first, seed by seed.
+
+    Parameters
+    ----------
+    tables
+        One per kind of network, each over the same cases and seeds, as joined tables are.
+    out
+        The table to write (.csv).
+    value
+        The figure: a column, or an expression of pandas such as "1 - estimate".
+    where
+        Which row of each case and seed, as a query of pandas.
+    seed
+        Of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per case and table: `network`, the table's name; `mean` over seeds with its 95%
+        interval `low`, `high`; `more` than the first network of the same seed, with `more_low` and
+        `more_high`; `seeds`.
+
+    Raises
+    ------
+    FileNotFoundError
+        Without one of the tables.
+    ValueError
+        For tables that have no or several rows of a case and seed, or other seeds than the first.
+    """
+    out = writable(out, *tables, suffix=".csv")
+    found: dict[str, pd.Series] = {}
+    for table in map(Path, tables):
+        if not table.is_file():
+            raise FileNotFoundError(f"{table}: no such table")
+        read = pd.read_csv(table)
+        rows = read.query(where) if where else read
+        own = rows.eval(value).set_axis(pd.MultiIndex.from_frame(rows[["case", "seed"]]))
+        first = next(iter(found.values()), own)
+        if not len(own) or not own.index.is_unique or {*own.index} != {*first.index}:
+            raise ValueError(
+                f"{table}: expected one row of each case and seed as of {tables[0]} (got "
+                f"{len(own)} rows)"
+            )
+        found[table.stem] = own.reindex(first.index)
+    first, rows = next(iter(found.values())), []
+    for case in dict.fromkeys(first.index.get_level_values("case")):
+        for name, own in found.items():
+            row: dict[str, object] = {"case": case, "network": name}
+            for key, values in (("", own.loc[case]), ("more", (own - first).loc[case])):
+                mean, low, high = map(float, cluster_bootstrap(values.to_numpy(), seed=seed))
+                ends = (f"{key}_low", f"{key}_high") if key else ("low", "high")
+                row |= {key or "mean": mean, ends[0]: low, ends[1]: high}
+            rows.append(row | {"seeds": len(own.loc[case])})
+    joined = pd.DataFrame(rows)
+    _write(joined, out)
+    return joined
 
 
 def compare(parts: Parts, tables: Sequence[str], out: Path, asked: Compare) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hargcn.pipeline.background_study import backgrounds
 from hargcn.pipeline.branch_study import branch_worths
 from hargcn.pipeline.cam_family import compare_maps, second_order, show_masked
 from hargcn.pipeline.cascades import cascades
+from hargcn.pipeline.clusters import cluster
 from hargcn.pipeline.combine import combine
 from hargcn.pipeline.costs import costs
 from hargcn.pipeline.decided import decided_by_sign
@@ -23,7 +25,7 @@ from hargcn.pipeline.explain import explain
 from hargcn.pipeline.feature_shares import shares_by
 from hargcn.pipeline.measure_curves import curves
 from hargcn.pipeline.multiplicity import multiplicity
-from hargcn.pipeline.parts import draw_means
+from hargcn.pipeline.parts import compare_tables, draw_means
 from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
@@ -43,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             compare_maps, second_order, show_masked,
             backgrounds, draw, curves, samplings,
             shares_by, branch_worths, multiplicity, cascades,
+            cluster, compare_tables,
         )
     },
 }  # fmt: skip
@@ -59,7 +62,7 @@ PREPARING = ("prepare", "synthesise")
 
 _FILES = (
     "out", "table", "inputs", "explanation", "explanations", "shap", "cam", "convergence", "names",
-    "without_sign", "without_decoys",
+    "windows", "checkpoint", "teacher", "tables", "picture", "without_sign", "without_decoys",
 )  # fmt: skip
 
 Step = tuple[str, Mapping[str, Any]]
@@ -83,9 +86,16 @@ def with_files(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             calls[key] = str(folder / value)
         elif key in _FILES:
             calls[key] = (
-                [folder / each for each in value] if isinstance(value, list) else folder / value
+                [_within(folder, each) for each in value]
+                if isinstance(value, list)
+                else _within(folder, value)
             )
     return calls
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Return a file below a folder, or beside it: one that is not made yet has no "..", either."""
+    return Path(os.path.normpath(folder / name))
 
 
 def written(command: str, arguments: Mapping[str, Any]) -> str | None:

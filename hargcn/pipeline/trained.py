@@ -28,6 +28,8 @@ def train_once(
     out: str | Path,
     networks: str | Path,
     set_: Sequence[str] = (),
+    windows: str | Path | None = None,
+    teacher: str | Path | None = None,
     fresh: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -41,6 +43,10 @@ def train_once(
         Folder for copies of the network, its card and the log of its training.
     networks
         Where networks are kept, a folder each; a training that was killed goes on there.
+    windows
+        The windows to train on, instead of those that the recipe names.
+    teacher
+        Whom it learns from, instead of the `train.distil.teacher` that the recipe names.
     fresh
         Train it anyway.
     progress
@@ -56,6 +62,10 @@ def train_once(
     FileNotFoundError, ValueError
         As `train`.
     """
+    if windows is not None:
+        set_ = [*set_, f"windows={json.dumps(str(windows))}"]
+    if teacher is not None:
+        set_ = [*set_, f"train.distil.teacher={json.dumps(str(teacher))}"]
     own = read_recipe(config, set_, out)
     for name in _KEPT:
         writable(Path(out) / name, *own.inputs)

@@ -2,6 +2,7 @@
 
 from hargcn.plots.axioms import plot_axioms
 from hargcn.plots.branches import plot_branches
+from hargcn.plots.clusters import plot_clusters
 from hargcn.plots.edges import plot_edges
 from hargcn.plots.heatmaps import (
     plot_agreement,
@@ -23,6 +24,7 @@ from hargcn.plots.tables import plot_table
 __all__ = [
     "plot_agreement",
     "plot_axioms",
+    "plot_clusters",
     "plot_confusion",
     "plot_branches",
     "plot_convergence",

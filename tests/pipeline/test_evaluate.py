@@ -5,13 +5,16 @@ import csv
 import numpy as np
 import pytest
 
-from hargcn import Explanation, load_model
+from hargcn import Explanation, load_model, save_model
 from hargcn.explainers import GradCAM
+from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.evaluate import correlate, evaluate
+from hargcn.pipeline.explain import explain
 from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import open_windows
 from hargcn.pipeline.perturb import perturb
+from hargcn.pipeline.prepare import synthesise
 
 LAYER = "main.0.attention"
 QUIET = {"progress": False}
@@ -230,3 +233,24 @@ def test_windows_are_matched_by_name_and_strangers_refused(cam, checkpoint, wavi
         Explanation(found.dataset.assign_attrs({attribute: "0123456789abcdef"})).save(strange)
         with pytest.raises(ValueError, match=rf"strange\.h5: expected an explanation of {what}"):
             ExplainedWindows.open(checkpoint, waving, [strange])
+
+
+def test_decoys_may_be_what_is_looked_for(tmp_path):
+    plant = ["synthetic.recordings=12", "synthetic.plant.distractors=1"]
+    made = synthesise(tmp_path / "w.h5", {}, plant)
+    small = ModelConfig(branches=("J",), width=4, min_width=4, max_width=8, last_width=8)
+    network = MultiBranchSTGCN(small, made.skeleton, made.classes)
+    checkpoint = save_model(network, tmp_path / "m.safetensors", {"input": made.preparation})
+    given = checkpoint, made.path
+    explain(*given, tmp_path / "s.h5", method="saliency", split="all", of=["with"])
+    some = made.subset(np.flatnonzero(made.label == 1))
+    for evidence, mask in (("sign", some.truth()), ("decoys", some.distractor())):
+        found = evaluate(
+            *given, [tmp_path / "s.h5"], tmp_path / "t.csv", metrics="localisation",
+            evidence=evidence, **QUIET,
+        )  # fmt: skip
+        rows = found.rows.set_index(["metric", "method"])["estimate"]
+        assert rows["localisation:area", "saliency"] == pytest.approx(mask.mean())
+        assert rows["localisation:auroc", "truth"] == 1
+    with pytest.raises(ValueError, match="Expected evidence of sign, decoys .got 'shortcut'"):
+        evaluate(*given, [tmp_path / "s.h5"], tmp_path / "t.csv", evidence="shortcut", **QUIET)

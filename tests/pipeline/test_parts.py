@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from hargcn.metrics.table import samples_file
-from hargcn.pipeline.parts import Compare, compare, join_tables
+from hargcn.pipeline.parts import Compare, compare, compare_tables, draw_means, join_tables
 
 
 def part(folder: Path, value: float, figures: tuple[str, ...] = ("deletion", "pgi")) -> Path:
@@ -88,3 +88,45 @@ def test_nothing_is_written_of_nothing(tmp_path):
     join_tables(none, "table.csv", tmp_path)
     compare(none, ["table.csv"], tmp_path, Compare(figures=("pgi",), references=("random",)))
     assert not list(tmp_path.glob("*.csv"))
+
+
+def figures(path: Path, *rows: tuple[str, int, float]) -> Path:
+    table = pd.DataFrame(rows, columns=["case", "seed", "estimate"])
+    pd.concat([table.assign(figure="accuracy"), table.assign(figure="f1", estimate=9)]).to_csv(
+        path, index=False
+    )
+    return path
+
+
+def test_networks_are_compared_seed_by_seed(tmp_path):
+    plain = figures(tmp_path / "plain.csv", ("one", 1, 0.5), ("one", 2, 0.9), ("two", 1, 0.4))
+    taught = figures(tmp_path / "taught.csv", ("one", 2, 1.0), ("one", 1, 0.6), ("two", 1, 0.3))
+    out = tmp_path / "c.csv"
+    told = {"value": "1 - estimate", "where": "figure == 'accuracy'"}
+    compare_tables([plain, taught], out, **told)
+    rows = pd.read_csv(out).set_index(["case", "network"])
+    assert rows.loc[("one", "plain"), ["mean", "more", "seeds"]].tolist() == [0.3, 0, 2]
+    assert rows.loc[("one", "taught"), ["mean", "more"]].tolist() == pytest.approx([0.2, -0.1])
+    # Both seeds differ by the same: the difference is known where the means are not.
+    assert rows.loc[("one", "taught"), ["more_low", "more_high"]].tolist() == pytest.approx(
+        [-0.1] * 2
+    )
+    assert rows.loc[("one", "taught"), "high"] > 0.4
+    assert rows.loc[("two", "taught"), "more"] == pytest.approx(0.1)
+    assert np.isnan(rows.loc[("two", "taught"), "low"])  # one seed
+    with pytest.raises(ValueError, match=r"expected one row of each case and seed .*got 6 rows"):
+        compare_tables([plain, taught], out)
+    other = figures(tmp_path / "other.csv", ("one", 1, 0.5))
+    with pytest.raises(ValueError, match="other.csv: expected one row of each case and seed as"):
+        compare_tables([plain, other], out, **told)
+    with pytest.raises(FileNotFoundError, match="lost.csv: no such table"):
+        compare_tables([plain, tmp_path / "lost.csv"], out, **told)
+
+
+def test_means_of_some_rows_are_drawn(tmp_path):
+    table = figures(tmp_path / "t.csv", ("one", 1, 0.5), ("one", 2, 0.9))
+    given = {"rows": "figure", "columns": "case", "value": "estimate"}
+    made = draw_means(table, tmp_path / "a.png", where="figure == 'f1'", **given)
+    assert made.stat().st_size > 1000
+    with pytest.raises(FileNotFoundError, match="lost.csv: no such table"):
+        draw_means(tmp_path / "lost.csv", tmp_path / "b.png", **given)

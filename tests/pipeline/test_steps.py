@@ -20,7 +20,7 @@ def test_files_lie_in_the_folder_of_a_part_and_nothing_else_does():
     found = with_files(
         {
             "out": "a.csv", "explanations": ["x.h5", "y.h5"], "table": "t.csv",
-            "split": "decided.txt", "method": "shap",
+            "split": "decided.txt", "method": "shap", "windows": "../with.h5",
         },
         Path("part"),
     )  # fmt: skip
@@ -30,6 +30,7 @@ def test_files_lie_in_the_folder_of_a_part_and_nothing_else_does():
         "table": Path("part/t.csv"),
         "split": "part/decided.txt",
         "method": "shap",
+        "windows": Path("with.h5"),
     }
     assert with_files({"split": "test"}, Path("part")) == {"split": "test"}
 

@@ -66,3 +66,22 @@ def test_a_student_does_not_replace_its_teacher(once, tmp_path):
     with pytest.raises(ValueError, match="model.safetensors: expected another file to write"):
         once("teacher", taught)
     assert (tmp_path / "teacher" / "model.safetensors").read_bytes() == first
+
+
+def test_windows_beside_the_recipe_count_instead_of_its_own(once, waving, tmp_path):
+    first, _ = once("a")
+    other = tmp_path / "copy.h5"
+    other.write_bytes(waving.read_bytes())
+    assert once("b", "windows=none.h5", windows=other) == (first, 1)
+    with pytest.raises(FileNotFoundError, match="lost.h5"):
+        once("c", windows=tmp_path / "lost.h5")
+
+
+def test_a_teacher_beside_the_recipe_counts_instead_of_its_own(once, tmp_path):
+    once("teacher", "train.seed=2")
+    teacher = tmp_path / "teacher" / "model.safetensors"
+    asked = "train.distil={temperature: 1, weight: 20}"
+    found = once("student", asked, teacher=teacher)
+    assert found == once(
+        "again", f"train.distil={{teacher: {teacher}, temperature: 1, weight: 20}}"
+    )
