@@ -23,6 +23,7 @@ from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.rhythms import rhythms
+from hargcn.pipeline.runtimes import runtimes
 from hargcn.pipeline.trained import train_once
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             network.test, decided_by_sign, explain, combine, rank, show, maps, correlate,
             perturb, evaluate, axioms, costs, rhythms, draw_means,
             compare_maps, second_order, show_masked,
-            backgrounds, draw,
+            backgrounds, runtimes, draw,
         )
     },
 }  # fmt: skip
