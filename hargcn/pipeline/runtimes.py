@@ -24,7 +24,6 @@ from hargcn.pipeline.opening import check_preparation, open_network, open_window
 
 _FORWARD = "one forward pass"
 _ASKED = {"background": 10, "background_by": "random", "background_class": (), "settings": {}}
-_CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def runtimes(
@@ -48,7 +47,8 @@ def runtimes(
 
     Each method explains one window, and several in one call, in turns with all others. What is
     beyond the first window is what a further one takes: SHAP's graph over the background is built
-    once.
+    once. On a CPU seconds are processor time, which with one thread is the time on a machine that
+    does nothing else; on a GPU they are time by the clock.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ def runtimes(
     -------
     pandas.DataFrame
         A row for one forward pass of a window, and for each method and layer: `rows` of its
-        background; `first` and `further`, wall seconds of the first and of a further window;
-        `fastest` and `slowest` further one of the rounds; `cpu`, processor seconds of a further
-        one; `forwards`, `further` in forward passes of one window; `ratio` to the first method;
-        `hours` that the named job takes by these figures; `machine`.
+        background; `first` and `further`, seconds of the first and of a further window; `fastest`
+        and `slowest` further one of the rounds; `forwards`, `further` in forward passes of one
+        window; `ratio` to the first method; `hours` that the named job takes by these figures;
+        `machine`.
 
     Raises
     ------
@@ -164,20 +164,18 @@ def _explaining(
 
 def _in_turns(
     calls: Mapping[Any, Callable[[int], Any]], most: int, rounds: int, device: str, bar: bool
-) -> dict[Any, dict[tuple[str, int], list[float]]]:
-    """Return seconds of every round, by clock and number of windows; the first warms up."""
-    found: dict[Any, dict[tuple[str, int], list[float]]] = {
-        key: {(clock, few): [] for clock in _CLOCKS for few in (1, most)} for key in calls
-    }
+) -> dict[Any, dict[int, list[float]]]:
+    """Return seconds of every round, by number of windows; the first round warms up."""
+    clock = time.perf_counter if device.startswith("cuda") else time.process_time
+    found: dict[Any, dict[int, list[float]]] = {key: {1: [], most: []} for key in calls}
     jobs = [(turn, key, few) for turn in range(rounds + 1) for key in calls for few in (1, most)]
     for turn, key, few in track(jobs, "measuring", len(jobs), bar):
         _finished(device)
-        began = {clock: read() for clock, read in _CLOCKS.items()}
+        began = clock()
         calls[key](few)
         _finished(device)
         if turn:
-            for clock, read in _CLOCKS.items():
-                found[key][clock, few].append(read() - began[clock])
+            found[key][few].append(clock() - began)
     return found
 
 
@@ -188,28 +186,22 @@ def _finished(device: str) -> None:
 
 
 def _table(
-    took: Mapping[Any, Mapping[tuple[str, int], Sequence[float]]],
-    most: int,
-    of_windows: int,
-    of_rows: int,
+    took: Mapping[Any, Mapping[int, Sequence[float]]], most: int, of_windows: int, of_rows: int
 ) -> pd.DataFrame:
     """Return medians, and what follows from them."""
     rows = []
     for (name, layer, background), found in took.items():
-        first = float(np.median(found["wall", 1]))
-        further, cpu = (
-            np.maximum(0, np.subtract(found[clock, most], found[clock, 1])) / (most - 1)
-            for clock in _CLOCKS
-        )
+        first = float(np.median(found[1]))
+        each = np.maximum(0, np.subtract(found[most], found[1])) / (most - 1)
+        further = float(np.median(each))
         share = of_rows / background if background else 1
-        job = share * (first + (of_windows - 1) * float(np.median(further))) / 3600
         rows.append({
             "method": name, "layer": layer, "rows": background, "first": first,
-            "further": np.median(further), "fastest": further.min(), "slowest": further.max(),
-            "cpu": np.median(cpu), "hours": job,
+            "further": further, "fastest": each.min(), "slowest": each.max(),
+            "hours": share * (first + (of_windows - 1) * further) / 3600,
         })  # fmt: skip
     table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("hours"), "forwards", table["further"] / table["further"][0])
-    ratio = (table["further"] / table["further"][1]).where(table.index > 0)
-    table.insert(table.columns.get_loc("hours"), "ratio", ratio)
+    at, further = table.columns.get_loc("hours"), table["further"]
+    table.insert(at, "forwards", further / further[0])
+    table.insert(at + 1, "ratio", (further / further[1]).where(table.index > 0))
     return table

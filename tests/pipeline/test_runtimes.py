@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -30,14 +29,13 @@ def test_a_row_for_a_pass_and_for_every_method(checkpoint, waving, tmp_path):
 
 
 def test_figures_follow_from_the_seconds():
-    """First 2 s, three windows 6 s: 2 s each further one, half of it of the other clock."""
-    forward = {("wall", 1): [0.5], ("wall", 3): [1.5], ("cpu", 1): [0.5], ("cpu", 3): [1.5]}
-    shap = {("wall", 1): [2, 3, 2], ("wall", 3): [6, 7, 10], ("cpu", 1): [1, 1, 1]}
-    shap |= {("cpu", 3): [3, 3, 3]}
-    took = {("pass", "", 0): forward, ("gradcam", "tcn", 0): forward, ("shap", "", 20): shap}
+    """First 2 s, three windows 6 s: 2 s each further one."""
+    one = {1: [0.5], 3: [1.5]}
+    shap = {1: [2, 3, 2], 3: [6, 7, 10]}
+    took = {("pass", "", 0): one, ("gradcam", "tcn", 0): one, ("shap", "", 20): shap}
     row = _table(took, 3, 316, 100).iloc[2]
     assert row["first"] == row["further"] == row["fastest"] == 2
-    assert (row["slowest"], row["cpu"], row["forwards"], row["ratio"]) == (4, 1, 4, 4)
+    assert (row["slowest"], row["forwards"], row["ratio"]) == (4, 4, 4)
     assert row["hours"] == pytest.approx(5 * (2 + 315 * 2) / 3600)
 
 
@@ -46,9 +44,12 @@ def test_calls_take_turns_behind_one_round_that_warms_up():
     calls = {name: lambda few, name=name: seen.append((name, few)) for name in "ab"}
     found = _in_turns(calls, 3, 2, "cpu", False)
     assert seen == 3 * [("a", 1), ("a", 3), ("b", 1), ("b", 3)]
-    assert [len(times) for times in found["a"].values()] == 4 * [2]
-    slow = _in_turns({"a": lambda few: time.sleep(0.01 * few)}, 2, 3, "cpu", False)["a"]
-    assert np.median(slow["wall", 2]) > 0.015 > np.median(slow["cpu", 2])
+    assert [len(times) for times in found["a"].values()] == 2 * [2]
+
+
+def test_a_processor_that_waits_is_not_paid():
+    found = _in_turns({"a": lambda few: time.sleep(0.02 * few)}, 2, 3, "cpu", False)["a"]
+    assert max(found[2]) < 0.02
 
 
 @pytest.mark.parametrize(
