@@ -30,6 +30,7 @@ from hargcn.pipeline.perturb import perturb
 from hargcn.pipeline.pictures import maps, rank, show
 from hargcn.pipeline.prepare import prepare, synthesise
 from hargcn.pipeline.rhythms import rhythms
+from hargcn.pipeline.runtimes import runtimes
 from hargcn.pipeline.sampling_study import samplings
 from hargcn.pipeline.trained import train_once
 
@@ -45,7 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
             compare_maps, second_order, show_masked,
             backgrounds, draw, curves, samplings,
             shares_by, branch_worths, multiplicity, cascades,
-            cluster, compare_tables,
+            cluster, compare_tables, runtimes,
         )
     },
 }  # fmt: skip
