@@ -83,7 +83,8 @@ def runtimes(
         background; `first` and `further`, seconds of the first and of a further window; `fastest`
         and `slowest` further one of the rounds; `forwards`, `further` in forward passes of one
         window; `ratio` to the first method; `hours` that the named job takes by these figures;
-        `machine`.
+        `machine`. Where several windows in one call took no longer than one, `further` is 0, and
+        what is divided by it is missing.
 
     Raises
     ------
@@ -202,6 +203,7 @@ def _table(
         })  # fmt: skip
     table = pd.DataFrame(rows)
     at, further = table.columns.get_loc("hours"), table["further"]
-    table.insert(at, "forwards", further / further[0])
-    table.insert(at + 1, "ratio", (further / further[1]).where(table.index > 0))
+    known = further.where(further > 0)
+    table.insert(at, "forwards", further / known[0])
+    table.insert(at + 1, "ratio", (further / known[1]).where(table.index > 0))
     return table
