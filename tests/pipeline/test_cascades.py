@@ -14,6 +14,7 @@ from hargcn.pipeline.combine import combine
 from hargcn.pipeline.explain import explain
 
 
+@pytest.mark.slow
 def test_every_method_fades_from_what_it_said(checkpoint, waving, tmp_path):
     for method, file in (("saliency", "a.h5"), ("gradcam", "b.h5")):
         explain(checkpoint, waving, tmp_path / file, method=method, limit=4)

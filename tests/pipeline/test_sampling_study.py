@@ -20,6 +20,7 @@ def test_seeds_are_compared_with_the_reference_and_with_each_other():
     assert _spread(np.stack([true, -true]), true)["rho"].item() == pytest.approx(-1)
 
 
+@pytest.mark.slow
 def test_more_orders_come_nearer_and_few_players_need_none(checkpoint, waving, tmp_path):
     asked = {"layer": "attention", "limit": 2, "seeds": 4}
     found = samplings(
