@@ -92,8 +92,10 @@ def runtimes(
         For unknown methods, layers or settings, numbers that are too small, and files that do not
         fit together.
     """
-    for name, number in (("limit", limit - 1), ("rounds", rounds), ("of_windows", of_windows)):
+    at_least("limit", limit, 2)
+    for name, number in (("rounds", rounds), ("of_windows", of_windows), ("of_rows", of_rows)):
         at_least(name, number, 1)
+    at_least("methods", len(methods), 1)
     out = writable(out, checkpoint, windows, suffix=".csv")
     data = Windows.open(windows)
     model = open_network(checkpoint, device, data)

@@ -68,6 +68,7 @@ def test_a_processor_that_waits_is_not_paid():
         ([{"method": "gradcam", "rows": 3}], 2, "Expected method, layer, settings and background"),
         ([{"method": "gradcan"}], 2, "gradcam"),
         (METHODS, 1, "limit"),
+        ([], 2, "methods"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(checkpoint, waving, tmp_path, methods, limit, message):
