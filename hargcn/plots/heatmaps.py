@@ -169,6 +169,8 @@ def plot_means(
 ) -> tuple[Figure, Axes]:
     """Draw means of a figure over repetitions, such as seeds, with their standard deviations.
 
+    Colours go from 0 to 1 or the largest mean, and as far below 0 where any mean is negative.
+
     Parameters
     ----------
     table
@@ -198,7 +200,10 @@ def plot_means(
         texts[cell] = f"{own.mean():.2f}{spread}".replace("-0.00", "0.00")
     size = (2.8 + 0.95 * len(heads), 1.3 + 0.42 * len(names))
     figure, (axis,) = canvas(ax, size)
-    image = draw_matrix(axis, values, texts, names, heads, signed_norm(values, 1.0), SIGNED)
+    signed = np.nanmin(values) < 0
+    norm = signed_norm(values, 1.0) if signed else Normalize(0, max(1, np.nanmax(values)))
+    colours = SIGNED if signed else "Reds"
+    image = draw_matrix(axis, values, texts, names, heads, norm, colours)
     bar = figure.colorbar(image, ax=axis, label=label or value, shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
     runs = grouped.size()

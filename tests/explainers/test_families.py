@@ -204,7 +204,7 @@ def test_controls_and_hybrids_take_the_family(key):
     assert traces(at) == before
 
 
-NUMBER = re.compile(r"\d\.\de-\d\d")
+NUMBER = re.compile(r"\d\.\de[-+]\d\d")
 
 
 @pytest.mark.slow

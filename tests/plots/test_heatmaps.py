@@ -209,3 +209,11 @@ def test_means_over_networks_stand_beside_their_spread():
     assert axis.get_title() == "mean ± standard deviation over 1 to 2 networks"
     with pytest.raises(ValueError, match="Expected the columns layer, case, other .no 'other'"):
         plot_means(table, "layer", "case", "other")
+
+
+@pytest.mark.parametrize(("sign", "ends"), [(1, (0, 1)), (-1, (-1, 1))])
+def test_colours_of_means_go_below_zero_where_they_do(sign, ends):
+    table = pd.DataFrame({"layer": ["a", "b"], "case": ["x", "x"], "rho": [0.9, 0.2 * sign]})
+    _, axis = plot_means(table, "layer", "case", "rho")
+    (image,) = axis.images
+    assert (image.norm.vmin, image.norm.vmax) == ends

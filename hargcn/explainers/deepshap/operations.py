@@ -73,6 +73,7 @@ def name_of(func: Callable[..., Any]) -> str:
     return name
 
 
+@cache
 def functional(func: Callable[..., Any], name: str) -> tuple[Callable[..., Any], str, bool]:
     """Give a function out of place, its name, and whether it wrote to its first argument."""
     base = name.rstrip("_")

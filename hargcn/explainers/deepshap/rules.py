@@ -15,12 +15,13 @@ gradient where the inputs differ by float noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from hargcn.explainers.deepshap.alignment import Layout
 
@@ -47,6 +48,27 @@ class RuleBook:
     choose: Choose
     remedy: str
     strict: bool = True
+
+
+_LEAVES = (Tensor, int, float, str, type(None), torch.dtype, torch.memory_format)
+
+
+class Call(NamedTuple):
+    """How to put arguments without containers together again: how many, and the other's names."""
+
+    positional: int
+    names: tuple[str, ...]
+
+
+def flatten(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Any], TreeSpec | Call]:
+    """Return all arguments of a call as a list, and how to put them together again.
+
+    The numbers are those of `tree_flatten`, which takes ten times as long.
+    """
+    leaves = [*args, *kwargs.values()]
+    if all(isinstance(leaf, _LEAVES) for leaf in leaves):
+        return leaves, Call(len(args), tuple(kwargs))
+    return tree_flatten((args, dict(kwargs)))
 
 
 @dataclass
@@ -118,7 +140,7 @@ class Operation:
         The function, out of place.
     leaves : list
         Its arguments, flattened; ``None`` where they depend on the input.
-    spec : TreeSpec
+    spec : TreeSpec or Call
         How to unflatten them.
     background, outputs : tuple of Tensor
         The arguments that depend on the input and the results, for the ``n`` background rows.
@@ -133,7 +155,7 @@ class Operation:
     step: Step
     func: Callable[..., Any]
     leaves: list[Any]
-    spec: TreeSpec
+    spec: TreeSpec | Call
     background: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...] = ()
     n: int = 1
@@ -155,8 +177,7 @@ class Operation:
     @property
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments; those that depend on the input are ``None``."""
-        args, kwargs = tree_unflatten(self.leaves, self.spec)
-        return args, kwargs
+        return self.unflatten(self.leaves)
 
     def argument(self, name: str, position: int, default: Any = None) -> Any:
         """One argument by keyword or position."""
@@ -171,8 +192,16 @@ class Operation:
         leaves = list(self.leaves)
         for slot, operand in zip(self.step.slots, operands, strict=True):
             leaves[slot] = operand
-        args, kwargs = tree_unflatten(leaves, self.spec)
+        args, kwargs = self.unflatten(leaves)
         return self.func(*args, **kwargs)
+
+    def unflatten(self, leaves: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put arguments together again, as of a call of the function."""
+        if isinstance(self.spec, Call):
+            n, names = self.spec
+            return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
+        args, kwargs = tree_unflatten(leaves, self.spec)
+        return args, kwargs
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hargcn.explainers.deepshap.fused import softmax_multipliers
 from hargcn.explainers.deepshap.rules import RULES, Operation, register_rule
 from hargcn.explainers.deepshap.rules_unary import (
     gradient,
@@ -54,8 +55,20 @@ def shapley(op: Operation, grad: Tensor) -> list[Tensor | None]:
 
 def product_of_two(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Rule of a * b: exact Shapley values, m_a = (b + b0) / 2 and m_b = (a + a0) / 2."""
-    (a, b), (a0, b0) = op.inputs, op.background
-    return [reduce_to(grad * (b + b0).mul_(0.5), a0), reduce_to(grad * (a + a0).mul_(0.5), b0)]
+    a0, b0 = op.background
+    half_a, half_b = (
+        layout.spread(x * 0.5, op.n)
+        for layout, x in zip(op.step.layouts, op.sample[0], strict=True)
+    )
+    return [
+        reduce_to(_times(torch.add(half_b, b0, alpha=0.5), grad), a0),
+        reduce_to(_times(torch.add(half_a, a0, alpha=0.5), grad), b0),
+    ]
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply, in place where that fits."""
+    return a.mul_(b) if a.shape == b.shape else a * b
 
 
 def quotient(op: Operation, grad: Tensor) -> list[Tensor | None]:
@@ -102,6 +115,15 @@ def cross_maximum(
     dx = x.gather(-1, winner) - x0.gather(-1, winner)
     share = torch.where(dx == 0, 1.0, (y - y0) / dx)
     return torch.zeros_like(x0).scatter_add_(-1, winner, grad * share)
+
+
+def _matrices(op: Operation, grad: Tensor) -> list[Tensor | None]:
+    """Product of two matrices: `along_path` without computing the product half way."""
+    if len(op.step.slots) != 2 or min(x.ndim for x in op.background) < 2:
+        return along_path(op, grad)
+    a, b = (torch.lerp(x0, x, 0.5) for x, x0 in zip(op.inputs, op.background, strict=True))
+    a0, b0 = op.background
+    return [reduce_to(grad @ b.mT, a0), reduce_to(a.mT @ grad, b0)]
 
 
 def _extreme(op: Operation, grad: Tensor) -> list[Tensor | None]:
@@ -177,7 +199,14 @@ def _share(op: Operation, dim: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _softmax(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Softmax as exp(log_softmax), each by its secant: keeps the sum at any distance."""
-    dim = int(op.argument("dim", 1))
+    dim, layout = int(op.argument("dim", 1)), op.step.layouts[0]
+    from_end = dim % grad.ndim - grad.ndim
+    if layout.axis is not None and layout.outer == 1 and from_end > layout.axis:
+        x, y = (layout.rows(t[0], 1) for t in op.sample)
+        x0, y0, m = (layout.rows(t, op.n) for t in (op.background[0], op.outputs[0], grad))
+        found = softmax_multipliers(x, y, x0, y0, m, from_end)
+        if found is not None:
+            return [found.view_as(grad)]
     u, u0, m = _share(op, dim)
     steep = grad * _log_mean(u, u0).exp().nan_to_num(0.0)
     return [(steep - m * steep.sum(dim, keepdim=True)).to(grad.dtype)]
@@ -200,7 +229,7 @@ def _single(slots: tuple[int, ...]) -> bool:
 
 
 _PRODUCTS = """
-matmul rmatmul mm bmm mv dot inner outer ger vdot vecdot linalg_vecdot tensordot einsum bilinear
+rmatmul mv dot inner outer ger vdot vecdot linalg_vecdot tensordot einsum bilinear
 kron cross linalg_cross linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d
 conv_transpose3d
 """
@@ -214,6 +243,7 @@ register_rule(
 )(quotient)
 register_rule("rdiv", "rtruediv", arity=1)(quotient)
 register_rule(*_PRODUCTS.split(), arity=4, linear_when=_single)(along_path)
+register_rule("matmul", "mm", "bmm", arity=2, linear_when=_single)(_matrices)
 register_rule(
     "addmm", "baddbmm", "addbmm", "addmv", "addr", "addcmul", "lerp", "var", "mse_loss", arity=3
 )(along_path)

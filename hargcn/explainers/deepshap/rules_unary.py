@@ -6,11 +6,13 @@ Sources: Shrikumar et al. 2017, DeepLIFT, section 3.5.1 (rescale rule); Lundberg
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from hargcn.explainers.deepshap.fused import secants
 from hargcn.explainers.deepshap.rules import Operation, register_rule
 
 # Elements per step of the hot loop: its passes then meet their data in the cache.
@@ -58,36 +60,56 @@ def rescale(op: Operation, grad: Tensor) -> list[Tensor | None]:
 def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """`rescale` for activations, of bounded slope and curvature: the hot loop of DeepSHAP.
 
-    Float noise is here that of the whole map (its root mean square), not of each element.
+    Float noise is here that of the whole map (its root mean square), not of each element; up to it
+    the slope is that at the sample.
     """
     x0, y0, layout = op.background[0], op.outputs[0], op.step.layouts[0]
-    noise = torch.finfo(x0.dtype).eps * float(op.sample[0][0].square().mean().sqrt())
+    noise = torch.finfo(x0.dtype).eps * _size(op.sample[0][0])
+
+    def tangent() -> Tensor:
+        (x,), (y,) = op.sample
+        return gradient(op, [x], torch.ones_like(y))[0]
+
     if layout.axis is None or layout.outer > 1 or x0.shape != y0.shape or x0.is_cuda:
-        (x,), y = op.inputs, op.results[0]
-        return [_secant(op, x, x0, y, y0, grad, noise, torch.empty_like(x0), torch.empty_like(x0))]
+        spread = partial(layout.spread, n=op.n)
+        (x,), (y,), out = op.inputs, op.results, torch.empty_like(x0)
+        _secant(x, x0, y, y0, grad, noise, lambda: spread(tangent()), out, torch.empty_like(x0))
+        return [out]
     result = torch.empty_like(x0)  # in memory as x0 is, be it channels last
     grad = grad if grad.stride() == x0.stride() else torch.empty_like(x0).copy_(grad)
     x, y = (layout.rows(t[0], 1) for t in op.sample)
     rows = [layout.rows(t, op.n) for t in (x0, y0, grad, result)]
+    x0, y0, grad, out = rows
+
+    def slopes() -> Tensor:
+        return layout.rows(tangent(), 1)
+
+    if secants(x, y, x0, y0, grad, noise, slopes, out):
+        return [result]
     size = max(1, BLOCK // x.numel())
     space = torch.empty_like(rows[3][:size])
     for start in range(0, op.n, size):
         x0, y0, grad, out = (t[start : start + size] for t in rows)
-        _secant(op, x, x0, y, y0, grad, noise, out, space[: len(out)])
+        _secant(x, x0, y, y0, grad, noise, slopes, out, space[: len(out)])
     return [result]
 
 
+def _size(x: Tensor) -> float:
+    """Root mean square."""
+    return float(torch.linalg.vector_norm(x)) / math.sqrt(x.numel())
+
+
 def _secant(
-    op: Operation,
     x: Tensor,
     x0: Tensor,
     y: Tensor,
     y0: Tensor,
     grad: Tensor,
     noise: float,
+    tangent: Callable[[], Tensor],
     out: Tensor,
     dx: Tensor,
-) -> Tensor:
+) -> None:
     """Write grad * (y - y0) / (x - x0) to ``out`` in as few passes as possible.
 
     Differences below the noise become 0, whose quotient is not finite: one sum tells if there are
@@ -97,13 +119,7 @@ def _secant(
     torch.ops.aten.hardshrink(dx, noise, out=dx)
     torch.sub(y, y0, out=out).div_(dx).mul_(grad)
     if not math.isfinite(float(out.sum())):
-        flat = dx == 0
-        if int(flat.sum()) > flat.numel() // 64:
-            out.copy_(torch.where(flat, gradient(op, [x0], grad)[0], out))
-        else:
-            place = flat.nonzero(as_tuple=True)
-            out[place] = gradient(op, [x0[place]], grad[place])[0]
-    return out
+        out.copy_(torch.where(dx == 0, tangent() * grad, out))
 
 
 def square(op: Operation, grad: Tensor) -> list[Tensor | None]:

@@ -17,11 +17,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from hargcn.explainers.deepshap.operations import functional, name_of
-from hargcn.explainers.deepshap.rules import Operation, Step
+from hargcn.explainers.deepshap.rules import Operation, Step, flatten
 
 
 def tensors(value: Any) -> list[Tensor]:
     """All tensors in a nested structure."""
+    if isinstance(value, Tensor):
+        return [value]
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
 
 
@@ -54,7 +56,7 @@ class Trace(TorchFunctionMode):
             with self:
                 return step.body(*args, **kwargs)
         if step.guards:
-            leaves = tree_flatten((args, kwargs))[0]
+            leaves = flatten(args, kwargs)[0]
             self.guards[index] = [leaves[i].detach().clone() for i in step.guards]
         if step.folded is not None:
             args, kwargs = fold(step.folded, *args, **kwargs)
@@ -71,7 +73,7 @@ class Trace(TorchFunctionMode):
         plain, _, inplace = functional(func, step.name)
         if kwargs.get("inplace"):
             kwargs, inplace = {**kwargs, "inplace": False}, True
-        leaves, spec = tree_flatten((args, kwargs))
+        leaves, spec = flatten(args, kwargs)
         operands = [leaves[i] for i in step.slots]
         rest = [None if i in step.slots else leaf for i, leaf in enumerate(leaves)]
         op = Operation(step, plain, rest, spec, self.keep(step, operands))

@@ -14,7 +14,6 @@ from itertools import product
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_unflatten
 
 from hargcn.explainers.deepshap.operations import WRITING_OPERATORS
 from hargcn.explainers.deepshap.rules import Operation
@@ -167,7 +166,7 @@ def _with(op: Operation, places: Sequence[int], values: Sequence[Tensor]) -> Lin
         given = list(leaves)
         for slot, operand in zip(op.step.slots, operands, strict=True):
             given[slot] = operand
-        args, kwargs = tree_unflatten(given, op.spec)
+        args, kwargs = op.unflatten(given)
         return op.func(*args, **kwargs)
 
     return run
@@ -181,7 +180,7 @@ def _bias_place(op: Operation) -> int | None:
     """Return which argument (flattened) is the bias; None where there is none."""
     if base_name(op) not in BIASED:
         return None
-    args, kwargs = tree_unflatten(list(range(len(op.leaves))), op.spec)
+    args, kwargs = op.unflatten(list(range(len(op.leaves))))
     place = kwargs.get("bias", args[2] if len(args) > 2 else None)
     return place if isinstance(place, int) else None
 

@@ -1,0 +1,145 @@
+"""The hot loops of DeepSHAP in one pass over memory, where torch needs six or thirty.
+
+Compiled by numba. Secants are the same operations in the same order, so that the bits are torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LEAST = 1 << 16
+"""Elements from which on it is worth loading the compiler."""
+
+
+def secants(
+    x: Tensor,
+    y: Tensor,
+    x0: Tensor,
+    y0: Tensor,
+    grad: Tensor,
+    noise: float,
+    tangent: Callable[[], Tensor],
+    out: Tensor,
+) -> bool:
+    """Write grad * (y - y0) / (x - x0) to ``out``, grad * tangent where the inputs are equal.
+
+    Parameters
+    ----------
+    x, y : Tensor of shape (1, ...)
+        Inputs and outputs of the sample.
+    x0, y0, grad, out : Tensor of shape (n, ...)
+        Those of the background rows, multipliers of the outputs, and where the result goes.
+    noise : float
+        Up to this difference inputs are equal.
+    tangent : callable
+        Gives the slopes (1, ...) at the sample; asked where inputs are equal only.
+
+    Returns
+    -------
+    bool
+        False, and nothing is done, where this pass does not pay or does not fit what is asked:
+        small tensors, other devices, half precision, rows that do not lie whole and alike in
+        memory.
+    """
+    order = sorted(range(1, x0.ndim), key=x0.stride, reverse=True)
+    rows = [t.permute(0, *order) for t in (x0, y0, grad, out)]
+    if not _fit(rows):
+        return False
+    loops = _loops()
+    one = [t.permute(0, *order).reshape(-1).numpy() for t in (x, y)]
+    many = [t.view(len(t), -1).numpy() for t in rows]
+    least = many[0].dtype.type(noise)
+    equal = np.empty((len(x0), -(-x.numel() // loops.STRETCH)), np.int32)
+    _in_parts(loops.secant_loop, one, many, [equal], least)
+    if equal.any():
+        slopes = tangent().permute(0, *order).reshape(-1).numpy()
+        inputs, _, multipliers, result = many
+        _in_parts(
+            loops.tangent_loop, [one[0], slopes], [inputs, multipliers, result], [equal], least
+        )
+    return True
+
+
+def softmax_multipliers(
+    x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, grad: Tensor, dim: int
+) -> Tensor | None:
+    """Multipliers of a softmax: of exp(x - logsumexp(x)) by secants, the sum kept at any distance.
+
+    Every secant of exp between a and b is the logarithmic mean of their exponentials, which is
+    formed from the probabilities: no exponential is computed again.
+
+    Parameters
+    ----------
+    x, y : Tensor of shape (1, ...)
+        Inputs and outputs of the sample.
+    x0, y0, grad : Tensor of shape (n, ...)
+        Those of the background rows, and multipliers of the outputs.
+    dim : int
+        The axis that adds up to 1, from the end.
+
+    Returns
+    -------
+    Tensor of shape (n, ...) or None
+        Nothing where it does not fit, as for `secants`.
+    """
+    if not _fit((x0, y0, grad)):
+        return None
+    size, inner = x0.shape[dim], x0.shape[dim % x0.ndim + 1 :].numel()
+    out = torch.empty_like(x0)
+    total = x.double().logsumexp(dim).reshape(-1, inner).numpy()
+    one = [t.reshape(-1, size, inner).numpy() for t in (x, y)]
+    many = [t.view(len(t), -1, size, inner).numpy() for t in (x0, y0, grad, out)]
+    _in_parts(_loops().softmax_loop, [*one, total], many)
+    return out
+
+
+def _fit(rows: Sequence[Tensor]) -> bool:
+    """Tell whether the loops take these tensors, and are worth it."""
+    first = rows[0]
+    return (
+        first.numel() >= LEAST
+        and first.device.type == "cpu"
+        and first.dtype in (torch.float32, torch.float64)
+        and all(t.is_contiguous() and not t.is_neg() for t in rows)
+    )
+
+
+def _in_parts(
+    loop: Callable[..., None],
+    one: Sequence[np.ndarray],
+    many: Sequence[np.ndarray],
+    noted: Sequence[np.ndarray] = (),
+    *rest: Any,
+) -> None:
+    """Share the background rows, those of ``many`` and ``noted``, among torch's threads."""
+
+    def part(rows: slice) -> None:
+        loop(*one, *(t[rows] for t in many), *rest, *(t[rows] for t in noted))
+
+    n = len(many[0])
+    threads = min(torch.get_num_threads(), n)
+    if threads == 1:
+        part(slice(n))
+        return
+    cuts = np.linspace(0, n, threads + 1).astype(int)
+    list(_pool(threads).map(part, map(slice, cuts[:-1], cuts[1:])))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="loops")
+
+
+def _loops() -> ModuleType:
+    """Load the loops: importing the compiler takes half a second, which small networks spare."""
+    from hargcn.explainers.deepshap import loops
+
+    return loops
