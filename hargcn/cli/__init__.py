@@ -20,6 +20,7 @@ import typer
 from hargcn.allocator import keep_freed_memory
 from hargcn.cli import (
     axioms,
+    bench,
     crossfit,
     demo,
     evaluate,
@@ -48,8 +49,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _MODULES = (
-    demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, crossfit,
-    experiment, settings, verify,
+    demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, bench,
+    crossfit, experiment, settings, verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

@@ -123,6 +123,27 @@ def runtimes(
     return table
 
 
+def named_methods(
+    methods: Sequence[str], layers: Sequence[str], background: int
+) -> list[dict[str, Any]]:
+    """Return what `runtimes` times of methods by name.
+
+    Parameters
+    ----------
+    methods
+        Their names.
+    layers
+        Of those that need one; by default the network's last.
+    background
+        Rows of those that need one.
+    """
+    found = []
+    for name in methods:
+        own = {"layer": list(layers)} if layers and "layer" in METHODS.find(name).needs else {}
+        found.append({"method": name, "background": background, **own})
+    return found
+
+
 def machine(device: str = "cpu") -> str:
     """Return the name of what computes: a GPU, or a processor and how many threads of it."""
     if device.startswith("cuda"):
