@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hargcn import remote
 from hargcn.cli.options import (
     Checkpoint,
     Device,
@@ -89,7 +90,11 @@ Convergence = Annotated[
     Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
 ]
 Keep = Annotated[
-    str, typer.Option(help="Keep all attributions, or joint-time: sums over branches and channels.")
+    str,
+    typer.Option(
+        help="Keep all attributions, or sums: joint-time (over branches, channels), joint (over "
+        "time too)."
+    ),
 ]
 Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
 
@@ -138,7 +143,8 @@ def explain(
 def _explained(*files: Path, **asked: Any) -> None:
     from hargcn.pipeline.explain import explain
 
-    written = explain(*files, **asked, progress=True, say=say)
+    made = explain(*files, **asked, progress=True, say=say)
+    written = [remote.url(path) or path for path in made]
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")
 

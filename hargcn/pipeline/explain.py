@@ -100,8 +100,8 @@ def explain(
         Take windows that were prepared otherwise than those the network learned from; the file
         records it.
     keep
-        "all" of the attributions, or their sums per "joint-time" over branches and channels, which
-        are smaller; the file records it.
+        "all" of the attributions, or their sums per "joint-time" (over branches and channels) or
+        "joint" (over time too), which are smaller; the file records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.
     seed

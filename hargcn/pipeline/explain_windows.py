@@ -26,13 +26,13 @@ from hargcn.outputs import outputs_of
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
-from hargcn.pipeline.seen import pieces, warn_unseen
-from hargcn.pipeline.shards import Shards
+from hargcn.pipeline.seen import Unseen
+from hargcn.pipeline.shards import Shards, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
-KEPT = ("all", "joint-time")
-"""What of the attributions a file may keep."""
+KEPT = {"all": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
+"""What of the attributions a file may keep: over which axes they are added up."""
 
 
 def _asked(
@@ -129,7 +129,7 @@ def explain_windows(
     }  # fmt: skip
     starts = range(0, len(windows), shard)
     with locked(out):
-        shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
+        shards = Shards(parts_of(out), job, len(starts))
         if finished := shards.finished(out, own):
             if say is not None:
                 named = ", ".join(map(str, finished))
@@ -154,9 +154,9 @@ def explain_windows(
                 said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
                 shards.add(number, said)
             told(len(windows))
-        written = list(shards.join(out).values())
-    for path in written:
-        warn_unseen(str(path), pieces(path, shard))
+        unseen = Unseen()
+        written = list(shards.join(out, unseen.add).values())
+    unseen.warn()
     return written
 
 
@@ -250,12 +250,12 @@ def _probability(network: Network, logits: Tensor) -> dict[str, Any]:
 
 
 def reduced(explanation: Explanation, keep: str) -> Explanation:
-    """Return an explanation, or its sums over branches and channels ("joint-time").
+    """Return an explanation, or its sums over the axes that `KEPT` names.
 
     Raises
     ------
     ValueError
-        For one without an axis of time and one of joints.
+        For sums of one without an axis of time and one of joints.
     """
     if one_of("keep", keep, KEPT) == "all":
         return explanation
@@ -264,7 +264,7 @@ def reduced(explanation: Explanation, keep: str) -> Explanation:
             f"Expected an explanation over time and joints to keep its sums (got axes "
             f"{', '.join(explanation.dims)})"
         )
-    return explanation.sum(*(dim for dim in ("branch", "channel") if dim in explanation.dims))
+    return explanation.sum(*(dim for dim in KEPT[keep] if dim in explanation.dims))
 
 
 def described(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hargcn import hdf5
+from hargcn import hdf5, remote
 from hargcn.explanation import FORMAT, WHAT, Explanation
-from hargcn.files import digest, replacing, sweep, temporary_name
+from hargcn.files import at_hand, digest, replacing, sweep, temporary_name
 from hargcn.pipeline.joining import join
 
 _JOB = "hargcn-job.json"
@@ -78,12 +78,19 @@ class Shards:
             digests[layer] = digest(path)
         _write(self._note(number), json.dumps(digests))
 
-    def join(self, out: Path) -> dict[str, Path]:
+    def join(
+        self, out: Path, meet: Callable[[Path, Explanation], None] | None = None
+    ) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
 
         One shard at a time is in memory.
 
-        Layers beyond one have their names before the suffix.
+        Parameters
+        ----------
+        out
+            The file to write; layers beyond one have their names before the suffix.
+        meet
+            Gets each shard's explanation, and the file that it goes to.
 
         Raises
         ------
@@ -103,7 +110,9 @@ class Shards:
                         f"{file}: expected the shard that was written (it has changed); "
                         f"remove {self.folder} to begin again"
                     )
-                Explanation.open(file)  # refuses what is no explanation
+                shard = Explanation.open(file)  # refuses what is no explanation
+                if meet is not None:
+                    meet(written[layer], shard)
             with replacing(written[layer]) as temporary:
                 join(files, temporary, "sample")
         self._remove()
@@ -132,6 +141,12 @@ class Shards:
         return self.folder / f"{number:05d}{'.' if layer else ''}{layer}.h5"
 
 
+def parts_of(out: Path) -> Path:
+    """Return the folder of a result's shards: beside it, or in the working folder for a URL."""
+    here = at_hand(out)
+    return here.with_name(f"{here.name}.parts")
+
+
 def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
     """Return the file of each layer: `out`, or with several layers their names in its name."""
     if len(layers) < 2:
@@ -141,7 +156,7 @@ def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
 
 def job_of(path: Path) -> str:
     """Return which job made a file; nothing for one that is not there or not whole."""
-    if not path.is_file():
+    if not remote.is_file(path):
         return ""
     try:
         with hdf5.checked(path, WHAT, FORMAT, "explain") as file:
