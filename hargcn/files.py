@@ -69,7 +69,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(out: str | Path) -> Iterator[None]:
+def locked(out: str | Path, patience: float = 0) -> Iterator[None]:
     """Keep every other process from making the same result; the lock goes when the process does.
 
     What killed processes left of the result is removed first. What has a URL is kept from processes
@@ -79,6 +79,8 @@ def locked(out: str | Path) -> Iterator[None]:
     ----------
     out
         The file to make; a lock of its name lies beside it meanwhile.
+    patience
+        Seconds to wait for somebody else who makes it.
 
     Raises
     ------
@@ -87,10 +89,10 @@ def locked(out: str | Path) -> Iterator[None]:
     """
     out = at_hand(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    path = out.with_name(f".{out.name}.lock")
-    lock = FileLock(path, blocking=False)
+    path = lock_beside(out)
+    lock = FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(timeout=patience)
     except Timeout as error:
         holder = path.read_text(encoding="utf-8") if path.is_file() else ""
         raise ValueError(
@@ -105,6 +107,11 @@ def locked(out: str | Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while it is held: whoever waits for it takes a new file
         lock.release()
+
+
+def lock_beside(out: Path) -> Path:
+    """Return the lock that lies beside a file as long as somebody makes it."""
+    return out.with_name(f".{out.name}.lock")
 
 
 def at_hand(path: str | Path) -> Path:

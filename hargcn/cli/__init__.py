@@ -27,6 +27,7 @@ from hargcn.cli import (
     explain,
     init,
     interactions,
+    job,
     network,
     plot,
     prepare,
@@ -49,7 +50,7 @@ app = typer.Typer(
 )
 _MODULES = (
     demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, crossfit,
-    experiment, settings, verify,
+    experiment, job, settings, verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

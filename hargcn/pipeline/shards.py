@@ -14,16 +14,18 @@ from typing import Any
 
 from hargcn import hdf5, remote
 from hargcn.explanation import FORMAT, WHAT, Explanation
-from hargcn.files import at_hand, digest, replacing, sweep, temporary_name
+from hargcn.files import at_hand, digest, lock_beside, locked, replacing, sweep, temporary_name
 from hargcn.pipeline.joining import join
 
 _JOB = "hargcn-job.json"
+_PATIENCE = 60  # seconds that a folder takes to be begun, at most
 
 
 class Shards:
-    """The shards of a job in a folder beside its result.
+    """The shards of a job in a folder beside its result, which several processes may fill.
 
-    Nothing is written, and another job's shards stay, until the first shard of this job is made.
+    Nothing is written, and another job's shards stay, until `begin`, or the first shard of this job
+    is made.
 
     Parameters
     ----------
@@ -48,8 +50,7 @@ class Shards:
         empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         if not empty and not mine.is_file():
             raise ValueError(f"{folder}: expected a job's folder or none (it is somebody's own)")
-        self.ours = mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
-        sweep(folder)
+        self.ours = self._marked()
 
     def finished(self, out: Path, layers: Sequence[str]) -> list[Path]:
         """Return the files of this job where all are there and whole, else none.
@@ -59,8 +60,7 @@ class Shards:
         files = list(outputs(out, layers).values())
         if not all(job_of(file) == self.mark for file in files):
             return []
-        if self.ours:
-            self._remove()
+        self._end()
         return files
 
     def done(self, number: int) -> bool:
@@ -69,8 +69,12 @@ class Shards:
 
     def add(self, number: int, made: Mapping[str, Explanation]) -> None:
         """Write a shard, a file per layer, and note their digests."""
-        if not self.ours:
-            self._begin()
+        self.begin()
+        if not self._marked():
+            raise ValueError(
+                f"{self.folder}: expected the folder of this job (got another, or none: somebody "
+                "removed it, or this machine does not share it)"
+            )
         digests = {}
         for layer, explanation in made.items():
             path = self._file(number, layer)
@@ -115,18 +119,35 @@ class Shards:
                     meet(written[layer], shard)
             with replacing(written[layer]) as temporary:
                 join(files, temporary, "sample")
-        self._remove()
+        self._end()
         return written
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Replace another job's folder by an empty one; it is marked when it gets its name."""
-        if self.folder.exists():
+        if self.ours:
+            return
+        with locked(self.folder, _PATIENCE):  # parts of a job begin together
+            self.ours = self._marked()
+            if self.ours:
+                return
+            if self.folder.exists():
+                self._remove()
+            begun = temporary_name(self.folder)
+            begun.mkdir()
+            (begun / _JOB).write_text(self.mark, encoding="utf-8")
+            begun.rename(self.folder)
+            self.ours = True
+
+    def _marked(self) -> bool:
+        mine = self.folder / _JOB
+        return mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
+
+    def _end(self) -> None:
+        """Remove everything of a job that is done, also what kills left."""
+        sweep(self.folder)
+        if self.ours:
             self._remove()
-        begun = temporary_name(self.folder)
-        begun.mkdir(parents=True)
-        (begun / _JOB).write_text(self.mark, encoding="utf-8")
-        begun.rename(self.folder)
-        self.ours = True
+        lock_beside(self.folder).unlink(missing_ok=True)
 
     def _remove(self) -> None:
         """Remove the folder: under another name at once, a kill leaves nothing like shards."""
