@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hargcn import remote
+
 if TYPE_CHECKING:  # `import hargcn` does without pydantic
     from pydantic import BaseModel, ValidationError
 
@@ -184,6 +186,11 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str | tuple[str, ...]
     suffix
         What the name must end in, or one of several.
 
+    Returns
+    -------
+    pathlib.Path
+        Of a URL too: `remote.url` returns it.
+
     Raises
     ------
     ValueError
@@ -193,6 +200,10 @@ def writable(out: str | Path, *inputs: str | Path, suffix: str | tuple[str, ...]
     endings = (suffix,) if isinstance(suffix, str) else suffix
     if any(endings) and out.suffix not in endings:
         raise ValueError(f"{out}: expected a name ending in {' or '.join(endings)} to write")
+    if remote.url(out):
+        if out in map(Path, inputs):
+            raise ValueError(f"{remote.url(out)}: expected another file to write than an input")
+        return out
     if out.exists() and not out.is_file():
         what = "a folder" if out.is_dir() else "neither file nor folder"
         raise ValueError(f"{out}: expected a file to write (it is {what})")

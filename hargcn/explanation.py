@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
-from hargcn import hdf5
+from hargcn import hdf5, remote
 from hargcn.files import replacing
 from hargcn.skeleton import Skeleton
 
@@ -197,9 +197,7 @@ class Explanation:
     score = _stored("score", "(sample,) the score explained, in units of `utility`.")
     predicted = _stored("predicted", "(sample,) index of the predicted class.")
     label = _stored("label", "(sample,) index of the true class.")
-    versus = _stored(
-        "versus", "(sample,) index of the class instead of which the target is explained."
-    )
+    versus = _stored("versus", "(sample,) index of the class instead of the one explained.")
     base_value = _stored("base_value", "(sample,) the background's mean score.")
     additivity_gap = _stored("additivity_gap", "(sample,) sum + base value - score.")
     relative_gap = _stored("relative_gap", "(sample,) the gap relative to |score - base value|.")
@@ -207,9 +205,7 @@ class Explanation:
 
     method = _attribute("method", "Name of the method.")
     layer = _attribute("layer", 'Name of the explained layer, "" for the input.')
-    utility = _attribute(
-        "utility", "The score explained: logit, prob, logprob or rest; value of a regression."
-    )
+    utility = _attribute("utility", "The score: logit, prob, logprob, rest; or value, of numbers.")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -363,8 +359,15 @@ class Explanation:
             hdf5.seal(temporary)
 
     @classmethod
-    def open(cls, path: str | Path) -> Explanation:
+    def open(cls, path: str | Path, samples: Any = slice(None)) -> Explanation:
         """Read an explanation file.
+
+        Parameters
+        ----------
+        path
+            The file, or its URL.
+        samples
+            Numbers of samples, a slice or a mask: of others nothing is read but small columns.
 
         Raises
         ------
@@ -373,8 +376,12 @@ class Explanation:
         ValueError
             If it is no explanation file, or a damaged one; names the file and what was found.
         """
-        with hdf5.checked(path, WHAT, FORMAT, "explain"):
-            loaded = xr.load_dataset(path, engine="h5netcdf")
+        with (
+            hdf5.checked(path, WHAT, FORMAT, "explain"),
+            remote.source(path) as source,
+            xr.open_dataset(source, engine="h5netcdf") as stored,
+        ):
+            loaded = stored.isel(sample=samples, missing_dims="ignore").load()
         del loaded.attrs["digest"]
         dataset = loaded.drop_encoding()  # or its string lengths cut longer names of other shards
         _check(path, dataset)
@@ -384,14 +391,9 @@ class Explanation:
     def concat(parts: Sequence[Explanation]) -> Explanation:
         """Join explanations of different samples (shards of one run)."""
         joined = xr.concat(
-            [part.dataset for part in parts],
-            dim="sample",
-            data_vars="minimal",
-            coords="minimal",
-            compat="override",
-            join="exact",
-            combine_attrs="override",
-        )
+            [part.dataset for part in parts], dim="sample", data_vars="minimal", coords="minimal",
+            compat="override", join="exact", combine_attrs="override",
+        )  # fmt: skip
         return Explanation(joined)
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -450,11 +452,9 @@ class Explanation:
             [str(name) if dim in sums.coords else f"{dim} {name}" for name in sums[dim].to_numpy()]
             for dim in kept
         ]
-        return shap.Explanation(
-            values=sums.to_numpy().reshape(len(self), -1),
-            base_values=base,
-            feature_names=[" ".join(names) for names in product(*known)],
-        )
+        flat = sums.to_numpy().reshape(len(self), -1)
+        names = [" ".join(each) for each in product(*known)]
+        return shap.Explanation(values=flat, base_values=base, feature_names=names)
 
 
 def titles(explanations: Mapping[str, Explanation]) -> dict[str, str]:

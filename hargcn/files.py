@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
+from hargcn import remote
 from hargcn.checks import writable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     A killed or failing block leaves an earlier file intact; what a killed process left behind under
     such a name is removed by the next one that writes `path`. The suffix is kept, so that writers
-    which choose a format by suffix work.
+    which choose a format by suffix work. What has a URL is written here and uploaded whole.
 
     Parameters
     ----------
@@ -49,12 +50,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         If it cannot be written, as on a full disk; names the file.
     """
     path = writable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
-    temporary = temporary_name(path)
+    here = at_hand(path)
+    here.parent.mkdir(parents=True, exist_ok=True)
+    sweep(here)
+    temporary = temporary_name(here)
     try:
         yield temporary
-        temporary.replace(path)
+        if remote.url(path):
+            remote.upload(temporary, path)
+        else:
+            temporary.replace(path)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
@@ -64,27 +69,30 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(out: str | Path) -> Iterator[None]:
+def locked(out: str | Path, patience: float = 0) -> Iterator[None]:
     """Keep every other process from making the same result; the lock goes when the process does.
 
-    What killed processes left of the result is removed first.
+    What killed processes left of the result is removed first. What has a URL is kept from processes
+    in the same working folder only: there are no locks elsewhere.
 
     Parameters
     ----------
     out
         The file to make; a lock of its name lies beside it meanwhile.
+    patience
+        Seconds to wait for somebody else who makes it.
 
     Raises
     ------
     ValueError
         If somebody else makes it; says who.
     """
-    out = Path(out)
+    out = at_hand(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    path = out.with_name(f".{out.name}.lock")
-    lock = FileLock(path, blocking=False)
+    path = lock_beside(out)
+    lock = FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(timeout=patience)
     except Timeout as error:
         holder = path.read_text(encoding="utf-8") if path.is_file() else ""
         raise ValueError(
@@ -99,6 +107,22 @@ def locked(out: str | Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while it is held: whoever waits for it takes a new file
         lock.release()
+
+
+def lock_beside(out: Path) -> Path:
+    """Return the lock that lies beside a file as long as somebody makes it."""
+    return out.with_name(f".{out.name}.lock")
+
+
+def at_hand(path: str | Path) -> Path:
+    """Return a file itself, or the name in the working folder under which one with a URL is made.
+
+    Results of the same name at different URLs have different ones.
+    """
+    if not (url := remote.url(path)):
+        return Path(path)
+    name = Path(path).name
+    return Path(f"{hashlib.sha256(url.encode()).hexdigest()[:8]}.{name}")
 
 
 def temporary_name(path: Path) -> Path:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from hargcn import remote
 from hargcn.files import track
 
 LIBVER = "v110"
@@ -35,6 +36,7 @@ FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletc
 """How arrays are stored, as h5py takes it."""
 
 _KNOWN = {1, 2, 3, 32000}  # HDF5's numbers of the filters gzip, shuffle, fletcher32 and lzf
+_COUNTED = 2**14  # chunks of a data set, of usually 16 KiB, up to which all are looked at
 _RATIO = 1100  # deflate packs at most 1032 to 1, lzf less
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _TRAILER = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
@@ -89,7 +91,7 @@ class Sink(io.FileIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place; the end is that of what was written or kept."""
         found = super().seek(offset, whence)
-        ends = [at + len(data) for at, data in self.kept] if whence == io.SEEK_END else []
+        ends = [at + len(data) for at, data in self.kept if whence == io.SEEK_END]
         return super().seek(max(found, *ends)) if ends else found
 
     def truncate(self, size: int | None = None) -> int:
@@ -164,14 +166,14 @@ def opened(path: str | Path, what: str) -> Iterator[h5py.File]:
     ValueError
         For whatever HDF5 finds wrong, now or inside the block; names the file.
     """
-    if not Path(path).is_file():
+    path = remote.url(path) or path
+    if not remote.is_file(path):
         raise FileNotFoundError(f"{path}: no such {what}")
     try:
-        with h5py.File(path, "r") as file:
+        with remote.source(path) as source, h5py.File(source, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        said = str(error)
-        if said.startswith(f"{path}: "):
+        if (said := str(error)).startswith(f"{path}: "):
             raise
         raise ValueError(
             f"{path}: expected a whole HDF5 {what}, found something else or a damaged file "
@@ -200,7 +202,7 @@ def checked(path: str | Path, what: str, form: str, command: str) -> Iterator[h5
         For a file of another format, one that points elsewhere, or one that was changed; names the
         file, what was expected and what was found.
     """
-    # Before HDF5 sees it: damaged text can keep HDF5 busy for ever.
+    # Before HDF5 sees it: damaged text can keep HDF5 busy for ever. Of URLs only ranges are read.
     if Path(path).is_file() and Path(path).stat().st_size <= QUICK:
         _compare(path)
     with opened(path, what) as file:
@@ -384,19 +386,19 @@ def name_axes(file: h5py.File, axes: dict[str, tuple[str, ...]]) -> None:
 
 def _last_line(path: str | Path) -> str:
     """Return the digest in the last line, nothing where there is none."""
-    with Path(path).open("rb") as stream:
-        stream.seek(max(0, Path(path).stat().st_size - _TRAILER_BYTES))
-        match = _TRAILER.fullmatch(stream.read())
-    return match[1].decode() if match else ""
+    with remote.stream(path) as stream:
+        stream.seek(max(0, stream.seek(0, io.SEEK_END) - _TRAILER_BYTES))
+        found = _TRAILER.fullmatch(stream.read())
+    return found[1].decode() if found else ""
 
 
 def _compare(path: str | Path, progress: bool = False) -> None:
     """Compare every byte with the digest in the last line, where there is one."""
-    size, expected = Path(path).stat().st_size - _TRAILER_BYTES, _last_line(path)
+    size, expected = remote.size(path) - _TRAILER_BYTES, _last_line(path)
     if not expected:
         return
     whole = hashlib.sha256()
-    with Path(path).open("rb") as stream:
+    with remote.stream(path) as stream:
         starts = range(0, size, _BLOCK)
         for start in track(starts, "reading bytes", len(starts), progress):
             whole.update(stream.read(min(_BLOCK, size - start)))
@@ -410,7 +412,7 @@ def _compare(path: str | Path, progress: bool = False) -> None:
 def _refuse_foreign(
     path: str | Path, file: h5py.File, names: Iterable[str] | None = None, records: bool = False
 ) -> None:
-    size = Path(path).stat().st_size
+    size = remote.size(path)
     for name in file if names is None else names:
         defect = _foreign(file, name, records) or _oversized(file[name], size)
         if defect:
@@ -452,7 +454,7 @@ def _oversized(dataset: h5py.Dataset, size: int) -> str:
     shape, chunk = dataset.shape, dataset.chunks or dataset.shape
     pieces = math.prod(-(-length // part) for length, part in zip(shape, chunk, strict=True))
     # Counted first: HDF5 goes through all pieces to say what they take.
-    stored = min(dataset.id.get_storage_size(), size) if pieces <= size else size
+    stored = min(dataset.id.get_storage_size(), size) if pieces <= _COUNTED else size
     packed = _RATIO if dataset.compression else 1
     cells = max(math.prod(shape), math.prod(chunk))
     if pieces > size or cells * dataset.dtype.itemsize > stored * packed:
@@ -479,8 +481,8 @@ def _structure(file: h5py.File) -> str:
 
 def _attributes(node: Any) -> dict[str, Any]:
     """Return attributes as JSON takes them; axes are described by their names instead."""
-    left_out = ("digest", "DIMENSION_LIST", "REFERENCE_LIST")
-    return {name: _plain(value) for name, value in node.attrs.items() if name not in left_out}
+    own = ("digest", "DIMENSION_LIST", "REFERENCE_LIST")
+    return {name: _plain(value) for name, value in node.attrs.items() if name not in own}
 
 
 def _plain(value: Any) -> Any:

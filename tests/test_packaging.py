@@ -54,7 +54,7 @@ def test_what_is_declared_is_imported_and_the_reverse():
     declared = {re.match(r"[\w-]+", line)[0] for line in PROJECT["project"]["dependencies"]}
     packages, names = imported(), {name: IMPORTED_AS.get(name, name) for name in declared}
     extras = PROJECT["project"]["optional-dependencies"]
-    own = ("formats", "video", "interactions")
+    own = ("formats", "video", "interactions", "ray")
     ours = [re.match(r"[\w-]+", line)[0] for name in own for line in extras[name]]
     optional = {name.replace("-", "_") for name in ours}
     assert packages <= {*names.values(), *optional}, "imported, but not declared"

@@ -28,6 +28,7 @@ from hargcn.cli import (
     explain,
     init,
     interactions,
+    job,
     network,
     plot,
     prepare,
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 _MODULES = (
     demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, bench,
-    crossfit, experiment, settings, verify,
+    crossfit, experiment, job, settings, verify,
 )  # fmt: skip
 for module in _MODULES:
     for command in module.COMMANDS:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hargcn import remote
 from hargcn.cli.options import (
     Checkpoint,
     Device,
@@ -89,9 +90,27 @@ Convergence = Annotated[
     Path | None, typer.Option(help="SHAP: plot ranking stability against background size.")
 ]
 Keep = Annotated[
-    str, typer.Option(help="Keep all attributions, or joint-time: sums over branches and channels.")
+    str,
+    typer.Option(
+        help="Keep all attributions, or sums: joint-time (over branches, channels), joint (over "
+        "time too)."
+    ),
 ]
 Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
+Part = Annotated[
+    str,
+    typer.Option(help="K/N: only every N-th shard from the K-th on (from 0); nothing is joined."),
+]
+Engine = Annotated[
+    str, typer.Option(help="local, or ray: shards are tasks of a Ray cluster (see docs/scale.md).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray: the cluster, auto or HOST:PORT; by default one of this machine alone."),
+]
+
+
+_SEVERAL = ("settings", "layer", "of", "background_class", "background_group")
 
 
 def explain(
@@ -119,26 +138,32 @@ def explain(
     seed: Seed = 1234,
     device: Device = "cpu",
     shard: Shard = 32,
+    part: Part = "",
+    engine: Engine = "local",
+    address: Address = None,
 ) -> None:
     """Explain what a network decides about windows; the same command after a kill goes on.
-
-    Example: hargcn explain model.safetensors windows.h5 --method shap --set chunk=20 --out shap.h5
 
     Example: hargcn explain model.safetensors windows.h5 --method shap --background auto -o shap.h5
     """
     _explained(
-        checkpoint, windows, out, method=method, settings=set_ or (), layer=layer or (), seed=seed,
-        target=target, versus=versus, split=split, of=of or (), limit=limit, limit_seed=limit_seed,
-        background=background, background_by=background_by, background_class=background_class or (),
-        background_group=background_group or (), tolerance=tolerance, convergence=convergence,
-        on=on, other_preparation=other_preparation, keep=keep, device=device, shard=shard,
+        checkpoint, windows, out, other_preparation=other_preparation, background_by=background_by,
+        background_class=background_class, background_group=background_group, limit_seed=limit_seed,
+        convergence=convergence, background=background, tolerance=tolerance, address=address, of=of,
+        method=method, settings=set_, target=target, versus=versus, device=device, engine=engine,
+        layer=layer, split=split, limit=limit, shard=shard, keep=keep, seed=seed, part=part, on=on,
     )  # fmt: skip
 
 
 def _explained(*files: Path, **asked: Any) -> None:
     from hargcn.pipeline.explain import explain
 
-    written = explain(*files, **asked, progress=True, say=say)
+    asked |= {name: asked[name] or () for name in _SEVERAL}
+    made = explain(*files, **asked, progress=True, say=say)
+    written = [remote.url(path) or path for path in made]
+    if not written:
+        say("the part is done; the same command without --part joins them")
+        return
     typer.echo("\n".join(map(str, written)))
     next_command("hargcn", "rank", *written, "--out", "ranking.png", "--strip", "strip.png")
 

@@ -57,11 +57,16 @@ def train(
     where it stopped when the same command is given again. Where standard error is no terminal, a
     line per epoch takes the place of the progress bar.
 
+    Several processes, or GPUs, train together: torchrun --nproc-per-node 2 -m hargcn train ...
+
     Example: hargcn train configs/utd_mhad.yaml -s train.seed=1 --out runs/utd_1
     """
     from hargcn.pipeline.train import train
+    from hargcn.training.processes import is_first
 
     result = train(config, set_=set_ or (), out=out, fresh=fresh)
+    if not is_first():
+        return
     typer.echo(f"{result.path}: epoch {result.epoch}")
     if result.validation is not None:
         figures.summary("validation", result.validation.to_dict())

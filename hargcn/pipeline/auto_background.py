@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hargcn import hdf5
+from hargcn import hdf5, remote
 from hargcn.checks import one_of
 from hargcn.data.windows import Windows
 from hargcn.explainers.base import make
@@ -27,6 +27,7 @@ from hargcn.explanation import FORMAT, WHAT
 from hargcn.pipeline.background import Network, answers, candidates, herding_pool
 from hargcn.pipeline.explain_windows import question
 from hargcn.pipeline.job import identity, package
+from hargcn.pipeline.shards import parts_of
 
 AUTO = "auto"
 
@@ -209,8 +210,8 @@ def _job(
 
 def _begun(out: Path, job: str) -> FoundRows | None:
     """Return what was found for the same job, which its result or one of its shards stores."""
-    for path in (out, *sorted(out.with_name(f"{out.name}.parts").glob("*.h5"))[:1]):
-        if not path.is_file():
+    for path in (out, *sorted(parts_of(out).glob("*.h5"))[:1]):
+        if not remote.is_file(path):
             continue
         try:
             with hdf5.checked(path, WHAT, FORMAT, "explain") as file:

@@ -19,6 +19,7 @@ from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.auto_background import AUTO, TOLERANCE, check_auto, find_rows
 from hargcn.pipeline.background import choose_background
+from hargcn.pipeline.cluster import ENGINES
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.explain_windows import (
     KEPT,
@@ -60,6 +61,9 @@ def explain(
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
+    part: str = "",
+    engine: str = "local",
+    address: str | None = None,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> list[Path]:
@@ -100,8 +104,8 @@ def explain(
         Take windows that were prepared otherwise than those the network learned from; the file
         records it.
     keep
-        "all" of the attributions, or their sums per "joint-time" over branches and channels, which
-        are smaller; the file records it.
+        "all" of the attributions, or their sums per "joint-time" (over branches and channels) or
+        "joint" (over time too), which are smaller; the file records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.
     seed
@@ -110,6 +114,14 @@ def explain(
         Where to compute.
     shard
         Windows per shard.
+    part
+        "K/N": only every N-th shard from the K-th on, counted from 0, on storage that all parts
+        share; nothing is joined before the same call without it, which makes what is left.
+    engine
+        "local", or "ray": shards are tasks of a Ray cluster whose nodes share the storage and have
+        this hargcn; they have as many threads as torch has here.
+    address
+        Of the cluster; None starts one on this machine for as long as it takes.
     progress
         Whether to show a progress bar.
     say
@@ -118,7 +130,7 @@ def explain(
     Returns
     -------
     list of Path
-        The files written.
+        The files written; none for a part.
 
     Raises
     ------
@@ -127,6 +139,11 @@ def explain(
     """
     one_of("--on", on, ("branches", "positions"))
     one_of("--keep", keep, KEPT)
+    one_of("--engine", engine, ENGINES)
+    if address is not None and engine != "ray":
+        raise ValueError(f"--address: expected --engine ray (got {engine})")
+    if part and (convergence is not None or engine != "local"):
+        raise ValueError(f"--part {part}: expected neither --convergence nor --engine with it")
     if convergence is not None and method != "shap":
         raise ValueError(f"--convergence: expected --method shap (got {method})")
     background = str(background)
@@ -171,7 +188,8 @@ def explain(
     explainer = build_explainer(network, data, request, layers)
     written = explain_windows(
         network, chosen, explainer, out, layers=layers, target=target, versus=versus,
-        request=request, shard=shard, keep=keep, progress=progress, say=say,
+        request=request, shard=shard, keep=keep, part=part, engine=engine, address=address,
+        progress=progress, say=say,
     )  # fmt: skip
     return written if convergence is None else [*written, draw_convergence(written[0], convergence)]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hargcn import remote
 from hargcn.checks import one_of
 from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import NEEDS, Explainer
@@ -26,13 +29,13 @@ from hargcn.outputs import outputs_of
 from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
-from hargcn.pipeline.seen import pieces, warn_unseen
-from hargcn.pipeline.shards import Shards
+from hargcn.pipeline.seen import Unseen
+from hargcn.pipeline.shards import Shards, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
-KEPT = ("all", "joint-time")
-"""What of the attributions a file may keep."""
+KEPT = {"all": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
+"""What of the attributions a file may keep: over which axes they are added up."""
 
 
 def _asked(
@@ -62,6 +65,9 @@ def explain_windows(
     request: dict[str, Any] | None = None,
     shard: int = 32,
     keep: str = "all",
+    part: str = "",
+    engine: str = "local",
+    address: str | None = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> list[Path]:
@@ -90,7 +96,7 @@ def explain_windows(
         without, those of the explainer, which say nothing of where a background came from.
     shard
         Windows per shard.
-    keep
+    keep, part, engine, address
         As for `explain`.
     progress
         Whether to show a progress bar.
@@ -127,9 +133,10 @@ def explain_windows(
         "windows": windows.names, "shard": shard, "target": target, "versus": versus,
         "keep": keep, "settings": explainer.settings, "layers": own, "request": request,
     }  # fmt: skip
-    starts = range(0, len(windows), shard)
-    with locked(out):
-        shards = Shards(out.with_name(f"{out.name}.parts"), job, len(starts))
+    count = -(-len(windows) // shard)
+    numbers = _numbers(part, count)
+    with nullcontext() if part else locked(out):
+        shards = Shards(parts_of(out), job, count)
         if finished := shards.finished(out, own):
             if say is not None:
                 named = ", ".join(map(str, finished))
@@ -137,27 +144,107 @@ def explain_windows(
             return finished
         if say is not None:
             _forecast(network, windows, explainer, say)
-        each = _rows_each(network, explainer, windows) if progress else 0
-        with filling("explaining", len(windows), progress) as told:
-            for number, start in enumerate(starts):
-                told(start)
-                if shards.done(number):
-                    continue
-                some = windows.subset(slice(start, start + shard))
-
-                def so_far(rows: int, start: int = start, most: int = len(some)) -> None:
-                    told(start + min(rows / each, most))
-
-                with _counted(network, so_far) if each else nullcontext():
-                    made = explain_batch(network, some, explainer, target, layers, versus)
-                kept = {key: reduced(one, keep) for key, one in made.items()}
-                said = {key: e.assign(request=asked, kept=keep) for key, e in kept.items()}
-                shards.add(number, said)
-            told(len(windows))
-        written = list(shards.join(out).values())
-    for path in written:
-        warn_unseen(str(path), pieces(path, shard))
+        work = _Work(
+            network, windows, explainer, shards, shard, target, versus, layers, keep, asked
+        )
+        left = [number for number in numbers if not shards.done(number)]
+        whole = sum(map(work.size, numbers))
+        with filling("explaining", whole, progress) as told:
+            told(before := whole - sum(map(work.size, left)))
+            if engine == "ray":
+                _on_cluster(work, left, before, told, address)
+            else:
+                _in_turn(work, left, before, told, bar=progress)
+        if part:
+            return []
+        unseen = Unseen()
+        written = list(shards.join(out, unseen.add).values())
+    unseen.warn()
     return written
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What it takes to explain any shard of a job, here or in another process."""
+
+    network: Network
+    windows: Windows
+    explainer: Explainer
+    shards: Shards
+    shard: int
+    target: str
+    versus: str
+    layers: Sequence[str]
+    keep: str
+    asked: str
+
+    def size(self, number: int) -> int:
+        """Return how many windows a shard has."""
+        return min(self.shard, len(self.windows) - number * self.shard)
+
+    def __call__(self, number: int) -> None:
+        """Explain a shard and write it."""
+        some = self.windows.subset(slice(number * self.shard, (number + 1) * self.shard))
+        words = (self.target, self.layers, self.versus)
+        made = explain_batch(self.network, some, self.explainer, *words)
+        kept = {name: reduced(one, self.keep) for name, one in made.items()}
+        said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
+        self.shards.add(number, said)
+
+
+def _in_turn(
+    work: _Work, left: Sequence[int], before: int, told: Callable[[float], None], bar: bool
+) -> None:
+    """Explain shards one after the other; with a bar, tell within a shard too how far they are."""
+    each = _rows_each(work.network, work.explainer, work.windows) if bar else 0
+    for number in left:
+
+        def so_far(rows: int, before: int = before, most: int = work.size(number)) -> None:
+            told(before + min(rows / each, most))
+
+        with _counted(work.network, so_far) if each else nullcontext():
+            work(number)
+        before += work.size(number)
+        told(before)
+
+
+def _on_cluster(
+    work: _Work,
+    left: Sequence[int],
+    before: int,
+    told: Callable[[float], None],
+    address: str | None,
+) -> None:
+    """Explain shards on the nodes of a cluster, in any order."""
+    from hargcn.pipeline.cluster import on_cluster
+
+    shards, windows = work.shards, work.windows
+    shards.begin()
+    shards.folder = shards.folder.absolute()  # nodes work in folders of their own
+    if not remote.url(windows.path):
+        work = replace(work, windows=replace(windows, path=windows.path.absolute()))
+    ended = [before]
+
+    def one_more(number: int) -> None:
+        ended.append(work.size(number))
+        told(sum(ended))
+
+    gpu = any(each.is_cuda for each in work.network.parameters())
+    on_cluster(work, left, one_more, address=address, gpu=gpu)
+
+
+def _numbers(part: str, count: int) -> range:
+    """Return the numbers of the shards of a part such as "0/8", of all without.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", part or "0/1")
+    if found is None or int(found[1]) >= int(found[2]):
+        raise ValueError(f"Expected --part K/N with K from 0 to N - 1, such as 0/8 (got {part!r})")
+    return range(int(found[1]), count, int(found[2]))
 
 
 def _forecast(
@@ -250,12 +337,12 @@ def _probability(network: Network, logits: Tensor) -> dict[str, Any]:
 
 
 def reduced(explanation: Explanation, keep: str) -> Explanation:
-    """Return an explanation, or its sums over branches and channels ("joint-time").
+    """Return an explanation, or its sums over the axes that `KEPT` names.
 
     Raises
     ------
     ValueError
-        For one without an axis of time and one of joints.
+        For sums of one without an axis of time and one of joints.
     """
     if one_of("keep", keep, KEPT) == "all":
         return explanation
@@ -264,7 +351,7 @@ def reduced(explanation: Explanation, keep: str) -> Explanation:
             f"Expected an explanation over time and joints to keep its sums (got axes "
             f"{', '.join(explanation.dims)})"
         )
-    return explanation.sum(*(dim for dim in ("branch", "channel") if dim in explanation.dims))
+    return explanation.sum(*(dim for dim in KEPT[keep] if dim in explanation.dims))
 
 
 def described(

@@ -136,7 +136,7 @@ def rank(
         for name, one in row.items():
             ranked[name + ending] = Ranking.of(one, cells=chosen, feature=by)
             if chosen == "all":
-                warn_unseen(name, [one])
+                warn_unseen(name, one)
     save_figure(_ranked(rows, alone, by, picture, chosen), out, dpi)
     if alone is None:
         write_rankings(rows, classes, by, chosen, out.with_suffix(".csv"))
@@ -302,7 +302,7 @@ def _length(source: str | Path, one: Explanation) -> int:
     """Return how many frames of positions the only sample of a file has."""
     if "positions" not in one.dataset:
         raise ValueError(f"{source}: expected stored positions to draw (got none)")
-    warn_unseen(f"{source}: {one.dataset['sample'].to_numpy()[0]}", [one])
+    warn_unseen(f"{source}: {one.dataset['sample'].to_numpy()[0]}", one)
     return int(one.dataset["positions"].sizes["frame"])
 
 

@@ -8,22 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hargcn import hdf5
+from hargcn import hdf5, remote
 from hargcn.explanation import FORMAT, WHAT, Explanation
-from hargcn.files import digest, replacing, sweep, temporary_name
+from hargcn.files import at_hand, digest, lock_beside, locked, replacing, sweep, temporary_name
 from hargcn.pipeline.joining import join
 
 _JOB = "hargcn-job.json"
+_PATIENCE = 60  # seconds that a folder takes to be begun, at most
 
 
 class Shards:
-    """The shards of a job in a folder beside its result.
+    """The shards of a job in a folder beside its result, which several processes may fill.
 
-    Nothing is written, and another job's shards stay, until the first shard of this job is made.
+    Nothing is written, and another job's shards stay, until `begin`, or the first shard of this job
+    is made.
 
     Parameters
     ----------
@@ -48,8 +50,7 @@ class Shards:
         empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         if not empty and not mine.is_file():
             raise ValueError(f"{folder}: expected a job's folder or none (it is somebody's own)")
-        self.ours = mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
-        sweep(folder)
+        self.ours = self._marked()
 
     def finished(self, out: Path, layers: Sequence[str]) -> list[Path]:
         """Return the files of this job where all are there and whole, else none.
@@ -59,8 +60,7 @@ class Shards:
         files = list(outputs(out, layers).values())
         if not all(job_of(file) == self.mark for file in files):
             return []
-        if self.ours:
-            self._remove()
+        self._end()
         return files
 
     def done(self, number: int) -> bool:
@@ -69,8 +69,12 @@ class Shards:
 
     def add(self, number: int, made: Mapping[str, Explanation]) -> None:
         """Write a shard, a file per layer, and note their digests."""
-        if not self.ours:
-            self._begin()
+        self.begin()
+        if not self._marked():
+            raise ValueError(
+                f"{self.folder}: expected the folder of this job (got another, or none: somebody "
+                "removed it, or this machine does not share it)"
+            )
         digests = {}
         for layer, explanation in made.items():
             path = self._file(number, layer)
@@ -78,12 +82,19 @@ class Shards:
             digests[layer] = digest(path)
         _write(self._note(number), json.dumps(digests))
 
-    def join(self, out: Path) -> dict[str, Path]:
+    def join(
+        self, out: Path, meet: Callable[[Path, Explanation], None] | None = None
+    ) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
 
         One shard at a time is in memory.
 
-        Layers beyond one have their names before the suffix.
+        Parameters
+        ----------
+        out
+            The file to write; layers beyond one have their names before the suffix.
+        meet
+            Gets each shard's explanation, and the file that it goes to.
 
         Raises
         ------
@@ -103,21 +114,40 @@ class Shards:
                         f"{file}: expected the shard that was written (it has changed); "
                         f"remove {self.folder} to begin again"
                     )
-                Explanation.open(file)  # refuses what is no explanation
+                shard = Explanation.open(file)  # refuses what is no explanation
+                if meet is not None:
+                    meet(written[layer], shard)
             with replacing(written[layer]) as temporary:
                 join(files, temporary, "sample")
-        self._remove()
+        self._end()
         return written
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Replace another job's folder by an empty one; it is marked when it gets its name."""
-        if self.folder.exists():
+        if self.ours:
+            return
+        with locked(self.folder, _PATIENCE):  # parts of a job begin together
+            self.ours = self._marked()
+            if self.ours:
+                return
+            if self.folder.exists():
+                self._remove()
+            begun = temporary_name(self.folder)
+            begun.mkdir()
+            (begun / _JOB).write_text(self.mark, encoding="utf-8")
+            begun.rename(self.folder)
+            self.ours = True
+
+    def _marked(self) -> bool:
+        mine = self.folder / _JOB
+        return mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
+
+    def _end(self) -> None:
+        """Remove everything of a job that is done, also what kills left."""
+        sweep(self.folder)
+        if self.ours:
             self._remove()
-        begun = temporary_name(self.folder)
-        begun.mkdir(parents=True)
-        (begun / _JOB).write_text(self.mark, encoding="utf-8")
-        begun.rename(self.folder)
-        self.ours = True
+        lock_beside(self.folder).unlink(missing_ok=True)
 
     def _remove(self) -> None:
         """Remove the folder: under another name at once, a kill leaves nothing like shards."""
@@ -132,6 +162,12 @@ class Shards:
         return self.folder / f"{number:05d}{'.' if layer else ''}{layer}.h5"
 
 
+def parts_of(out: Path) -> Path:
+    """Return the folder of a result's shards: beside it, or in the working folder for a URL."""
+    here = at_hand(out)
+    return here.with_name(f"{here.name}.parts")
+
+
 def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
     """Return the file of each layer: `out`, or with several layers their names in its name."""
     if len(layers) < 2:
@@ -141,7 +177,7 @@ def outputs(out: Path, layers: Sequence[str]) -> dict[str, Path]:
 
 def job_of(path: Path) -> str:
     """Return which job made a file; nothing for one that is not there or not whole."""
-    if not path.is_file():
+    if not remote.is_file(path):
         return ""
     try:
         with hdf5.checked(path, WHAT, FORMAT, "explain") as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from hargcn.networks.checkpoint import save_model
 from hargcn.networks.stgcn import ModelConfig, MultiBranchSTGCN
 from hargcn.training.classification import Evaluation
 from hargcn.training.optimisation import TrainConfig
+from hargcn.training.processes import Processes, together
 from hargcn.training.trainer import Build, Row, Trainer
 
 FILES = ("state.pt", "log.csv", "model.safetensors", "model.json")
@@ -75,8 +76,9 @@ def fit(
 ) -> TrainResult:
     """Train a network on the windows of the set "train"; choose an epoch by those of "val", if any.
 
-    On the CPU equal seeds give equal weights, bit for bit (for one number of threads), whether or
-    not the run was interrupted.
+    On the CPU equal seeds give equal weights, bit for bit (for one number of threads, and of
+    processes), whether or not the run was interrupted. Processes that torchrun started train the
+    network together; the first one validates and writes.
 
     Parameters
     ----------
@@ -112,25 +114,37 @@ def fit(
     expect_run(out)
     run = Trainer(model, windows, config)
     state = out / "state.pt"
-    with locked(state):
-        with replacing(out / _RUN) as temporary:
-            temporary.write_text(f'{{"hargcn": "{version("hargcn")}"}}\n', encoding="utf-8")
-        if resume and state.is_file():
+    with together(run.device) as processes, locked(state) if processes.first else nullcontext():
+        run.share(processes)
+        if processes.first:
+            with replacing(out / _RUN) as temporary:
+                temporary.write_text(f'{{"hargcn": "{version("hargcn")}"}}\n', encoding="utf-8")
+        if processes.agreed(resume and state.is_file()):
             run.restore(state)
-        with _shown(run, progress) as (advance, said):
+        with _shown(run, progress and processes.first) as (advance, said):
             while not run.finished:
                 run.go_on(advance)
                 seconds = run.history[-1]["seconds"]
                 said(f"epoch {run.epoch}/{config.epochs}: {run.said()}, {seconds:.1f} s")
-                whole = io.BytesIO()  # torch's own errors do not say why a file was not written
-                torch.save(run.state(), whole)
-                with replacing(state) as temporary:
-                    temporary.write_bytes(whole.getbuffer())
-                _write_log(run.history, out / "log.csv")
-        epoch, validation = run.finish()
-        full = {**(card or {}), **_card(run, epoch, validation)}
-        path = save_model(run.average, out / "model.safetensors", full)
+                if processes.first:
+                    _save(run, state)
+        epoch, validation = processes.agreed(run.finish() if processes.first else (0, None))
+        processes.agree(run.average)
+        run.share(Processes())
+        run.average.eval()
+        path = out / "model.safetensors"
+        if processes.first:
+            save_model(run.average, path, {**(card or {}), **_card(run, epoch, validation)})
     return TrainResult(run.average, path, windows.path, epoch, run.history, validation)
+
+
+def _save(run: Trainer, state: Path) -> None:
+    """Write what a later process needs to go on, and the log."""
+    whole = io.BytesIO()  # torch's own errors do not say why a file was not written
+    torch.save(run.state(), whole)
+    with replacing(state) as temporary:
+        temporary.write_bytes(whole.getbuffer())
+    _write_log(run.history, state.with_name("log.csv"))
 
 
 def expect_run(out: Path) -> None:

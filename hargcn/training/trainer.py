@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from hargcn.training.optimisation import (
 )
 from hargcn.training.outcomes import judge, of_known_outcome
 from hargcn.training.penalty import Penalty
+from hargcn.training.processes import Processes, launched
 from hargcn.training.starts import Starts
 
 Build = Callable[[], MultiBranchSTGCN]
@@ -99,6 +101,8 @@ class Trainer:
         self.average = copy.deepcopy(self.model) if config.ema else self.model
         self.optimiser = optimiser(self.model, config)
         self.schedule = schedule(self.optimiser, config, config.epochs * self.steps)
+        self.processes = Processes()
+        self.spread: nn.Module = self.model
         self.history: list[Row] = []
         self.best: dict[str, Any] = {"epoch": 0, "figure": -math.inf, "loss": math.inf}
 
@@ -114,6 +118,29 @@ class Trainer:
         out_of_patience = patience is not None and self.epoch - self.best["epoch"] >= patience
         return self.epoch >= self.config.epochs or out_of_patience
 
+    def share(self, processes: Processes) -> None:
+        """Train together with other processes, each on its rows of every batch.
+
+        Raises
+        ------
+        ValueError
+            For batches that are too small for them, a penalty or distillation.
+        """
+        self.processes, self.spread = processes, self.model
+        if processes.count == 1:
+            return
+        if self.penalty is not None or self.distillation is not None:
+            raise ValueError(
+                "Expected neither penalty nor distil of a training in several processes"
+            )
+        each = len(self.batches) // self.steps // processes.count
+        if each < 2:
+            raise ValueError(
+                f"Expected at least 2 windows of a batch for each of {processes.count} processes "
+                f"(got {each}): take fewer, or a larger train.batch_size"
+            )
+        self.spread = processes.wrapped(self.model)
+
     def go_on(self, advance: Callable[[str], None]) -> None:
         """Go once through the training windows, then validate.
 
@@ -128,6 +155,8 @@ class Trainer:
             draw = torch.Generator().manual_seed(torch.initial_seed())
             self.batches.draw(draw)
             order = torch.randperm(len(self.batches), generator=draw).numpy()
+            if self.processes.rank:  # dropout of its own
+                torch.manual_seed(torch.initial_seed() + self.processes.rank)
             self.model.train()
             total: Counter[str] = Counter()
             size = self.config.batch_size
@@ -136,7 +165,8 @@ class Trainer:
             ):
                 total.update(self._step(*batch, index, draw))
                 advance(self._said())
-            means = {name: float(each) / len(self.batches) for name, each in total.items()}
+            sums = self.processes.summed(total)
+            means = {name: float(each) / len(self.batches) for name, each in sums.items()}
             for name, mean in means.items():
                 if name != self.objective.figure and not math.isfinite(mean):
                     raise ValueError(
@@ -145,7 +175,9 @@ class Trainer:
                     )
             row: Row = {"epoch": epoch, "lr": float(self.schedule.get_last_lr()[0])}
             row |= {f"train_{name}": mean for name, mean in means.items()}
-            row |= self._validated(epoch)
+            row |= self.processes.agreed(self._validated(epoch) if self.processes.first else {})
+            best = {name: self.best[name] for name in ("epoch", "figure", "loss")}
+            self.best |= self.processes.agreed(best)
         self.history.append({**row, "seconds": round(time.perf_counter() - began, 2)})
 
     def _step(
@@ -164,13 +196,15 @@ class Trainer:
         labels, as_read = labels.to(self.device), (positions, valid)
         if self.augment:
             positions, valid, labels = self.augment(positions, valid, labels, draw)
+        whole_batch = len(labels)
+        positions, valid, labels = map(self.processes.share, (positions, valid, labels))
         x = self.model.features(positions, valid)
         distil = self.distillation
         heard: AbstractContextManager[dict[str, Tensor]] = nullcontext({})
         if distil is not None:
             heard = distil.heard(self.model)
         with heard as seen, torch.autocast(self.device.type, torch.bfloat16, self.config.bf16):
-            logits = self.model(x)
+            logits = self.spread(x)
         loss = self.loss(logits.float(), labels)
         beside: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
@@ -183,7 +217,8 @@ class Trainer:
             weights["penalty"] = self.penalty.weight
         whole = loss + sum(weights[name] * each for name, each in beside.items())
         self.optimiser.zero_grad()
-        whole.backward()
+        # Gradients become the mean over processes, which may have a row more or less.
+        (whole * (len(labels) * self.processes.count / whole_batch)).backward()
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimiser.step()
@@ -293,8 +328,10 @@ class Trainer:
         rows = [self.train.rows] if self.val is None else [self.train.rows, self.val.rows]
         split = hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()[:16]
         distil = self.distillation
+        count = self.processes.count
         return {
             **self.config.model_dump(mode="json", exclude=_EQUIVALENT),
+            **({"processes": count} if count > 1 else {}),
             "teacher": None if distil is None else distil.teacher.card["weights"],
             "model": self.model.config.model_dump(mode="json"),
             "windows": self.train.digest,
@@ -307,8 +344,10 @@ class Trainer:
 
 
 def _device(name: str) -> torch.device:
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if launched() else "cuda")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"Expected a CUDA device for device {name} (got none): use cpu or auto")
     try:

@@ -298,7 +298,7 @@ def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_
     done("show", out, "--heatmap", "--out", tmp_path / "map.png")
     done("rank", out, shap, "--out", tmp_path / "rank.png")
     done("evaluate", checkpoint, waving, out, "--metrics", "deletion", "--out", tmp_path / "e.csv")
-    assert "expected" in refused(*words, "joint", "--out", tmp_path / "y.h5").lower()
+    assert "expected" in refused(*words, "joints", "--out", tmp_path / "y.h5").lower()
     assert out.stat().st_size < shap.stat().st_size
 
 

@@ -1,0 +1,146 @@
+"""Measures how explanations are stored best, and what opening a large file reads.
+
+`python experiments/scale/storage.py filters SHAP.h5` writes results/filters.csv, `... large FOLDER`
+results/large.csv, for which it needs 10 GB of disk there and removes them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from hargcn import hdf5
+from hargcn.data.windows_file import AXES
+
+RESULTS = Path(__file__).parent / "results"
+FILTERS = {
+    "none": {},
+    "lzf": {"compression": "lzf"},
+    "gzip 1": {"compression": "gzip", "compression_opts": 1},
+    "gzip 4": {"compression": "gzip", "compression_opts": 4},
+    "gzip 9": {"compression": "gzip", "compression_opts": 9},
+}
+ROUNDS = 5
+LARGE = 10 * 2**30
+
+
+def filters(shap: Path) -> None:
+    """Store the attributions of a file in every way, in turns; the best of some rounds counts."""
+    with h5py.File(shap) as file:
+        values = file["attribution"][()]
+    rows, out = [], shap.with_name("filters.tmp.h5")
+    ways = [
+        (name, shuffle, chunk)
+        for name, shuffle, chunk in product(FILTERS, (False, True), (14, 17, 20))
+        if not (name == "none" and shuffle)
+    ]
+    for _ in range(ROUNDS):
+        for name, shuffle, chunk in ways:
+            chunks = hdf5.chunks(values.shape, 4, 2**chunk)
+            how = {**FILTERS[name], "shuffle": shuffle, "fletcher32": True, "chunks": chunks}
+            began = time.process_time()
+            with h5py.File(out, "w", libver=hdf5.LIBVER) as file:
+                file.create_dataset("attribution", data=values, **how)
+            wrote = time.process_time()
+            with h5py.File(out) as file:
+                file["attribution"][()]
+                whole = time.process_time()
+                stored = file["attribution"].id.get_storage_size()
+                for row in range(len(values)):
+                    file["attribution"][row]
+            read = time.process_time()
+            mb = values.nbytes / 1e6
+            found = (mb / (wrote - began), mb / (whole - wrote), (read - whole) / len(values) * 1e3)
+            rows.append((name, shuffle, 2 ** (chunk - 10), stored / values.nbytes, *found))
+    out.unlink()
+    keys = ["filter", "shuffle", "chunk_KiB", "size"]
+    speeds = {"write_MB_s": "max", "read_MB_s": "max", "ms_per_sample": "min"}
+    table = pd.DataFrame(rows, columns=[*keys, *speeds]).groupby(keys, sort=False).agg(speeds)
+    table.reset_index().to_csv(RESULTS / "filters.csv", index=False, float_format="%.3g")
+
+
+LOOK = """
+import sys, time
+from hargcn import Windows
+
+def told():
+    return int(open("/proc/self/io").read().split()[1]), time.time()
+
+began = told()
+windows = Windows.open(sys.argv[1])
+opened = told()
+windows.read([len(windows) // 2])
+read = told()
+for name, a, b in (("open", began, opened), ("read", opened, read)):
+    print(name, (b[0] - a[0]) / 2**20, b[1] - a[1])
+"""
+
+
+def large(folder: Path) -> None:
+    """Write windows of 64 frames x 25 joints x 2 persons; open them, and read one."""
+    rows = []
+    for count in (2**12, 2**16, LARGE // (3 * 64 * 25 * 2 * 4)):
+        path = _windows(folder / "large.tmp.h5", count)
+        size = path.stat().st_size / 2**20
+        said = subprocess.run(
+            [sys.executable, "-c", LOOK, path], capture_output=True, text=True, check=True
+        )
+        for line in said.stdout.splitlines():
+            step, *figures = line.split()
+            rows.append((count, size, step, *map(float, figures)))
+        path.unlink()
+    columns = ["windows", "file_MiB", "step", "read_MiB", "seconds"]
+    pd.DataFrame(rows, columns=columns).to_csv(
+        RESULTS / "large.csv", index=False, float_format="%.3g"
+    )
+
+
+def _windows(path: Path, count: int) -> Path:
+    """Write a windows file of so many windows: one window's chunks again and again."""
+    from hargcn.data.cutting import WindowConfig
+    from hargcn.data.recording import Recording
+    from hargcn.data.windows import write_windows
+    from hargcn.skeleton import skeleton
+
+    layout, draws = skeleton("ntu25"), np.random.default_rng(0)
+    one = Recording(
+        positions=draws.normal(size=(3, 64, 25, 2)), valid=np.ones((64, 2), bool), fps=30.0,
+        skeleton=layout, sample="one", group="g", label=0,
+    )  # fmt: skip
+    cut = WindowConfig(length=64, overlap=32)
+    small = write_windows(path.with_name("small.tmp.h5"), [one], ["a", "b"], cut)
+    with h5py.File(small.path) as like, h5py.File(path, "w", libver=hdf5.LIBVER) as made:
+        axes = {name: dims for name, dims in AXES.items() if name in like}
+        for name in axes:
+            if like[name].chunks is None:
+                made.create_dataset(name, data=np.repeat(like[name][()], count, axis=0))
+                continue
+            each = like[name].chunks[0]
+            data = made.create_dataset(
+                name, (count, *like[name].shape[1:]), like[name].dtype, chunks=like[name].chunks,
+                maxshape=like[name].maxshape, **hdf5.FILTERS,
+            )  # fmt: skip
+            data[:each] = np.repeat(like[name][()], each, axis=0)[:each]
+            mask, content = data.id.read_direct_chunk((0,) * data.ndim)
+            for row in range(0, count, each):
+                data.id.write_direct_chunk((row, *(0,) * (data.ndim - 1)), content, mask)
+        del made["start"]
+        made["start"] = np.arange(count)
+        for name in ("joint", "space"):
+            made.create_dataset(name, data=like[name][()], dtype=like[name].dtype)
+        hdf5.name_axes(made, axes)
+        made.attrs.update(like.attrs)
+    hdf5.seal(path)
+    small.path.unlink()
+    return path
+
+
+if __name__ == "__main__":
+    {"filters": filters, "large": large}[sys.argv[1]](Path(sys.argv[2]))
