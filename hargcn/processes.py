@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -45,12 +46,21 @@ def map_in_order(
 
     Raises
     ------
+    ValueError
+        For a function that cannot be pickled.
     ChildProcessError
         If a process dies, as one that takes more memory than there is.
     """
     if workers == 1:
         yield from map(function, items)
         return
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"Expected work that can be sent to {workers} processes ({error}): a function within a "
+            "function cannot; --workers 1 does without them"
+        ) from error
     # New processes: a fork would inherit locks that threads of ours hold, as of a progress bar.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _begin, initargs=(function,)

@@ -37,6 +37,12 @@ def test_a_process_that_dies_ends_the_work_in_one_line():
         list(map_in_order(signal.raise_signal, [signal.SIGKILL] * 30, 2))
 
 
+def test_what_cannot_be_sent_is_refused_in_one_line():
+    with pytest.raises(ValueError, match="that can be sent to 2 processes .*--workers 1"):
+        list(map_in_order(lambda item: item, [1, 2], 2))
+    assert list(map_in_order(lambda item: item, [1, 2], 1)) == [1, 2]
+
+
 def test_nothing_runs_on_when_nobody_takes_more():
     """The first results of 10,000 items, of which each takes a hundredth of a second."""
     found = map_in_order(time.sleep, [0.01] * 10_000, 2)

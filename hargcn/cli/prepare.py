@@ -56,7 +56,7 @@ Workers = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1,
-        help="Processes that read recordings; by default one per core, if each gets 500.",
+        help="Processes that read recordings; by default one per core, if each gets 500 files.",
     ),
 ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from hargcn.checks import writable
 from hargcn.data.planted import planting, synthetic
 from hargcn.data.preprocess import preprocess
 from hargcn.data.readers import READERS, Reader, find_reader
+from hargcn.data.readers.base import Part
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import Windows, write_windows
 from hargcn.files import locked, track
@@ -74,8 +75,9 @@ def prepare(
         Replace a finished file.
     workers
         How many processes read and preprocess recordings, for the same file; with 1 it is this one.
-        None for as many as there are cores, if there are 500 recordings for each. A script that
-        asks for several guards its main part by `if __name__ == "__main__":`.
+        None for as many as there are cores, if there are 500 files for each (of a file that holds
+        many recordings every process would read all). A script that asks for several guards its
+        main part by `if __name__ == "__main__":`.
     progress
         Whether to show a progress bar.
 
@@ -108,7 +110,8 @@ def prepare(
     inputs = [path, *{Path(item) for item in found.items}, *_files_of(reader), *_file(config)]
     about = [kind.label, *([published] if published else [])]
     if workers is None:
-        workers = max(1, min(cores(), len(found) // _WORTH_IT))
+        own_files = not any(isinstance(item, Part) for item in found.items)
+        workers = max(1, min(cores(), len(found) // _WORTH_IT)) if own_files else 1
     outputs = found.outputs or Outputs("classes", found.classes)
     ready = found.map(partial(preprocess, config=settings.preprocess))
     ready = replace(ready, workers=workers)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from fixtures import ntu_files, toy_format
 
+from hargcn.data import recording
 from hargcn.data.windows import Windows
+from hargcn.pipeline import prepare as module
 from hargcn.pipeline.prepare import prepare, synthesise
 
 NTU_SPLIT = {"split": {"test": ["P003", "P006"]}}
@@ -109,6 +111,23 @@ def test_planted_recordings_are_refused_by_their_windows_as_well(folder, tmp_pat
         prepare(folder, tmp_path / "x.h5", config, plant=True)
     config["windows"]["length"] = 8
     assert len(prepare(folder, tmp_path / "x.h5", config, plant=True)) == 4
+
+
+def test_by_default_many_files_are_read_by_as_many_processes_as_there_are_cores(
+    folder, tmp_path, monkeypatch
+):
+    asked = []
+
+    def note(function, items, workers):
+        asked.append(workers)
+        return map(function, items)
+
+    monkeypatch.setattr(recording, "map_in_order", note)
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    for worth_it, workers in ((500, None), (2, None), (1, None), (500, 2)):
+        monkeypatch.setattr(module, "_WORTH_IT", worth_it)
+        prepare(folder, tmp_path / "x.h5", workers=workers, force=True)
+    assert asked == [1, 2, 3, 2]
 
 
 def test_several_processes_write_the_same_file(tmp_path):
