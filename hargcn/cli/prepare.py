@@ -52,6 +52,14 @@ SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="Leave unreadable recordings out and list them.")
 ]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1,
+        help="Processes that read recordings; by default one per core, if each gets 500 files.",
+    ),
+]  # fmt: skip
+
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="Folder with the recordings, or a single one.")],
@@ -65,6 +73,7 @@ def prepare(
     plant: Plant = False,
     shuffle: Shuffle = False,
     skip_broken: SkipBroken = False,
+    workers: Workers = None,
     force: Force = False,
 ) -> None:
     """Turn recordings into a windows file (HDF5).
@@ -89,7 +98,8 @@ def prepare(
 
     made = pipeline.prepare(
         path, out, config, set_ or (), format=format_, sets=_ids(train=train, val=val, test=test),
-        plant=plant, shuffle_labels=shuffle, skip_broken=skip_broken, force=force, progress=True,
+        plant=plant, shuffle_labels=shuffle, skip_broken=skip_broken, force=force,
+        workers=workers, progress=True,
     )  # fmt: skip
     _report(made, config)
 

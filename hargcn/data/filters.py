@@ -77,7 +77,7 @@ def fill_gaps(recording: Recording, max_gap: float) -> Recording:
     observed, positions = recording.observed, recording.positions.copy()
     limit = max_gap * recording.fps + 1e-6
     known = observed.copy()
-    for joint, person in np.argwhere(~observed.all(axis=0)):
+    for joint, person in np.argwhere(observed.any(axis=0) & ~observed.all(axis=0)):
         seen = np.flatnonzero(observed[:, joint, person])
         lengths = np.diff(seen) - 1
         for at in np.flatnonzero((lengths > 0) & (lengths <= limit)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hargcn.files import track
 from hargcn.outputs import Outputs
+from hargcn.processes import map_in_order
 from hargcn.skeleton import Skeleton
 
 ABSENT, OBSERVED, INTERPOLATED = range(3)
@@ -217,6 +219,8 @@ class Recordings:
         Frames per second as read, before any change: how many recordings have them.
     outputs
         What the outcomes are, where they are no classes.
+    workers
+        How many processes read and change; the recordings come in the same order.
     """
 
     items: Sequence[Any]
@@ -230,6 +234,7 @@ class Recordings:
     changes: tuple[Callable[[Recording], Recording], ...] = ()
     rates: dict[str, int] = field(default_factory=dict)
     outputs: Outputs | None = None
+    workers: int = 1
 
     def map(self, change: Callable[[Recording], Recording]) -> Recordings:
         """Return the data set with every recording changed after reading, e.g. preprocessed."""
@@ -241,22 +246,40 @@ class Recordings:
     def __iter__(self) -> Iterator[Recording]:
         self.skipped.clear()
         self.rates.clear()
-        for item in track(self.items, "reading", progress=self.progress):
-            try:
-                recording = self.load(item)
-                rate = f"{recording.fps:g}"
-                for change in self.changes:
-                    recording = change(recording)
-            except (ValueError, OSError) as error:
-                said = str(error) if str(item) in str(error) else f"{item}: {error}"
-                if self.on_error == "raise" and isinstance(error, OSError):
-                    raise
-                if self.on_error == "raise":
-                    raise ValueError(said) from error
-                self.skipped.append(said)
-                continue
-            self.rates[rate] = self.rates.get(rate, 0) + 1
-            yield recording
+        attempts = map_in_order(
+            partial(_attempt, self.load, self.changes), self.items, self.workers
+        )
+        shown = track(attempts, "reading", len(self), self.progress)
+        for item, (found, rate) in zip(self.items, shown, strict=True):
+            if isinstance(found, Recording):
+                self.rates[rate] = self.rates.get(rate, 0) + 1
+                yield found
+            elif self.on_error == "raise":
+                raise found
+            else:
+                self.skipped.append(_naming(item, found))
+
+
+def _attempt(
+    load: Callable[[Any], Recording], changes: Sequence[Callable[[Recording], Recording]], item: Any
+) -> tuple[Recording | ValueError | OSError, str]:
+    """Return a recording and its rate as read, or what is wrong with it."""
+    try:
+        recording = load(item)
+        rate = f"{recording.fps:g}"
+        for change in changes:
+            recording = change(recording)
+    except OSError as error:
+        return error, ""
+    except ValueError as error:
+        named = ValueError(_naming(item, error))
+        named.__cause__ = error
+        return named, ""
+    return recording, rate
+
+
+def _naming(item: Any, error: Exception) -> str:
+    return str(error) if str(item) in str(error) else f"{item}: {error}"
 
 
 def list_files(folder: str | Path, pattern: str) -> list[Path]:

@@ -34,6 +34,8 @@ from hargcn.outputs import Outputs
 _OTHER_SCALE = 3  # cameras nearer and farther, where nothing brings bodies to one size
 _OTHER_UNIT = 20  # infants and adults differ by 4; metres and feet by 3, and centimetres by 100
 
+_BLOCK = 2**22  # bytes of windows that are written at once
+
 FORMAT = "hargcn-windows-2"
 WHAT = "windows file"
 MASKS = ("truth", "distractor")
@@ -101,6 +103,8 @@ class WindowWriter:
         self.samples: set[str] = set()
         self.sizes: dict[float, str] = {}
         self.content: dict[str, Any] = {}
+        self.waiting: list[Window] = []
+        self.bytes = self.written = 0
 
     def add(self, recording: Recording, windows: Sequence[Window]) -> None:
         """Append the windows of a recording.
@@ -118,18 +122,25 @@ class WindowWriter:
         if not self.outputs.listed:
             unknown = np.full(len(self.outputs.names), np.nan, np.float32)
             self.outcomes.append(unknown if recording.outcome is None else recording.outcome)
-        before = len(self.starts)
         self.starts += [window.start for window in windows]
         self.rates += [window.fps for window in windows]
         self.entries.append(Entry.of(recording, len(windows)))
-        if not windows:
-            return
-        arrays = {name: np.stack([w.arrays[name] for w in windows]) for name in windows[0].arrays}
-        if "confidence" in self.file and "confidence" not in arrays:
-            arrays["confidence"] = np.full(arrays["state"].shape, np.nan, np.float32)
-        for name, block in arrays.items():
+        self.waiting += windows
+        self.bytes += sum(array.nbytes for window in windows for array in window.arrays.values())
+        if self.bytes >= _BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the windows that wait: many at once, because each call of HDF5 has its price."""
+        waiting, self.waiting, self.bytes = self.waiting, [], 0
+        before, self.written = self.written, self.written + len(waiting)
+        names = {name: None for window in waiting for name in window.arrays}
+        if waiting and "confidence" in self.file:
+            names["confidence"] = None
+        for name in names:
+            block = np.stack([_array(window, name) for window in waiting])
             stored = self._stored(name, block, before)
-            stored.resize(len(self.starts), axis=0)
+            stored.resize(self.written, axis=0)
             stored[before:] = block
             self.content[name].update(block.tobytes())
 
@@ -143,6 +154,7 @@ class WindowWriter:
         """
         if not self.starts:
             raise ValueError(f"Expected at least one window (got {len(self.entries)} recordings)")
+        self._flush()
         sets = [""] * len(self.entries)
         if split is not None:
             strata = strata_of(self.outputs, np.array(self.outcomes))
@@ -270,6 +282,12 @@ class WindowWriter:
                 "is that the camera's distance? Then set preprocess.scale=trunk",
                 stacklevel=3,
             )
+
+
+def _array(window: Window, name: str) -> np.ndarray:
+    """Return an array of a window; only some recordings know their confidence."""
+    found = window.arrays.get(name)
+    return np.full(window.arrays["state"].shape, np.nan, np.float32) if found is None else found
 
 
 def _extent(recording: Recording) -> float:

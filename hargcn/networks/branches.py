@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +78,8 @@ def branches(
         mask = positions.abs().sum(dim=(1, 3), keepdim=True).sign()
     else:
         mask = valid[:, None, :, None, :].to(positions.dtype)
+    # Of every joint: a product along whole frames takes a third of one that is spread over joints.
+    mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
     positions = positions * mask
     made: dict[str, Callable[[], Tensor]] = {
         "J": lambda: _joints(positions, skeleton),
@@ -164,9 +167,9 @@ def _differences(values: Tensor, mask: Tensor) -> Tensor:
     """Forward differences over one frame and half of those over two, 0 where frames are missing."""
     steps = []
     for step in (1, 2):
-        ahead = nn.functional.pad(values[:, :, step:] / step, (0, 0, 0, 0, 0, step))
-        present = nn.functional.pad(mask[:, :, step:], (0, 0, 0, 0, 0, step))
-        steps.append((ahead - values / step) * present)
+        scaled = values / step if step > 1 else values
+        moved = (scaled[:, :, step:] - scaled[:, :, :-step]) * mask[:, :, step:]
+        steps.append(nn.functional.pad(moved, (0, 0, 0, 0, 0, values.shape[2] - moved.shape[2])))
     return torch.cat(steps, dim=1)
 
 
@@ -180,19 +183,19 @@ def _bones(positions: Tensor, skeleton: Skeleton) -> Tensor:
 def _acceleration(positions: Tensor, mask: Tensor, smooth: bool) -> Tensor:
     velocity = _differences(positions, mask)[:, : positions.shape[1]]
     if smooth:
-        velocity = torch.einsum("nctvm,ts->ncsvm", velocity, _lowpass(velocity))
+        matrix = torch.as_tensor(_lowpass(velocity.shape[2]), dtype=velocity.dtype)
+        velocity = torch.einsum("nctvm,ts->ncsvm", velocity, matrix.to(velocity.device))
     # Velocity is known up to the last frame but one only: no jump to 0 there.
     known = mask * nn.functional.pad(mask[:, :, 1:], (0, 0, 0, 0, 0, 1))
     return _differences(velocity, known)
 
 
-def _lowpass(values: Tensor) -> Tensor:
+@lru_cache(maxsize=4)
+def _lowpass(frames: int) -> np.ndarray:
     """Return the zero-phase Butterworth filter as a (T, T) matrix: it is linear in the signal."""
     from scipy.signal import butter, sosfiltfilt
 
-    frames = values.shape[2]
     sections = butter(8, 0.5, output="sos")
     # scipy's own padding, cut where the window is shorter than it.
     pad = {} if frames > _PADDING else {"padlen": frames - 1}
-    matrix = sosfiltfilt(sections, np.eye(frames), axis=0, **pad).T
-    return torch.as_tensor(matrix.copy(), dtype=values.dtype, device=values.device)
+    return np.array(sosfiltfilt(sections, np.eye(frames), axis=0, **pad).T)

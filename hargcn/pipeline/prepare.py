@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from hargcn.checks import writable
 from hargcn.data.planted import planting, synthetic
 from hargcn.data.preprocess import preprocess
 from hargcn.data.readers import READERS, Reader, find_reader
+from hargcn.data.readers.base import Part
 from hargcn.data.splits import SplitConfig
 from hargcn.data.windows import Windows, write_windows
 from hargcn.files import locked, track
 from hargcn.outputs import Outputs
 from hargcn.pipeline.config import PrepareConfig, read_config, read_content
+from hargcn.processes import cores
 from hargcn.registry import build, fields_of
 
 Config = str | Path | Mapping[str, Any] | None
 """An experiment file, or the content of its section `prepare`."""
 
+_WORTH_IT = 500  # recordings: a process takes a second to begin
 _SYNTHETIC = {"preprocess": "utd-mhad", "windows": {"mode": "whole", "length": 90}}
 
 
@@ -40,6 +44,7 @@ def prepare(
     shuffle_labels: bool = False,
     skip_broken: bool = False,
     force: bool = False,
+    workers: int | None = 1,
     progress: bool = False,
 ) -> Windows:
     """Turn recordings into a windows file.
@@ -68,6 +73,11 @@ def prepare(
         Leave out recordings that cannot be read; they are listed in the quality report.
     force
         Replace a finished file.
+    workers
+        How many processes read and preprocess recordings, for the same file; with 1 it is this one.
+        None for as many as there are cores, if there are 500 files for each (of a file that holds
+        many recordings every process would read all). A script that asks for several guards its
+        main part by `if __name__ == "__main__":`.
     progress
         Whether to show a progress bar.
 
@@ -99,8 +109,12 @@ def prepare(
     found = reader.recordings(path, published, "skip" if skip_broken else "raise", progress)
     inputs = [path, *{Path(item) for item in found.items}, *_files_of(reader), *_file(config)]
     about = [kind.label, *([published] if published else [])]
+    if workers is None:
+        own_files = not any(isinstance(item, Part) for item in found.items)
+        workers = max(1, min(cores(), len(found) // _WORTH_IT)) if own_files else 1
     outputs = found.outputs or Outputs("classes", found.classes)
     ready = found.map(partial(preprocess, config=settings.preprocess))
+    ready = replace(ready, workers=workers)
     if plant:
         ready = ready.through(
             partial(planting.plant, config=settings.plant, windows=settings.windows)

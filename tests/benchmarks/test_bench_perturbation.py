@@ -1,20 +1,18 @@
 """Edge perturbations in batches, against a plain forward and against the way it used to be done.
 
-All three are measured in the same run, in turns, on the network of the published CP experiments
-(four branches, 29 points, 150 frames, 64 channels); only ratios are judged.
+All three are measured in the same run, in turns, by CPU time on one thread, on the network of the
+published CP experiments (four branches, 29 points, 150 frames, 64 channels); only ratios count.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from fixtures.cp_network import cp_network, windows
+from fixtures.cp_network import cp_network, in_turns, windows
 
 from hargcn.metrics.runner import Runner
 from hargcn.networks.stgcn import MultiBranchSTGCN
@@ -53,39 +51,32 @@ def one_by_one(model: MultiBranchSTGCN, x: torch.Tensor, joints: np.ndarray) -> 
     return found
 
 
-def fastest(*jobs: Callable[[], object]) -> list[float]:
-    """Return each job's best time of several rounds in turn, so that all meet the same machine."""
-    best = [float("inf")] * len(jobs)
-    for _ in range(ROUNDS):
-        for i, job in enumerate(jobs):
-            start = time.perf_counter()
-            job()
-            best[i] = min(best[i], time.perf_counter() - start)
-    return best
-
-
 @pytest.mark.slow
 def test_edge_perturbation_costs_what_a_batched_forward_costs(network, capsys):
     model, x = network
     joints = joint_sets()
     run = Runner()
     repeated = x.repeat_interleave(TOP, dim=0)
-    plain, edited, single = fastest(
-        lambda: run.logits(model, repeated),
-        lambda: run.edited(model, x, AWAY, joints),
-        lambda: one_by_one(model, x, joints),
-    )
+    plain, edited, single = in_turns(
+        ROUNDS,
+        {
+            "plain": lambda: run.logits(model, repeated),
+            "edited": lambda: run.edited(model, x, AWAY, joints),
+            "single": lambda: one_by_one(model, x, joints),
+        },
+    ).values()
     per_row = 1e3 / (WINDOWS * TOP)
     with capsys.disabled():
         sys.stdout.write(
-            f"\nedge perturbation, CP-sized network, {torch.get_num_threads()} threads, per "
+            f"\nedge perturbation, CP-sized network, per "
             f"(window, k): plain batched forward {plain * per_row:.1f} ms, perturbed "
-            f"{edited * per_row:.1f} ms = {edited / plain:.2f} x plain (at most 1.15); copying and "
-            f"editing the state, one by one {single * per_row:.1f} ms = {single / edited:.1f} x "
-            f"perturbed (at least 3)\n"
+            f"{edited * per_row:.1f} ms = {edited / plain:.2f} x plain (aim 1.05, at most "
+            f"1.1); copying and editing the state, one by one "
+            f"{single * per_row:.1f} ms = {single / edited:.1f} x "
+            f"perturbed (at least 1.8)\n"
         )
     np.testing.assert_allclose(
         run.edited(model, x, AWAY, joints)[:, :, 0], one_by_one(model, x, joints), atol=1e-4
     )
-    assert edited <= 1.15 * plain
-    assert single >= 3 * edited
+    assert edited <= 1.1 * plain
+    assert single >= 1.8 * edited

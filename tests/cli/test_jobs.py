@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
+from fixtures import ntu_files
 from fixtures.command_line import done, refused, run, sets
 from fixtures.key_points import videos
 from fixtures.small_model import small_model
@@ -127,6 +129,53 @@ def test_every_long_command_has_a_lock(long, tmp_path, name):
         line = refused(*words, "--out", folder / out)
         assert f"{held}: expected nobody else to make it (process {os.getpid()} on " in line
         assert not held.exists()
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that share the work, without the one that keeps track of them."""
+    with suppress(OSError):
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        said = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in listed}
+        return [int(pid) for pid, words in said.items() if b"spawn_main" in words]
+    return []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "who", "code", "said"),
+    [
+        (signal.SIGINT, "all", 130, "interrupted; what was finished is kept"),
+        (signal.SIGKILL, "child", 2, "One of 2 processes died that shared the work"),
+        (signal.SIGKILL, "parent", -9, ""),
+    ],
+)
+def test_processes_that_share_prepare_end_together_and_keep_what_was_there(
+    tmp_path, number, who, code, said
+):
+    folder, out = tmp_path / "ntu", tmp_path / "out" / "x.h5"
+    folder.mkdir()
+    ntu_files.as_recorded(folder, 240)
+    out.parent.mkdir()
+    out.write_text("as it was")
+    process = begin(
+        "prepare", folder, "--format", "ntu", "-s", "split={test: [P003]}", "-s",
+        "windows={mode: slide, length: 16, overlap: 15}", "--workers", 2, "--force", "--out", out,
+    )  # fmt: skip
+    until(lambda: len(children(process)) == 2 and list(out.parent.glob(".x.*.tmp.h5")), process)
+    sharing = children(process)
+    if who == "all":  # as a terminal does it
+        os.killpg(process.pid, number)
+    else:
+        os.kill(sharing[0] if who == "child" else process.pid, number)
+    found, _, err = ended(process)
+    assert (found, said in err) == (code, True), err
+    assert who == "parent" or "Traceback" not in err, err
+    assert out.read_text() == "as it was"
+    for _ in range(3000):
+        if not any(Path(f"/proc/{pid}").exists() for pid in sharing):
+            break
+        time.sleep(0.01)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in sharing)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import hargcn
 from hargcn import hdf5
+from hargcn.data import windows_file
 from hargcn.data.preprocess import PRESETS, PreprocessConfig, preprocess
 from hargcn.data.quality import Quality
 from hargcn.data.readers.mini_rgbd import MiniRGBD
@@ -193,6 +194,24 @@ def test_confidence_where_only_some_recordings_know_it(tmp_path) -> None:
     finite = np.isfinite(windows.read().confidence).all(axis=(1, 2, 3))
     assert finite.tolist() == [False] * 5 + [True] * 5 + [False] * 5
     assert np.nanmax(windows.read().confidence) == 0.25
+
+
+@pytest.mark.parametrize("bytes_at_once", [1, 50_000])
+def test_how_many_windows_are_written_at_once_does_not_matter(
+    tmp_path, monkeypatch, bytes_at_once
+) -> None:
+    """One recording at a time, several, and all: here 35 kB each, some with confidence."""
+    scores = (None, np.full((60, 19, 1), 0.25), None, None, np.full((60, 19, 1), 0.5))
+    given = [
+        drifting(sample=f"r{i}", speed=i, label=i % 2, confidence=known)
+        for i, known in enumerate(scores)
+    ]
+    whole = write_windows(tmp_path / "whole.h5", given, ["calm", "wild"], CONFIG)
+    monkeypatch.setattr(windows_file, "_BLOCK", bytes_at_once)
+    pieces = write_windows(tmp_path / "pieces.h5", given, ["calm", "wild"], CONFIG)
+    assert pieces.digest == whole.digest
+    for name, found in vars(pieces.read()).items():
+        np.testing.assert_array_equal(found, getattr(whole.read(), name))
 
 
 def test_xarray_opens_the_file_alone(path) -> None:

@@ -168,3 +168,11 @@ def test_a_batch_comes_to_the_network_in_its_own_type(tmp_path):
     torch.testing.assert_close(model.inputs(batch), expected, rtol=0, atol=0)
     assert torch.equal(PositionModel(model).inputs(batch), positions)
     assert model(model.inputs(batch)).dtype == torch.float64
+
+
+def test_a_window_of_one_frame_has_no_differences() -> None:
+    skeleton = hargcn.skeleton("inmotion19")
+    found = branches(torch.randn(2, 2, 1, 19, 1), skeleton)
+    assert found.shape == (2, 4, 4, 1, 19, 1)
+    assert found[:, 0].any()
+    assert not found[:, [1, 3]].any()

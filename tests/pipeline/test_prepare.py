@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fixtures import toy_format
+from fixtures import ntu_files, toy_format
 
+from hargcn.data import recording
 from hargcn.data.windows import Windows
+from hargcn.pipeline import prepare as module
 from hargcn.pipeline.prepare import prepare, synthesise
+
+NTU_SPLIT = {"split": {"test": ["P003", "P006"]}}
 
 
 @pytest.fixture
@@ -107,3 +111,45 @@ def test_planted_recordings_are_refused_by_their_windows_as_well(folder, tmp_pat
         prepare(folder, tmp_path / "x.h5", config, plant=True)
     config["windows"]["length"] = 8
     assert len(prepare(folder, tmp_path / "x.h5", config, plant=True)) == 4
+
+
+def test_by_default_many_files_are_read_by_as_many_processes_as_there_are_cores(
+    folder, tmp_path, monkeypatch
+):
+    asked = []
+
+    def note(function, items, workers):
+        asked.append(workers)
+        return map(function, items)
+
+    monkeypatch.setattr(recording, "map_in_order", note)
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    for worth_it, workers in ((500, None), (2, None), (1, None), (500, 2)):
+        monkeypatch.setattr(module, "_WORTH_IT", worth_it)
+        prepare(folder, tmp_path / "x.h5", workers=workers, force=True)
+    assert asked == [1, 2, 3, 2]
+
+
+def test_several_processes_write_the_same_file(tmp_path):
+    folder = tmp_path / "ntu"
+    folder.mkdir()
+    files = ntu_files.as_recorded(folder, 20)
+    whole = [
+        prepare(folder, tmp_path / f"{n}.h5", NTU_SPLIT, format="ntu", workers=n) for n in (1, 2)
+    ]
+    assert whole[0].digest == whole[1].digest
+    assert whole[0].attrs["quality"] == whole[1].attrs["quality"]
+    for file, text in ((files[3], "far"), (files[15], "")):
+        file.write_text(text)
+    some = [
+        prepare(folder, tmp_path / f"s{n}.h5", NTU_SPLIT, format="ntu", workers=n, skip_broken=True)
+        for n in (1, 2)
+    ]
+    assert some[0].digest == some[1].digest != whole[0].digest
+    assert some[0].attrs["quality"] == some[1].attrs["quality"]
+    assert len(some[1].attrs["quality"]["skipped"]) == 2
+    before = whole[1].path.read_bytes()
+    for n in (1, 2):
+        with pytest.raises(ValueError, match=rf"{files[3].name}: frame 0 is not in the grammar"):
+            prepare(folder, whole[1].path, NTU_SPLIT, format="ntu", workers=n, force=True)
+    assert whole[1].path.read_bytes() == before

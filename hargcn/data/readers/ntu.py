@@ -6,9 +6,7 @@ al., "Semantics-Guided Neural Networks", CVPR 2020, whose code later work shares
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +15,7 @@ from pydantic import Field
 
 from hargcn.checks import shortened
 from hargcn.data.readers.base import Found, Reader, Zeros, existing, marked_zeros
+from hargcn.data.readers.ntu_grammar import JOINTS, read_bodies
 from hargcn.data.readers.ntu_protocols import (
     CLASSES,
     OF_60,
@@ -30,7 +29,6 @@ from hargcn.registry import settings
 from hargcn.skeleton import skeleton
 
 FPS = 30.0
-_JOINTS = 25
 _TRACKED = 2  # Kinect for Windows SDK 2.0, TrackingState: 0 not tracked, 1 inferred, 2 tracked
 _SHORT = 11  # frames; bodies that stay no longer are noise
 _WIDE = 0.8  # a frame is implausible where a body is wider than this share of its height
@@ -176,13 +174,13 @@ class NTU(Reader):
         """Read one file; without any body it is an error."""
         path = Path(path)
         name = _sample(path)
-        frames, bodies = _parse(existing(path), self.bodies == "slots")
+        frames, bodies = _bodies(existing(path), self.bodies == "slots")
         if not bodies:
             raise ValueError(f"{path}: expected a body in some frame (got none in {frames} frames)")
         tracks = self._in_order(frames, bodies)
-        positions = np.zeros((3, frames, _JOINTS, self.persons), dtype=np.float32)
+        positions = np.zeros((3, frames, JOINTS, self.persons), dtype=np.float32)
         valid = np.zeros((frames, self.persons), dtype=bool)
-        state = np.full((frames, _JOINTS, self.persons), OBSERVED)
+        state = np.full((frames, JOINTS, self.persons), OBSERVED)
         dropped = len(bodies) - len(tracks)
         for body in tracks:
             join = self.join and self.bodies == "motion"
@@ -218,6 +216,8 @@ class NTU(Reader):
         """Return the bodies that may become persons, the first one first."""
         if self.bodies == "motion":
             kept = _cleaned(bodies) if self.clean else bodies
+            if len(kept) == 1:  # as most files have: nothing to compare
+                return kept
             return sorted(kept, key=lambda body: body.motion, reverse=True)
         kept = bodies[: self.persons]
         shown = np.zeros(frames, dtype=int)
@@ -234,63 +234,23 @@ def _sample(path: Path) -> SampleName:
         raise ValueError(f"{path.parent}/{error}") from error
 
 
-def _parse(path: Path, slots: bool) -> tuple[int, list[Body]]:
+def _bodies(path: Path, slots: bool) -> tuple[int, list[Body]]:
     """Return the number of frames and the bodies, by identity in the order of their appearance.
 
     With `slots` by their place in the frames instead.
     """
-    tokens = iter(path.read_text(encoding="ascii", errors="replace").split())
-    tracks: dict[str, tuple[list[int], list[list[float]]]] = {}
-    frames, frame = None, 0
-    try:
-        frames = int(next(tokens))
-        for frame in range(frames):
-            for slot, (identity, joints) in enumerate(_frame(tokens)):
-                times, poses = tracks.setdefault(str(slot) if slots else identity, ([], []))
-                times.append(frame)
-                poses.append(joints)
-    except (StopIteration, _EarlyEnd):
-        found = "an empty file" if frames is None else f"{frame} whole ones before the end"
-        expected = "a number of frames" if frames is None else f"{frames} frames"
-        raise ValueError(f"{path}: expected {expected} (got {found})") from None
-    except ValueError as error:
-        said = shortened(str(error))
-        raise ValueError(f"{path}: frame {frame} is not in the grammar: {said}") from None
-    twice = [identity for identity, (times, _) in tracks.items() if len(set(times)) < len(times)]
-    if twice:
-        name = shortened(twice[0])
-        raise ValueError(f"{path}: expected each body once per frame (got {name} twice)")
-    if next(tokens, None) is not None:
-        raise ValueError(f"{path}: expected the end after {frames} frames (got more numbers)")
-    numbers = {
-        identity: np.array(poses).reshape(-1, _JOINTS, 12)
-        for identity, (_, poses) in tracks.items()
-    }
-    return frames, [
-        Body(np.array(times), numbers[identity][..., :3], numbers[identity][..., 11] != _TRACKED)
-        for identity, (times, _) in tracks.items()
-    ]
-
-
-class _EarlyEnd(Exception):
-    """The tokens ran out."""
-
-
-def _frame(tokens: Iterator[str]) -> Iterator[tuple[str, list[float]]]:
-    """Yield the bodies of one frame: identity as text (64 bits do not fit a float) and joints."""
-    for _ in range(int(_take(tokens, 1)[0])):
-        identity = _take(tokens, 10)[0]
-        joints = int(_take(tokens, 1)[0])
-        if joints != _JOINTS:
-            raise ValueError(f"expected {_JOINTS} joints (got {joints})")
-        yield identity, [float(token) for token in _take(tokens, _JOINTS * 12)]
-
-
-def _take(tokens: Iterator[str], count: int) -> list[str]:
-    taken = list(islice(tokens, count))
-    if len(taken) < count:
-        raise _EarlyEnd
-    return taken
+    seen = read_bodies(path)
+    tracks: dict[str, list[int]] = {}
+    for row, key in enumerate(map(str, seen.slot) if slots else seen.identity):
+        tracks.setdefault(key, []).append(row)
+    bodies = []
+    for key, rows in tracks.items():
+        times, numbers = np.array(seen.frame)[rows], seen.joints[rows]
+        if not np.diff(times).all():
+            name = shortened(key)
+            raise ValueError(f"{path}: expected each body once per frame (got {name} twice)")
+        bodies.append(Body(times, numbers[..., :3], numbers[..., 11] != _TRACKED))
+    return seen.frames, bodies
 
 
 def _cleaned(bodies: list[Body]) -> list[Body]:

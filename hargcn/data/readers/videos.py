@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -213,7 +214,7 @@ class Videos(Reader):
             )
         return Recordings(
             items,
-            lambda item: self._recording(item, rows),
+            partial(self._recording, rows=rows),
             names,
             notes,
             remarks=remarks,

@@ -164,6 +164,32 @@ def test_other_defects(tmp_path) -> None:
         NTU().read(tmp_path / "walk.skeleton")
 
 
+def test_of_several_defects_the_first_is_named(tmp_path) -> None:
+    path = ntu_files.write(tmp_path, together(6, track(standing(), range(6), 0.1, ANNA)))
+    lines = path.read_text().splitlines()
+    lines[1 + 28 * 2 + 5] = lines[1 + 28 * 2 + 5].replace("3.0000000", "far")
+    lines[1 + 28 * 3 + 2] = "24"
+    path.write_text("\n".join(lines[: 1 + 28 * 4]))
+    with pytest.raises(ValueError, match="frame 2 is not in the grammar.*'far'"):
+        NTU().read(path)
+    del lines[1 + 28 * 2 + 5]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="frame 3 is not in the grammar"):
+        NTU().read(path)
+
+
+def test_numbers_are_read_as_python_reads_them(tmp_path) -> None:
+    """To the last bit, whatever the notation; a sensor's file ends its lines as Windows does."""
+    path = ntu_files.write(tmp_path, together(1, track(standing(), range(1), 0.1, ANNA)))
+    written = ["0.1234567891234567891", "-1.5e-3", "+2", "1_0", ".3", "4.35e2", "1e-310"]
+    words = path.read_text().split()
+    for joint, number in enumerate(written):
+        words[13 + 12 * joint] = number
+    path.write_bytes("\r\n".join(words).encode())
+    found = NTU().read(path).positions[0, 0, : len(written), 0]
+    np.testing.assert_array_equal(found, np.array([float(word) for word in written], np.float32))
+
+
 def test_coordinates_that_are_no_numbers_are_not_observed(tmp_path) -> None:
     frames = together(20, track(standing(), range(20), 0.1, ANNA))
     frames[4][0][1][7, 0] = np.nan
