@@ -78,8 +78,7 @@ def prepare(
 ) -> None:
     """Turn recordings into a windows file (HDF5).
 
-    Each format brings its options (`--set reader.KEY=...`), defaults and published splits: see
-    `hargcn formats NAME`.
+    Formats bring options (`--set reader.KEY=...`), defaults and splits: see `hargcn formats NAME`.
 
     Example: hargcn prepare UTD-MHAD/Skeleton --out data/utd_mhad.h5
 
