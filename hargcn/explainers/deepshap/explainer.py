@@ -328,7 +328,8 @@ class DeepSHAP(Explainer):
         blocks = [range(len(x))[i : i + SAMPLES] for i in range(0, len(x), SAMPLES)]
         jobs = ((block, start, i) for block in blocks for start in starts for i in block)
         graph, built = None, None
-        for block, start, i in track(jobs, "SHAP", len(starts) * len(x), self.progress):
+        label = "SHAP in double precision" if x.dtype == torch.float64 else "SHAP"
+        for block, start, i in track(jobs, label, len(starts) * len(x), self.progress):
             part = rows[start : start + size].to(x.device)
             if built != (block, start):
                 # The old graph goes first: two would need twice the memory.

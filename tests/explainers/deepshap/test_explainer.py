@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hargcn.explainers.deepshap import rules
+from hargcn.explainers.deepshap import explainer, rules
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 from hargcn.explainers.deepshap.rules import register_rule
 from hargcn.networks.branches import PositionModel
@@ -122,6 +122,20 @@ def test_what_overflows_single_precision_is_explained_in_double():
     got = DeepSHAP(draw(3, 4))(model, x, 0)
     assert got.dataset["double_precision"].to_numpy().tolist() == [True, False]
     assert float(got.relative_gap.max()) <= 1e-4
+
+
+def test_the_bar_says_that_windows_are_explained_again(monkeypatch):
+    bars = []
+
+    def track(jobs, label, total, _):
+        bars.append((label, total))
+        return jobs
+
+    monkeypatch.setattr(explainer, "track", track)
+    model = Expression(lambda x: x.exp().sum(1, keepdim=True).log())
+    x = torch.tensor([[100.0, 1, 2, 3], [0, 1, 2, 3]])
+    DeepSHAP(draw(3, 4))(model, x, 0)
+    assert bars == [("SHAP", 2), ("SHAP in double precision", 1)]
 
 
 def large_offset(single_only: bool = False) -> nn.Module:
