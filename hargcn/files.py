@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -163,7 +163,7 @@ def digest(path: str | Path) -> str:
 
 def track(
     iterable: Iterable[Item], description: str, total: int | None = None, progress: bool = True
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """Yield the items of `iterable` under a progress bar with the remaining time.
 
     Parameters

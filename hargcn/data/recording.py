@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -249,15 +250,16 @@ class Recordings:
         attempts = map_in_order(
             partial(_attempt, self.load, self.changes), self.items, self.workers
         )
-        shown = track(attempts, "reading", len(self), self.progress)
-        for item, (found, rate) in zip(self.items, shown, strict=True):
-            if isinstance(found, Recording):
-                self.rates[rate] = self.rates.get(rate, 0) + 1
-                yield found
-            elif self.on_error == "raise":
-                raise found
-            else:
-                self.skipped.append(_naming(item, found))
+        # Closed here: an error that is raised below keeps this frame, and with it the bar.
+        with closing(track(attempts, "reading", len(self), self.progress)) as shown:
+            for item, (found, rate) in zip(self.items, shown, strict=True):
+                if isinstance(found, Recording):
+                    self.rates[rate] = self.rates.get(rate, 0) + 1
+                    yield found
+                elif self.on_error == "raise":
+                    raise found
+                else:
+                    self.skipped.append(_naming(item, found))
 
 
 def _attempt(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import threading
+
 import numpy as np
 import pytest
 from fixtures.recordings import drifting
@@ -105,6 +108,18 @@ def test_unreadable_recordings_raise_or_are_listed() -> None:
     for _ in range(2):  # going through it again does not list it twice
         assert [r.sample for r in lenient] == ["a", "b"]
     assert lenient.skipped == ["bad: broken"]
+
+
+def test_a_refused_recording_leaves_no_bar_behind() -> None:
+    """Its threads went on until somebody collected the error, which knew the bar."""
+    before = threading.active_count()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="bad: broken"):
+            list(Recordings(["a", "bad"], _load, ("x",), progress=True))
+        assert threading.active_count() == before
+    finally:
+        gc.enable()
 
 
 def test_list_files(tmp_path) -> None:
