@@ -174,7 +174,8 @@ def _scale() -> dict[str, Any]:
 def _script() -> str:
     """Put the modules together: what they import from each other stands before them then."""
     text = "\n".join(_static(f"{name}.mjs") for name in MODULES)
-    return re.sub(r"^export ", "", re.sub(r"^import .*\n", "", text, flags=re.M), flags=re.M)
+    own = re.sub(r"^export ", "", re.sub(r"^import .*\n", "", text, flags=re.M), flags=re.M)
+    return f'(() => {{\n"use strict";\n{own}}})();\n'
 
 
 def _static(name: str) -> str:

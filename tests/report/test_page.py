@@ -66,8 +66,8 @@ def test_the_page_asks_for_nothing(page):
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
-    for kind, tag in (("script", 'script type="module"'), ("style", "style")):
-        text = re.search(rf"<{tag}>(.*?)</{kind}>", page, re.S)[1]
+    for kind in ("script", "style"):
+        (text,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.S)
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
 

@@ -5,7 +5,7 @@ import { inflate, unpack } from "./payload.mjs";
 import { isRight, passes, sorted } from "./windows.mjs";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const packed = document.querySelectorAll("script.window");
+const packed = document.getElementsByClassName("window"); // more of them as the page is read
 const find = (id) => document.getElementById(id);
 const { skeleton, methods, windows } = data;
 const shape = {
@@ -26,7 +26,7 @@ function element(tag, text) {
   return made;
 }
 
-const className = (number) => (number === null ? "not known" : data.classes[number] ?? `class ${number}`);
+const className = (number) => data.classes[number] ?? `class ${number}`;
 
 /** Fit a canvas to its size on the page and return its context, in CSS pixels. */
 function fitted(canvas) {
@@ -102,6 +102,9 @@ function seek(frame) {
 
 /** Decode a window and show it, at the frame of the first method's largest attribution. */
 async function show(row) {
+  if (row && document.readyState === "loading") {
+    await new Promise((read) => addEventListener("DOMContentLoaded", read, { once: true }));
+  }
   const decoded = unpack(await inflate(packed[row].textContent), shape, windows[row]);
   const window = windows[row];
   Object.assign(now, { row, window: decoded });
@@ -111,8 +114,8 @@ async function show(row) {
   const sure = window.probability === null ? "" : ` (${(100 * window.probability).toFixed(0)}%)`;
   const facts = [
     window.subject === null ? "" : `subject ${window.subject}`,
-    `true class ${className(window.label)}`,
-    `predicted ${className(window.predicted)}${sure}`,
+    window.label === null ? "" : `true class ${className(window.label)}`,
+    window.predicted === null ? "" : `predicted ${className(window.predicted)}${sure}`,
     right === null ? "" : right ? "right" : "wrong",
   ];
   find("facts").textContent = facts.filter(Boolean).join(" · ");
