@@ -47,12 +47,12 @@ def render_report(explanations: Mapping[str, Explanation]) -> str:
     """
     first = next(iter(explanations.values()))
     for name, each in explanations.items():
-        _expect_bodies(name, each)
+        skeleton = _skeleton(name, each)
         same_samples(name, each, first)
-        if each.skeleton != first.skeleton:
+        if skeleton != first.skeleton:
             raise ValueError(f"explanation {name!r}: expected the skeleton of the first one")
     stepped = {name: own_step(each) for name, each in explanations.items()}
-    data, windows = _data(stepped)
+    data, windows = _data(stepped, skeleton)
     script, style = _script(), _static("style.css")
     environment = Environment(
         loader=PackageLoader("hargcn.report", "static"),
@@ -60,7 +60,7 @@ def render_report(explanations: Mapping[str, Explanation]) -> str:
     )  # fmt: skip
     return environment.get_template("page.html").render(
         overview=said(explanations),
-        skeleton=first.skeleton,
+        skeleton=skeleton,
         subjects=len(np.unique(first.dataset["group"])) if "group" in first.dataset else None,
         versions=sorted({str(each.dataset.attrs["hargcn"]) for each in explanations.values()}),
         classes=data["classes"],
@@ -73,7 +73,8 @@ def render_report(explanations: Mapping[str, Explanation]) -> str:
     )
 
 
-def _expect_bodies(name: str, explanation: Explanation) -> None:
+def _skeleton(name: str, explanation: Explanation) -> Skeleton:
+    """Return the skeleton of an explanation that can be shown on bodies; refuse another."""
     explanation.expect_axes(f"report of {name!r}")
     if explanation.skeleton is None or "joint" not in explanation.dims:
         raise ValueError(
@@ -82,18 +83,19 @@ def _expect_bodies(name: str, explanation: Explanation) -> None:
         )
     if "positions" not in explanation.dataset:
         raise ValueError(f"explanation {name!r}: expected stored positions (got none)")
+    return explanation.skeleton
 
 
-def _data(explanations: Mapping[str, Explanation]) -> tuple[dict[str, Any], list[str]]:
+def _data(
+    explanations: Mapping[str, Explanation], skeleton: Skeleton
+) -> tuple[dict[str, Any], list[str]]:
     """Return what the page knows of windows and methods, and the windows' packed numbers."""
     first = next(iter(explanations.values()))
-    frames, persons = (first.dataset["positions"].sizes[dim] for dim in ("frame", "person"))
     rows, packed = [], []
     for i in range(len(first)):
         alone = [each.isel(sample=[i]) for each in explanations.values()]
-        maps = [joint_map(one)[0] for one in alone]
         positions = alone[0].dataset["positions"].to_numpy()[0].astype(float)
-        window = pack(positions, drawn(alone[0]), maps)
+        window = pack(positions, drawn(alone[0]), [joint_map(one)[0] for one in alone])
         packed.append(window.data)
         rows.append(
             {
@@ -105,16 +107,27 @@ def _data(explanations: Mapping[str, Explanation]) -> tuple[dict[str, Any], list
                 "scores": [float(one.score[0]) for one in alone],
             }
         )
-    methods = [
-        {"title": title, "unit": unit_of(each), "times": times.tolist(), "persons": there}
-        for title, each in zip(titles(explanations).values(), explanations.values(), strict=True)
-        for values, times in [joint_map(each.isel(sample=[0]))]
-        for there in [values.shape[2]]
-    ]
-    assert first.skeleton is not None  # refused before
-    said_of = {"skeleton": _layout(first.skeleton), "frames": frames, "persons": persons}
-    classes = json.loads(first.dataset.attrs.get("classes", "[]"))
-    return {**said_of, "classes": classes, "methods": methods, "windows": rows} | _scale(), packed
+    shades = mpl.colormaps[SIGNED](np.linspace(0, 1, 2 * LEVELS + 1))
+    data = {
+        "skeleton": {
+            key: getattr(skeleton, key) for key in ("joints", "edges", "mirror", "ndim", "up")
+        },
+        "frames": first.dataset["positions"].sizes["frame"],
+        "persons": first.dataset["positions"].sizes["person"],
+        "classes": json.loads(first.dataset.attrs.get("classes", "[]")),
+        "colours": [to_hex(shade) for shade in shades],  # of each step, the most negative first
+        "methods": [
+            _method(title, explanations[name]) for name, title in titles(explanations).items()
+        ],
+        "windows": rows,
+    }
+    return data, packed
+
+
+def _method(title: str, explanation: Explanation) -> dict[str, Any]:
+    values, times = joint_map(explanation.isel(sample=[0]))
+    unit = unit_of(explanation)
+    return {"title": title, "unit": unit, "times": times.tolist(), "persons": values.shape[2]}
 
 
 def drawn(one: Explanation) -> np.ndarray:
@@ -153,22 +166,6 @@ def _asked(one: Explanation) -> str:
     target, versus = (int(number) for number in one.asked[0])
     name = class_name(one, target)
     return name if versus < 0 else f"{name} rather than {class_name(one, versus)}"
-
-
-def _layout(skeleton: Skeleton) -> dict[str, Any]:
-    return {
-        "joints": skeleton.joints,
-        "edges": skeleton.edges,
-        "mirror": skeleton.mirror,
-        "ndim": skeleton.ndim,
-        "up": skeleton.up,
-    }
-
-
-def _scale() -> dict[str, Any]:
-    """Return the colour of every step of a map, from the most negative to the most positive."""
-    shades = mpl.colormaps[SIGNED](np.linspace(0, 1, 2 * LEVELS + 1))
-    return {"colours": [to_hex(shade) for shade in shades]}
 
 
 def _script() -> str:

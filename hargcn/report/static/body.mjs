@@ -157,7 +157,11 @@ function mark(to, pair, place) {
   to.font = "bold 14px system-ui, sans-serif";
   to.textAlign = "center";
   to.textBaseline = "middle";
+  to.strokeStyle = "#ffffff";
+  to.lineWidth = 4;
   const out = left[0] < right[0] ? -17 : 17;
-  to.fillText("L", left[0] + out, left[1]);
-  to.fillText("R", right[0] - out, right[1]);
+  for (const [letter, x, y] of [["L", left[0] + out, left[1]], ["R", right[0] - out, right[1]]]) {
+    to.strokeText(letter, x, y);
+    to.fillText(letter, x, y);
+  }
 }
