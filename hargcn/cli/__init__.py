@@ -32,6 +32,7 @@ from hargcn.cli import (
     network,
     plot,
     prepare,
+    report,
     settings,
     verify,
 )
@@ -50,7 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _MODULES = (
-    demo, init, prepare, network, explain, plot, interactions, evaluate, axioms, bench,
+    demo, init, prepare, network, explain, plot, report, interactions, evaluate, axioms, bench,
     crossfit, experiment, job, settings, verify,
 )  # fmt: skip
 for module in _MODULES:

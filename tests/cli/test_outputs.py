@@ -89,6 +89,7 @@ def commands(checkpoint, waving, shap, gradcams, tmp_path) -> Callable[[str], Co
         "rank": Command(("rank", shap, cam), (shap, cam), ("x.png",)),
         "show": Command(("show", shap), (shap,), ("x.png",)),
         "show clip": Command(("show", shap), (shap,), ("x.gif",)),
+        "report": Command(("report", shap), (shap,), ("x.html",)),
         "layouts": Command(("layouts", layout), (layout,), ("x.png",)),
         "experiment": Command(("experiment", experiment), (config,), ("x/windows.h5",), out="x"),
         "demo": Command(("demo", *sets(SMALL_DEMO)), (), ("x/windows.h5",), out="x"),
@@ -99,7 +100,7 @@ def commands(checkpoint, waving, shap, gradcams, tmp_path) -> Callable[[str], Co
 NAMES = (
     "prepare", "synthesise", "train", "test", "convert", "explain", "explain layers", "convergence",
     "combine", "correlate", "correlate methods", "perturb", "evaluate", "rank", "show", "show clip",
-    "layouts", "experiment", "demo", "crossfit",
+    "report", "layouts", "experiment", "demo", "crossfit",
 )  # fmt: skip
 
 

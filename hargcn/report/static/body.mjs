@@ -1,0 +1,167 @@
+/**
+ * Bodies on a canvas: bones grey, joints coloured by sign and sized by magnitude.
+ *
+ * @typedef {import("./payload.mjs").Decoded} Decoded
+ * @typedef {import("./payload.mjs").Shape} Shape
+ * @typedef {{joints: string[], edges: number[][], mirror: number[][], ndim: number, up: string}}
+ *   Skeleton
+ */
+
+const SMALL = 2.5;
+const LARGE = 9;
+const INTERPOLATED = 2;
+
+/** Azimuth and elevation in degrees. */
+export const VIEWS = { front: [0, 0], side: [90, 0], top: [0, 90] };
+
+/**
+ * Project a position onto the paper, as `hargcn.plots.skeletons.project` does.
+ * @param {number[]} position two or three coordinates
+ * @param {string} up the axis that points up: y, -y or z
+ * @param {number[]} view azimuth and elevation in degrees
+ * @returns {number[]} right and up
+ */
+export function project(position, up, view) {
+  const [x, y, z] = position;
+  const height = up === "z" ? z : up === "-y" ? -y : y;
+  if (position.length === 2) return [x, height];
+  const depth = up === "z" ? y : z;
+  const [azimuth, elevation] = view.map((angle) => (angle * Math.PI) / 180);
+  const right = Math.cos(azimuth) * x + Math.sin(azimuth) * depth;
+  const behind = Math.cos(azimuth) * depth - Math.sin(azimuth) * x;
+  return [right, Math.cos(elevation) * height + Math.sin(elevation) * behind];
+}
+
+/**
+ * Project all positions of a window.
+ * @param {Decoded} window
+ * @param {Shape} shape
+ * @param {Skeleton} skeleton
+ * @param {number[]} view
+ * @returns {Float32Array} (frame, joint, person, 2); NaN where nothing is drawn
+ */
+export function projected(window, shape, skeleton, view) {
+  const { space, frames, joints, persons } = shape;
+  const each = joints * persons * frames;
+  const points = new Float32Array(each * 2).fill(NaN);
+  for (let frame = 0; frame < frames; frame++) {
+    for (let row = 0; row < joints * persons; row++) {
+      const to = frame * joints * persons + row;
+      if (!window.state[to]) continue;
+      const position = [];
+      for (let s = 0; s < space; s++) position.push(window.positions[s * each + row * frames + frame]);
+      points.set(project(position, skeleton.up, view), 2 * to);
+    }
+  }
+  return points;
+}
+
+/**
+ * Find the middle and the size of what is drawn over all frames, so that the picture stands still.
+ * @param {Float32Array} points as `projected` returns them
+ * @returns {{x: number, y: number, width: number, height: number}}
+ */
+export function bounds(points) {
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  for (let i = 0; i < points.length; i++) {
+    if (points[i] < low[i % 2]) low[i % 2] = points[i];
+    if (points[i] > high[i % 2]) high[i % 2] = points[i];
+  }
+  if (low[0] > high[0]) return { x: 0, y: 0, width: 1, height: 1 };
+  return {
+    x: (low[0] + high[0]) / 2,
+    y: (low[1] + high[1]) / 2,
+    width: high[0] - low[0] || 1,
+    height: high[1] - low[1] || 1,
+  };
+}
+
+/**
+ * Choose the mirrored joints that lie farthest apart, to write L and R beside.
+ * @param {(joint: number) => number[]} place of a joint on the paper
+ * @param {number[][]} mirror pairs (left, right)
+ * @returns {number[] | null} a pair, null where none is drawn
+ */
+export function sides(place, mirror) {
+  let best = null;
+  let most = -1;
+  for (const pair of mirror) {
+    const [left, right] = pair.map(place);
+    const apart = Math.hypot(left[0] - right[0], left[1] - right[1]);
+    if (apart > most) [best, most] = [pair, apart];
+  }
+  return best;
+}
+
+/**
+ * Draw the bodies of a frame.
+ * @param {CanvasRenderingContext2D} to
+ * @param {{width: number, height: number}} size in CSS pixels
+ * @param {Float32Array} points
+ * @param {Uint8Array} state
+ * @param {(joint: number, person: number) => number} level attribution from -127 to 127
+ * @param {{frame: number, persons: number, skeleton: Skeleton, colours: string[],
+ *   box: ReturnType<typeof bounds>}} scene
+ */
+export function drawBodies(to, size, points, state, level, scene) {
+  const { frame, persons, skeleton, colours, box } = scene;
+  const count = skeleton.joints.length;
+  const margin = 26;
+  const scale = Math.min((size.width - 2 * margin) / box.width, (size.height - 2 * margin) / box.height);
+  to.clearRect(0, 0, size.width, size.height);
+  for (let person = 0; person < persons; person++) {
+    const index = (joint) => (frame * count + joint) * persons + person;
+    const place = (joint) => [
+      size.width / 2 + (points[2 * index(joint)] - box.x) * scale,
+      size.height / 2 - (points[2 * index(joint) + 1] - box.y) * scale,
+    ];
+    to.strokeStyle = "#9a9a9a";
+    to.lineWidth = 2;
+    to.beginPath();
+    for (const [a, b] of skeleton.edges) {
+      const ends = [place(a), place(b)];
+      if (ends.flat().some(Number.isNaN)) continue;
+      to.moveTo(...ends[0]);
+      to.lineTo(...ends[1]);
+    }
+    to.stroke();
+    const order = skeleton.joints.map((_, joint) => joint).filter((joint) => state[index(joint)]);
+    order.sort((a, b) => Math.abs(level(a, person)) - Math.abs(level(b, person)));
+    to.strokeStyle = "#4d4d4d";
+    to.lineWidth = 1;
+    for (const joint of order) {
+      const value = level(joint, person);
+      const radius = Math.sqrt(SMALL ** 2 + ((LARGE ** 2 - SMALL ** 2) * Math.abs(value)) / 127);
+      dot(to, place(joint), radius, colours[value + 127]);
+      if (state[index(joint)] === INTERPOLATED) dot(to, place(joint), radius * 0.6, "#ffffff");
+    }
+    mark(to, sides(place, skeleton.mirror.filter((pair) => pair.every((joint) => state[index(joint)]))), place);
+  }
+}
+
+/** @param {CanvasRenderingContext2D} to @param {number[]} at @param {number} radius @param {string} colour */
+function dot(to, at, radius, colour) {
+  to.fillStyle = colour;
+  to.beginPath();
+  to.arc(at[0], at[1], radius, 0, 2 * Math.PI);
+  to.fill();
+  to.stroke();
+}
+
+/** @param {CanvasRenderingContext2D} to @param {number[] | null} pair @param {(joint: number) => number[]} place */
+function mark(to, pair, place) {
+  if (!pair) return;
+  const [left, right] = pair.map(place);
+  to.fillStyle = "#1f2328";
+  to.font = "bold 14px system-ui, sans-serif";
+  to.textAlign = "center";
+  to.textBaseline = "middle";
+  to.strokeStyle = "#ffffff";
+  to.lineWidth = 4;
+  const out = left[0] < right[0] ? -17 : 17;
+  for (const [letter, x, y] of [["L", left[0] + out, left[1]], ["R", right[0] - out, right[1]]]) {
+    to.strokeText(letter, x, y);
+    to.fillText(letter, x, y);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Which windows the list shows, and in which order.
+ *
+ * @typedef {{name: string, subject: string | null, label: number | null, predicted: number | null,
+ *   probability: number | null, fps: number | null, scores: number[]}} Row
+ * @typedef {{label: string, predicted: string, right: string, subject: string, least: string}}
+ *   Filter "" lets all pass
+ */
+
+/**
+ * @param {Row} row
+ * @returns {boolean | null} null where the true class or the predicted one is not known
+ */
+export function isRight(row) {
+  return row.label === null || row.predicted === null ? null : row.label === row.predicted;
+}
+
+/**
+ * @param {Row} row
+ * @param {Filter} filter
+ * @returns {boolean}
+ */
+export function passes(row, filter) {
+  return (filter.label === "" || String(row.label) === filter.label)
+    && (filter.predicted === "" || String(row.predicted) === filter.predicted)
+    && (filter.right === "" || String(isRight(row)) === filter.right)
+    && (filter.subject === "" || row.subject === filter.subject)
+    && (filter.least === "" || row.scores[0] >= Number(filter.least));
+}
+
+/**
+ * Put rows in order; what is not known comes last either way.
+ * @param {number[]} rows
+ * @param {(row: number) => string | number | null} key
+ * @param {boolean} descending
+ * @returns {number[]}
+ */
+export function sorted(rows, key, descending) {
+  return [...rows].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    const order = typeof x === "string" ? x.localeCompare(y, undefined, { numeric: true }) : x - y;
+    return descending ? -order : order;
+  });
+}
