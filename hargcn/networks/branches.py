@@ -78,8 +78,9 @@ def branches(
         mask = positions.abs().sum(dim=(1, 3), keepdim=True).sign()
     else:
         mask = valid[:, None, :, None, :].to(positions.dtype)
-    # Of every joint: a product along whole frames takes a third of one that is spread over joints.
-    mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
+        # Of every joint: a product along whole frames takes a third of one spread over joints. (One
+        # that comes of positions stays small: relevance tells a gate from values by its shape.)
+        mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
     positions = positions * mask
     made: dict[str, Callable[[], Tensor]] = {
         "J": lambda: _joints(positions, skeleton),
