@@ -78,9 +78,8 @@ def branches(
         mask = positions.abs().sum(dim=(1, 3), keepdim=True).sign()
     else:
         mask = valid[:, None, :, None, :].to(positions.dtype)
-        # Of every joint: a product along whole frames takes a third of one spread over joints. (One
-        # that comes of positions stays small: relevance tells a gate from values by its shape.)
-        mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
+    # Of every joint: a product along whole frames takes a third of one that is spread over joints.
+    mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
     positions = positions * mask
     made: dict[str, Callable[[], Tensor]] = {
         "J": lambda: _joints(positions, skeleton),
@@ -169,8 +168,11 @@ def _differences(values: Tensor, mask: Tensor) -> Tensor:
     steps = []
     for step in (1, 2):
         scaled = values / step if step > 1 else values
-        moved = (scaled[:, :, step:] - scaled[:, :, :-step]) * mask[:, :, step:]
-        steps.append(nn.functional.pad(moved, (0, 0, 0, 0, 0, values.shape[2] - moved.shape[2])))
+        missing = (0, 0, 0, 0, 0, min(step, values.shape[2]))
+        ahead = nn.functional.pad(scaled[:, :, step:], missing)
+        present = nn.functional.pad(mask[:, :, step:], missing)
+        # Padded before, not after: relevance that lands on the last frames then stays on positions.
+        steps.append((ahead - scaled) * present)
     return torch.cat(steps, dim=1)
 
 
