@@ -133,7 +133,7 @@ def test_the_quick_start_in_the_shell_runs(tmp_path, monkeypatch):
     assert len(lines) == 5
     for line in lines:
         assert app(shlex.split(line)[1:], standalone_mode=False) in (None, 0)
-    assert {"ranking.png", "strip.png", "table.csv"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"ranking.png", "report.html", "table.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.documents
