@@ -8,18 +8,25 @@ import typer
 
 from hargcn.cli.options import Checkpoint, Device, Seed, Split, Table, WindowsFile, table
 
-Method = Annotated[list[str], typer.Option("--method", "-m", help="Method (again for more).")]
+Method = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", "-m", help="Method (again for more); default gradcam, inputxgradient, shap."
+    ),
+]
 Layers = Annotated[list[str] | None, typer.Option("--layer", "-l", help="Layer of a CAM.")]
 Rows = Annotated[int, typer.Option("--background", min=1, help="Background rows, where needed.")]
 Windows = Annotated[int, typer.Option("--limit", min=2, help="Windows of the longer call.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Times that all is measured; medians count.")]
+
+_USUAL = ("gradcam", "inputxgradient", "shap")
 
 
 def bench(
     checkpoint: Checkpoint,
     windows: WindowsFile,
     out: Table,
-    method: Method = ["gradcam", "inputxgradient", "shap", "shap-library"],  # noqa: B006  typer's
+    method: Method = None,
     layer: Layers = None,
     background: Rows = 20,
     limit: Windows = 3,
@@ -36,7 +43,7 @@ def bench(
     """
     from hargcn.pipeline.runtimes import named_methods, runtimes
 
-    asked = named_methods(method, layer or (), background)
+    asked = named_methods(method or _USUAL, layer or (), background)
     found = runtimes(
         checkpoint, windows, out, methods=asked, limit=limit, rounds=rounds, split=split,
         device=device, seed=seed, progress=True,
