@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -39,22 +40,31 @@ def captum_attributions(model: nn.Module, rows: Tensor, sample: Tensor) -> Tenso
         return DeepLiftShap(model).attribute(sample, rows, target=1)
 
 
+def passes(
+    model: nn.Module, rows: Tensor, sample: Tensor
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return one forward and backward pass over the rows, and the floor of a further window."""
+    leaf = rows.clone().requires_grad_()
+    kept = model(leaf)[:, 1].sum()
+
+    def unit() -> None:
+        start = rows.clone().requires_grad_()
+        torch.autograd.grad(model(start)[:, 1].sum(), start)
+
+    def floor() -> None:
+        with torch.no_grad():
+            model(sample)
+        torch.autograd.grad(kept, leaf, retain_graph=True)
+
+    return unit, floor
+
+
 def test_a_sample_costs_one_pass(network):
     rows, sample = windows(20), windows(1, seed=2)
     with undisturbed(network):
         plan = make_plan(network, network, torch.cat([rows[:1], sample]))
         graph = Background(network, plan, rows)
-        leaf = rows.clone().requires_grad_()
-        kept = network(leaf)[:, 1].sum()
-
-        def unit() -> None:
-            start = rows.clone().requires_grad_()
-            torch.autograd.grad(network(start)[:, 1].sum(), start)
-
-        def floor() -> None:
-            with torch.no_grad():
-                network(sample)
-            torch.autograd.grad(kept, leaf, retain_graph=True)
+        unit, floor = passes(network, rows, sample)
 
         found = in_turns(
             ROUNDS,
@@ -77,8 +87,11 @@ def test_a_sample_costs_one_pass(network):
 
 
 NETWORKS = {name: (model, x) for name, model, x in speed_networks()}
-AIM = {"self-attention": 2.5}
-"""A further window in units of its floor: 1.1 but for softmax and layer norms, spelled out."""
+AIM = 1.1
+"""A further window in units of its floor."""
+
+HELD = {"self-attention": 2.5}
+"""What misses the aim, softmax and layer norms being spelled out, and may not get worse."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -89,21 +102,11 @@ def test_a_further_window_costs_its_floor(name):
     with undisturbed(model):
         plan = make_plan(model, model, torch.cat([rows[:1], sample]))
         graph = Background(model, plan, rows)
-        leaf = rows.clone().requires_grad_()
-        kept = model(leaf)[:, 1].sum()
-
-        def unit() -> None:
-            start = rows.clone().requires_grad_()
-            torch.autograd.grad(model(start)[:, 1].sum(), start)
+        unit, floor = passes(model, rows, sample)
 
         def forward() -> None:
             with torch.no_grad():
                 model(rows)
-
-        def floor() -> None:
-            with torch.no_grad():
-                model(sample)
-            torch.autograd.grad(kept, leaf, retain_graph=True)
 
         def first() -> None:
             fresh = make_plan(model, model, torch.cat([rows[:1], sample]))
@@ -126,9 +129,9 @@ def test_a_further_window_costs_its_floor(name):
     ratio = (
         found["hargcn, a further window"] / found["floor: forward(1) + backward, kept activations"]
     )
-    aim = AIM.get(name, 1.1)
-    lines.append(f"  {'a further window / floor (aim 1.10)':<48} {'':>11} {ratio:8.2f}\n")
+    held = HELD.get(name, AIM)
+    lines.append(f"  {f'a further window / floor (aim {AIM:.2f})':<48} {'':>11} {ratio:8.2f}\n")
     sys.stdout.write(f"\n{name}, background 20:\n" + "".join(lines))
-    assert ratio <= 1.1 * aim
+    assert ratio <= 1.1 * held
     first_aim = 1.15 * one + found["plain forward of the background"]
-    assert found["hargcn, the first window"] <= max(1, aim / 1.1) * first_aim
+    assert found["hargcn, the first window"] <= max(1, held / AIM) * first_aim

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from hargcn.explainers.deepshap.alignment import Layout, exact_layout, find_layout
 from hargcn.explainers.deepshap.decompositions import scale_and_shift
@@ -32,7 +32,7 @@ from hargcn.explainers.deepshap.operations import (
     functional,
     name_of,
 )
-from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step
+from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step, flatten
 from hargcn.explainers.deepshap.trace import Trace, tensors
 
 FOLDABLE = ("conv1d", "conv2d", "conv3d", "linear")
@@ -243,7 +243,7 @@ class Planning(TorchFunctionMode):
         kwargs = kwargs or {}
         step = Step(name_of(func), self.path[-1] if self.path else "")
         self.steps.append(step)
-        leaves, _ = tree_flatten((args, kwargs))
+        leaves, _ = flatten(args, kwargs)
         inputs = [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
         if step.name not in METADATA:
             # Of what is kept alive only: the next tensor may get the id of one that is gone.

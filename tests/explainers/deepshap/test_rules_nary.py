@@ -143,3 +143,17 @@ def test_an_infinite_slope_where_nothing_changes_credits_nobody():
         2 * torch.ones(1, 2).double(),
     )
     np.testing.assert_array_equal(found, [[0, 0]])
+
+
+@pytest.mark.parametrize("function", [torch.matmul, torch.div, torch.pow])
+def test_arguments_that_are_named_in_any_order_add_up(function):
+    """Rules of two arguments tell them by their order."""
+    rows, x = draw(4, 3, 3), draw(2, 3, 3, seed=2)
+    second = "exponent" if function is torch.pow else "other"
+
+    def named(x: Tensor) -> Tensor:
+        given = {second: x.tanh() + 2, "input": x.exp()}
+        return function(**given).sum((1, 2))[:, None]
+
+    got = DeepSHAP(rows, allow_gap=True)(Expression(named), x, 0)
+    assert float(got.relative_gap.max()) < 1e-4
