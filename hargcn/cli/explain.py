@@ -92,7 +92,7 @@ Convergence = Annotated[
 Keep = Annotated[
     str,
     typer.Option(
-        help="Keep all attributions, or sums: joint-time (over branches, channels), joint (over "
+        help="Keep the full attributions, or sums: joint-time (over branches, channels), joint (over "
         "time too)."
     ),
 ]
@@ -134,7 +134,7 @@ def explain(
     on: On = "branches",
     convergence: Convergence = None,
     other_preparation: OtherPreparation = False,
-    keep: Keep = "all",
+    keep: Keep = "full",
     seed: Seed = 1234,
     device: Device = "cpu",
     shard: Shard = 32,

@@ -57,7 +57,7 @@ def explain(
     on: str = "branches",
     convergence: str | Path | None = None,
     other_preparation: bool = False,
-    keep: str = "all",
+    keep: str = "full",
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
@@ -104,7 +104,7 @@ def explain(
         Take windows that were prepared otherwise than those the network learned from; the file
         records it.
     keep
-        "all" of the attributions, or their sums per "joint-time" (over branches and channels) or
+        "full" attributions, or their sums per "joint-time" (over branches and channels) or
         "joint" (over time too), which are smaller; the file records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.

@@ -34,7 +34,7 @@ from hargcn.pipeline.shards import Shards, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
-KEPT = {"all": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
+KEPT = {"full": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
 """What of the attributions a file may keep: over which axes they are added up."""
 
 
@@ -64,7 +64,7 @@ def explain_windows(
     versus: str = "",
     request: dict[str, Any] | None = None,
     shard: int = 32,
-    keep: str = "all",
+    keep: str = "full",
     part: str = "",
     engine: str = "local",
     address: str | None = None,
@@ -344,7 +344,7 @@ def reduced(explanation: Explanation, keep: str) -> Explanation:
     ValueError
         For sums of one without an axis of time and one of joints.
     """
-    if one_of("keep", keep, KEPT) == "all":
+    if one_of("keep", keep, KEPT) == "full":
         return explanation
     if not {"time", "joint"} <= set(explanation.dims):
         raise ValueError(
