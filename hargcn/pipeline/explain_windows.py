@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
 from hargcn.explainers.targets import named_classes
 from hargcn.explanation import Explanation
-from hargcn.files import filling, locked
+from hargcn.files import locked
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
@@ -30,6 +31,7 @@ from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
 from hargcn.pipeline.seen import Unseen
+from hargcn.pipeline.shard_work import do_shards
 from hargcn.pipeline.shards import Shards, parts_of
 
 Network = SkeletonNetwork | PositionModel
@@ -144,17 +146,15 @@ def explain_windows(
             return finished
         if say is not None:
             _forecast(network, windows, explainer, say)
+        if engine == "ray" and not remote.url(windows.path):  # nodes have folders of their own
+            windows = replace(windows, path=windows.path.absolute())
         work = _Work(
             network, windows, explainer, shards, shard, target, versus, layers, keep, asked
         )
-        left = [number for number in numbers if not shards.done(number)]
-        whole = sum(map(work.size, numbers))
-        with filling("explaining", whole, progress) as told:
-            told(before := whole - sum(map(work.size, left)))
-            if engine == "ray":
-                _on_cluster(work, left, before, told, address)
-            else:
-                _in_turn(work, left, before, told, bar=progress)
+        do_shards(
+            work, numbers, "explaining", engine=engine, address=address, progress=progress,
+            telling=work.telling,
+        )  # fmt: skip
         if part:
             return []
         unseen = Unseen()
@@ -191,46 +191,17 @@ class _Work:
         said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
         self.shards.add(number, said)
 
+    @cached_property
+    def rows(self) -> int:
+        """How many rows go through the network for a window; 0 where nobody knows before."""
+        return _rows_each(self.network, self.explainer, self.windows)
 
-def _in_turn(
-    work: _Work, left: Sequence[int], before: int, told: Callable[[float], None], bar: bool
-) -> None:
-    """Explain shards one after the other; with a bar, tell within a shard too how far they are."""
-    each = _rows_each(work.network, work.explainer, work.windows) if bar else 0
-    for number in left:
-
-        def so_far(rows: int, before: int = before, most: int = work.size(number)) -> None:
-            told(before + min(rows / each, most))
-
-        with _counted(work.network, so_far) if each else nullcontext():
-            work(number)
-        before += work.size(number)
-        told(before)
-
-
-def _on_cluster(
-    work: _Work,
-    left: Sequence[int],
-    before: int,
-    told: Callable[[float], None],
-    address: str | None,
-) -> None:
-    """Explain shards on the nodes of a cluster, in any order."""
-    from hargcn.pipeline.cluster import on_cluster
-
-    shards, windows = work.shards, work.windows
-    shards.begin()
-    shards.folder = shards.folder.absolute()  # nodes work in folders of their own
-    if not remote.url(windows.path):
-        work = replace(work, windows=replace(windows, path=windows.path.absolute()))
-    ended = [before]
-
-    def one_more(number: int) -> None:
-        ended.append(work.size(number))
-        told(sum(ended))
-
-    gpu = any(each.is_cuda for each in work.network.parameters())
-    on_cluster(work, left, one_more, address=address, gpu=gpu)
+    @contextmanager
+    def telling(self, told: Callable[[float], None]) -> Iterator[None]:
+        """Tell by rows how many windows are done, while a block makes a shard."""
+        each = self.rows
+        with _counted(self.network, lambda rows: told(rows / each)) if each else nullcontext():
+            yield
 
 
 def _numbers(part: str, count: int) -> range:
