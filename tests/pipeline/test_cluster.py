@@ -54,7 +54,6 @@ def started(kind, small):
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one core on this machine; tasks find the tests' own modules."""
-    pytest.importorskip("ray")
     monkeypatch = pytest.MonkeyPatch()
     import ray
     from ray.cluster_utils import Cluster
