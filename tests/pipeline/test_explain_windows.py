@@ -308,7 +308,7 @@ def test_a_bar_moves_while_a_shard_is_explained(model, windows, tmp_path, monkey
         assert total == len(windows)
         yield seen.append
 
-    monkeypatch.setattr("hargcn.pipeline.explain_windows.filling", noted)
+    monkeypatch.setattr("hargcn.pipeline.shard_work.filling", noted)
     explainer = make("occlusion", {"by": "part"})
     (quiet,) = explain_windows(model, windows, explainer, tmp_path / "a.h5", progress=False)
     assert seen == [0, len(windows)]
