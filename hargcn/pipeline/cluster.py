@@ -25,7 +25,7 @@ RETRIES = 5
 
 _AHEAD = 2  # tasks for each that can run at once: no worker waits for the next one
 
-Work = Callable[[int], None]
+Work = Callable[[int], object]
 
 
 def on_cluster(

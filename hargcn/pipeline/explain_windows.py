@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import NEEDS, Explainer
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
-from hargcn.explainers.targets import named_classes
+from hargcn.explainers.targets import Later, named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import filling, locked
 from hargcn.networks.branches import PositionModel
@@ -30,7 +30,7 @@ from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
 from hargcn.pipeline.seen import Unseen
-from hargcn.pipeline.shards import Shards, parts_of
+from hargcn.pipeline.shards import Shards, outputs, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
@@ -148,17 +148,24 @@ def explain_windows(
             network, windows, explainer, shards, shard, target, versus, layers, keep, asked
         )
         left = [number for number in numbers if not shards.done(number)]
+        unseen, met = Unseen(), set()
+
+        def meet(number: int, made: Mapping[str, Explanation]) -> None:
+            files = outputs(out, list(made))
+            for layer, explanation in made.items():
+                unseen.add(files[layer], explanation)
+            met.add(number)
+
         whole = sum(map(work.size, numbers))
         with filling("explaining", whole, progress) as told:
             told(before := whole - sum(map(work.size, left)))
             if engine == "ray":
                 _on_cluster(work, left, before, told, address)
             else:
-                _in_turn(work, left, before, told, bar=progress)
+                _in_turn(work, left, before, told, meet, bar=progress)
         if part:
             return []
-        unseen = Unseen()
-        written = list(shards.join(out, unseen.add).values())
+        written = list(shards.join(out, unseen.add, met).values())
     unseen.warn()
     return written
 
@@ -182,18 +189,24 @@ class _Work:
         """Return how many windows a shard has."""
         return min(self.shard, len(self.windows) - number * self.shard)
 
-    def __call__(self, number: int) -> None:
-        """Explain a shard and write it."""
+    def __call__(self, number: int) -> dict[str, Explanation]:
+        """Explain a shard, write it and return it, by layer."""
         some = self.windows.subset(slice(number * self.shard, (number + 1) * self.shard))
         words = (self.target, self.layers, self.versus)
         made = explain_batch(self.network, some, self.explainer, *words)
         kept = {name: reduced(one, self.keep) for name, one in made.items()}
         said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
         self.shards.add(number, said)
+        return said
 
 
 def _in_turn(
-    work: _Work, left: Sequence[int], before: int, told: Callable[[float], None], bar: bool
+    work: _Work,
+    left: Sequence[int],
+    before: int,
+    told: Callable[[float], None],
+    meet: Callable[[int, Mapping[str, Explanation]], None],
+    bar: bool,
 ) -> None:
     """Explain shards one after the other; with a bar, tell within a shard too how far they are."""
     each = _rows_each(work.network, work.explainer, work.windows) if bar else 0
@@ -203,7 +216,8 @@ def _in_turn(
             told(before + min(rows / each, most))
 
         with _counted(work.network, so_far) if each else nullcontext():
-            work(number)
+            made = work(number)
+        meet(number, made)
         before += work.size(number)
         told(before)
 
@@ -293,7 +307,11 @@ def explain_batch(
     check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
-    asked, wanted, logits = question(network, windows, x, target, versus)
+    labels, known = true_classes(network, windows), outputs_of(network)
+    wanted: Any = Later(lambda logits: named_classes(target, logits, labels, known))
+    asked: nn.Module = network
+    if versus or not explainer.tells_logits:
+        asked, wanted, logits = question(network, windows, x, target, versus)
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
@@ -301,6 +319,8 @@ def explain_batch(
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     made = {name: described(one, network, windows, batch) for name, one in made.items()}
+    if isinstance(wanted, Later):
+        logits = wanted.told.to(x.dtype)
     made = {name: one.assign(_probability(network, logits)) for name, one in made.items()}
     return with_input(made, network, x, batch)
 
@@ -325,7 +345,8 @@ def question(
     wanted = named_classes(target, logits, labels, known)
     if not versus:
         return network, wanted, logits
-    contrast = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
+    other = named_classes(versus, logits, labels, known)
+    contrast = Contrast(network, x, wanted, other, logits)
     return contrast, contrast.asked, logits
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,10 @@ class Shards:
         _write(self._note(number), json.dumps(digests))
 
     def join(
-        self, out: Path, meet: Callable[[Path, Explanation], None] | None = None
+        self,
+        out: Path,
+        meet: Callable[[Path, Explanation], None] | None = None,
+        met: Container[int] = (),
     ) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
 
@@ -95,6 +98,8 @@ class Shards:
             The file to write; layers beyond one have their names before the suffix.
         meet
             Gets each shard's explanation, and the file that it goes to.
+        met
+            Numbers of shards that it knows already: they are not read again.
 
         Raises
         ------
@@ -108,17 +113,19 @@ class Shards:
         written = outputs(out, list(notes[0]))
         for layer in notes[0]:
             files = [self._file(i, layer) for i in range(self.count)]
-            for file, note in zip(files, notes, strict=True):
+            for number, (file, note) in enumerate(zip(files, notes, strict=True)):
                 if not file.is_file() or digest(file) != note.get(layer):
                     raise ValueError(
                         f"{file}: expected the shard that was written (it has changed); "
                         f"remove {self.folder} to begin again"
                     )
-                shard = Explanation.open(file)  # refuses what is no explanation
-                if meet is not None:
-                    meet(written[layer], shard)
+                if meet is not None and number not in met:
+                    meet(written[layer], Explanation.open(file))
             with replacing(written[layer]) as temporary:
-                join(files, temporary, "sample")
+                if self.count == 1:  # is the whole: a copy, or a kill would lose the shard
+                    shutil.copyfile(files[0], temporary)
+                else:
+                    join(files, temporary, "sample")
         self._end()
         return written
 
