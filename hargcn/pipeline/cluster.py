@@ -26,7 +26,7 @@ RETRIES = 5
 
 _AHEAD = 2  # tasks for each that can run at once: no worker waits for the next one
 
-Work = Callable[[int], None]
+Work = Callable[[int], object]
 
 
 def check_engine(engine: str, address: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import NEEDS, Explainer
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
-from hargcn.explainers.targets import named_classes
+from hargcn.explainers.targets import Later, named_classes
 from hargcn.explanation import Explanation
 from hargcn.files import locked
 from hargcn.networks.branches import PositionModel
@@ -32,7 +32,7 @@ from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
 from hargcn.pipeline.seen import Unseen
 from hargcn.pipeline.shard_work import do_shards
-from hargcn.pipeline.shards import Shards, parts_of
+from hargcn.pipeline.shards import Shards, outputs, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
@@ -151,14 +151,21 @@ def explain_windows(
         work = _Work(
             network, windows, explainer, shards, shard, target, versus, layers, keep, asked
         )
+        unseen, met = Unseen(), set()
+
+        def meet(number: int, made: Mapping[str, Explanation]) -> None:
+            files = outputs(out, list(made))
+            for layer, explanation in made.items():
+                unseen.add(files[layer], explanation)
+            met.add(number)
+
         do_shards(
             work, numbers, "explaining", engine=engine, address=address, progress=progress,
-            telling=work.telling,
+            telling=work.telling, meet=meet,
         )  # fmt: skip
         if part:
             return []
-        unseen = Unseen()
-        written = list(shards.join(out, unseen.add).values())
+        written = list(shards.join(out, unseen.add, met).values())
     unseen.warn()
     return written
 
@@ -182,14 +189,15 @@ class _Work:
         """Return how many windows a shard has."""
         return min(self.shard, len(self.windows) - number * self.shard)
 
-    def __call__(self, number: int) -> None:
-        """Explain a shard and write it."""
+    def __call__(self, number: int) -> dict[str, Explanation]:
+        """Explain a shard, write it and return it, by layer."""
         some = self.windows.subset(slice(number * self.shard, (number + 1) * self.shard))
         words = (self.target, self.layers, self.versus)
         made = explain_batch(self.network, some, self.explainer, *words)
         kept = {name: reduced(one, self.keep) for name, one in made.items()}
         said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
         self.shards.add(number, said)
+        return said
 
     @cached_property
     def rows(self) -> int:
@@ -264,7 +272,11 @@ def explain_batch(
     check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
-    asked, wanted, logits = question(network, windows, x, target, versus)
+    labels, known = true_classes(network, windows), outputs_of(network)
+    wanted: Any = Later(lambda logits: named_classes(target, logits, labels, known))
+    asked: nn.Module = network
+    if versus or not explainer.tells_logits:
+        asked, wanted, logits = question(network, windows, x, target, versus)
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
@@ -272,6 +284,8 @@ def explain_batch(
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     made = {name: described(one, network, windows, batch) for name, one in made.items()}
+    if isinstance(wanted, Later):
+        logits = wanted.told.to(x.dtype)
     made = {name: one.assign(_probability(network, logits)) for name, one in made.items()}
     return with_input(made, network, x, batch)
 
@@ -296,7 +310,8 @@ def question(
     wanted = named_classes(target, logits, labels, known)
     if not versus:
         return network, wanted, logits
-    contrast = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
+    other = named_classes(versus, logits, labels, known)
+    contrast = Contrast(network, x, wanted, other, logits)
     return contrast, contrast.asked, logits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -32,8 +32,8 @@ class ShardWork(Protocol):
     def size(self, number: int) -> int:
         """Return how many windows a shard has."""
 
-    def __call__(self, number: int) -> None:
-        """Make a shard and write it."""
+    def __call__(self, number: int) -> Any:
+        """Make a shard and write it; it may be returned, too."""
 
 
 def do_shards(
@@ -45,6 +45,7 @@ def do_shards(
     address: str | None = None,
     progress: bool = True,
     telling: Telling | None = None,
+    meet: Callable[[int, Any], None] | None = None,
 ) -> None:
     """Do those of some shards that are not done yet, under a bar of windows.
 
@@ -62,6 +63,8 @@ def do_shards(
         Whether to show the bar.
     telling
         Moves it within a shard that is made here, where that is known.
+    meet
+        Gets what was made here, and its number.
     """
     left = [number for number in numbers if not work.shards.done(number)]
     whole = sum(map(work.size, numbers))
@@ -72,7 +75,7 @@ def do_shards(
         if engine == "ray":
             _on_cluster(work, left, before, told, address)
         else:
-            _in_turn(work, left, before, told, telling if progress else None)
+            _in_turn(work, left, before, told, telling if progress else None, meet)
 
 
 def _in_turn(
@@ -81,6 +84,7 @@ def _in_turn(
     before: int,
     told: Callable[[float], None],
     telling: Telling | None,
+    meet: Callable[[int, Any], None] | None,
 ) -> None:
     """Do shards one after the other."""
     for number in left:
@@ -90,7 +94,9 @@ def _in_turn(
             told(before + min(done, most))
 
         with nullcontext() if telling is None else telling(so_far):
-            work(number)
+            made = work(number)
+        if meet is not None:
+            meet(number, made)
         before += size
         told(before)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,10 @@ class Shards:
         return found
 
     def join(
-        self, out: Path, meet: Callable[[Path, Explanation], None] | None = None
+        self,
+        out: Path,
+        meet: Callable[[Path, Explanation], None] | None = None,
+        met: Container[int] = (),
     ) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
 
@@ -121,6 +124,8 @@ class Shards:
             The file to write; layers beyond one have their names before the suffix.
         meet
             Gets each shard's explanation, and the file that it goes to.
+        met
+            Numbers of shards that it knows already: they are not read again.
 
         Raises
         ------
@@ -130,12 +135,14 @@ class Shards:
         found = self.files()
         written = outputs(out, list(found))
         for layer, files in found.items():
-            for file in files:
-                shard = Explanation.open(file)  # refuses what is no explanation
-                if meet is not None:
-                    meet(written[layer], shard)
+            for number, file in enumerate(files):
+                if meet is not None and number not in met:
+                    meet(written[layer], Explanation.open(file))
             with replacing(written[layer]) as temporary:
-                join(files, temporary, "sample")
+                if self.count == 1:  # is the whole: a copy, or a kill would lose the shard
+                    shutil.copyfile(files[0], temporary)
+                else:
+                    join(files, temporary, "sample")
         self.end()
         return written
 

@@ -116,6 +116,11 @@ class DeepSHAP(Explainer):
         object.__setattr__(self, "background", background)
         object.__setattr__(self, "weights", weights / weights.sum())
 
+    @property
+    def tells_logits(self) -> bool:
+        """Where they are the score: of other utilities the passes give nothing else."""
+        return self.utility == "logit"
+
     def supports(self, model: nn.Module, x: Tensor) -> str:
         """Return why not: samples of another shape than the background's, or than axes name."""
         if not (x.ndim and len(x) and x.shape[1:] == self.background.shape[1:]):
