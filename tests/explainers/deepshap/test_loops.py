@@ -14,9 +14,12 @@ def test_secants_and_tangents_by_hand():
     x, y = np.array([2.0, 5.0]), np.array([4.0, 25.0])
     x0, y0 = np.array([[1.0, 5.0], [0.0, 3.0]]), np.array([[1.0, 25.0], [0.0, 9.0]])
     grad, out = np.array([[1.0, 1.0], [10.0, 2.0]]), np.zeros((2, 2))
-    equal = np.zeros((2, 1), np.int32)
-    loops.secant_loop(x, y, x0, y0, grad, out, 0.0, equal)
+    equal, close, found = np.zeros((2, 1), np.int32), np.zeros((2, 1), np.int32), np.zeros(3, int)
+    loops.secant_loop(x, y, x0, y0, grad, out, 0.0, 2.0, equal, close)
     assert equal.ravel().tolist() == [1, 0]
+    assert close.ravel().tolist() == [2, 2]
+    loops.close_loop(x, x0, 0.0, 2.0, equal, close, found)
+    assert found.tolist() == [0, 2, 3]  # not the equal one
     assert out[0, 0] == 3  # of x^2: 1 + 2
     assert out[1].tolist() == [20, 16]
     loops.tangent_loop(x, np.array([4.0, 10.0]), x0, grad, out, 0.0, equal)
