@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hargcn.explainers.deepshap.fused import softmax_multipliers
 from hargcn.explainers.deepshap.rules import RULES, Operation, register_rule
-from hargcn.explainers.deepshap.rules_norm import layer_norm
+from hargcn.explainers.deepshap.rules_norm import norm_rule
 from hargcn.explainers.deepshap.rules_unary import (
     gradient,
     reciprocal,
@@ -275,7 +275,7 @@ register_rule(
     ],
     arity=1,
 )(_pool)
-register_rule("layer_norm", arity=1)(layer_norm)
+register_rule("layer_norm", arity=1)(norm_rule)
 register_rule("softmax", arity=1)(_softmax)
 register_rule("log_softmax", arity=1)(_log_softmax)
 register_rule("logsumexp", arity=1)(_logsumexp)

@@ -18,7 +18,7 @@ from hargcn.explainers.deepshap.fused import norm_multipliers
 from hargcn.explainers.deepshap.rules import Operation
 
 
-def layer_norm(op: Operation, grad: Tensor) -> list[Tensor | None]:
+def norm_rule(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Rule of a layer norm of constant weights over its last axes."""
     layout, axes = op.step.layouts[0], len(op.argument("normalized_shape", 1))
     eps, weight = float(op.argument("eps", 4, 1e-5)), op.argument("weight", 2)
