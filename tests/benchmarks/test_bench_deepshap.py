@@ -120,8 +120,9 @@ NETWORKS = {name: (model, x) for name, model, x in speed_networks()}
 AIM = 1.1
 """A further window in units of its floor."""
 
-HELD = {"self-attention": 2.75}
-"""What misses the aim, softmax and layer norms being spelled out, and may not get worse."""
+HELD = {"self-attention": 1.5, "EfficientGCN-like": 1.75}
+"""What misses the aim and may not get worse: softmax, and a network that hardly answers to its
+input, so that most of its differences are formed in double precision."""
 
 CP = "published CP network"
 UNIT = "forward + backward over the background"

@@ -18,6 +18,15 @@ from hargcn.explainers.deepshap.rules import Operation, register_rule
 # Elements per step of the hot loop: its passes then meet their data in the cache.
 BLOCK = 1 << 18
 
+NOISE = 8
+"""By how many roundings equal inputs may differ: one sample takes other kernels than a batch."""
+
+EXACT = ("relu", "relu6", "hardtanh", "abs", "absolute")
+"""Functions whose differences are those of their inputs, and lose no digit."""
+
+NEAR = 1e-4
+"""Differences, in units of a map's root mean square, whose quotients single precision spoils."""
+
 
 def reduce_to(grad: Tensor, like: Tensor) -> Tensor:
     """Sum a tensor over the axes along which ``like`` was broadcast."""
@@ -61,10 +70,19 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """`rescale` for activations, of bounded slope and curvature: the hot loop of DeepSHAP.
 
     Float noise is here that of the whole map (its root mean square), not of each element; up to it
-    the slope is that at the sample.
+    the slope is that at the sample. Where the difference is so small that its quotient would lose
+    digits of single precision, it is formed in double.
     """
     x0, y0, layout = op.background[0], op.outputs[0], op.step.layouts[0]
-    noise = torch.finfo(x0.dtype).eps * _size(op.sample[0][0])
+    size = _size(op.sample[0][0])
+    noise = NOISE * torch.finfo(x0.dtype).eps * size
+    single = x0.dtype == torch.float32 and x0.device.type != "mps"
+    spoilt = single and op.step.name.removesuffix("_") not in EXACT
+    near = NEAR * size if spoilt else noise
+
+    def precise(a: Tensor, a0: Tensor) -> Tensor:
+        a, a0 = a.double(), a0.double()
+        return ((op.call(a) - op.call(a0)) / (a - a0)).to(x0.dtype)
 
     def tangent() -> Tensor:
         (x,), (y,) = op.sample
@@ -74,6 +92,7 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
         spread = partial(layout.spread, n=op.n)
         (x,), (y,), out = op.inputs, op.results, torch.empty_like(x0)
         _secant(x, x0, y, y0, grad, noise, lambda: spread(tangent()), out, torch.empty_like(x0))
+        _mend(x, x0, grad, noise, near, precise, out)
         return [out]
     result = torch.empty_like(x0)  # in memory as x0 is, be it channels last
     grad = grad if grad.stride() == x0.stride() else torch.empty_like(x0).copy_(grad)
@@ -84,13 +103,14 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     def slopes() -> Tensor:
         return layout.rows(tangent(), 1)
 
-    if secants(x, y, x0, y0, grad, noise, slopes, out):
+    if secants(x, y, x0, y0, grad, noise, slopes, out, near, precise):
         return [result]
-    size = max(1, BLOCK // x.numel())
-    space = torch.empty_like(rows[3][:size])
-    for start in range(0, op.n, size):
-        x0, y0, grad, out = (t[start : start + size] for t in rows)
+    step = max(1, BLOCK // x.numel())
+    space = torch.empty_like(rows[3][:step])
+    for start in range(0, op.n, step):
+        x0, y0, grad, out = (t[start : start + step] for t in rows)
         _secant(x, x0, y, y0, grad, noise, slopes, out, space[: len(out)])
+        _mend(x, x0, grad, noise, near, precise, out)
     return [result]
 
 
@@ -120,6 +140,24 @@ def _secant(
     torch.sub(y, y0, out=out).div_(dx).mul_(grad)
     if not math.isfinite(float(out.sum())):
         out.copy_(torch.where(dx == 0, tangent() * grad, out))
+
+
+def _mend(
+    x: Tensor,
+    x0: Tensor,
+    grad: Tensor,
+    noise: float,
+    near: float,
+    precise: Callable[[Tensor, Tensor], Tensor],
+    out: Tensor,
+) -> None:
+    """Write grad * precise(x, x0) to ``out`` where inputs are close but not equal."""
+    if near <= noise:
+        return
+    change = (x - x0).abs_()
+    close = (change > noise) & (change <= near)
+    if bool(close.any()):
+        out[close] = grad[close] * precise(x.expand_as(x0)[close], x0[close])
 
 
 def square(op: Operation, grad: Tensor) -> list[Tensor | None]:
