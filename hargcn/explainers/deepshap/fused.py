@@ -15,9 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SOME = 1 << 20
-"""Numbers that are looked at in double precision at a time."""
-
 LEAST = 1 << 16
 """Elements from which on it is worth loading the compiler."""
 
@@ -31,8 +28,7 @@ def secants(
     noise: float,
     tangent: Callable[[], Tensor],
     out: Tensor,
-    near: float,
-    precise: Callable[[Tensor, Tensor], Tensor],
+    lost: Sequence[Tensor] = (),
 ) -> bool:
     """Write grad * (y - y0) / (x - x0) to ``out``, grad * tangent where the inputs are equal.
 
@@ -46,10 +42,8 @@ def secants(
         Up to this difference inputs are equal.
     tangent : callable
         Gives the slopes (1, ...) at the sample; asked where inputs are equal only.
-    near : float
-        Up to this difference quotients lose digits, and ``precise`` is asked.
-    precise : callable
-        Gives the quotients (k,) of some inputs of the sample and of the background.
+    lost : sequence of Tensor, optional
+        What y (1, ...) and y0 (n, ...) lost of their digits.
 
     Returns
     -------
@@ -59,29 +53,21 @@ def secants(
         memory.
     """
     order = sorted(range(1, x0.ndim), key=x0.stride, reverse=True)
-    rows = [t.permute(0, *order) for t in (x0, y0, grad, out)]
+    rows = [t.permute(0, *order) for t in (x0, y0, *lost[1:], grad, out)]
     if not _fit(rows):
         return False
     loops = _loops()
-    one = [t.permute(0, *order).reshape(-1).numpy() for t in (x, y)]
+    one = [t.permute(0, *order).reshape(-1).numpy() for t in (x, y, *lost[:1])]
     many = [t.view(len(t), -1).numpy() for t in rows]
-    bounds = [many[0].dtype.type(each) for each in (noise, near)]
-    equal, close = np.zeros((2, len(x0), -(-x.numel() // loops.STRETCH)), np.int32)
-    _in_parts(loops.secant_loop, one, many, [equal, close], *bounds)
-    inputs, _, multipliers, result = many
+    bound = many[0].dtype.type(noise)
+    equal = np.zeros((len(x0), -(-x.numel() // loops.STRETCH)), np.int32)
+    _in_parts(loops.mended_loop if lost else loops.secant_loop, one, many, [equal], bound)
     if equal.any():
         slopes = tangent().permute(0, *order).reshape(-1).numpy()
+        inputs, multipliers, result = many[0], *many[-2:]
         _in_parts(
-            loops.tangent_loop, [one[0], slopes], [inputs, multipliers, result], [equal], bounds[0]
+            loops.tangent_loop, [one[0], slopes], [inputs, multipliers, result], [equal], bound
         )
-    found = np.empty(int((close - equal).sum()), np.int64)
-    if len(found):
-        loops.close_loop(one[0], inputs, *bounds, equal, close, found)
-        for start in range(0, len(found), SOME):
-            at = found[start : start + SOME]
-            pair = (one[0][at % len(one[0])], inputs.reshape(-1)[at])
-            slope = precise(*map(torch.from_numpy, pair)).numpy()
-            result.reshape(-1)[at] = slope * multipliers.reshape(-1)[at]
     return True
 
 

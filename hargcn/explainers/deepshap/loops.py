@@ -23,10 +23,9 @@ summing = numba.njit(
 
 @compiled
 def secant_loop(
-    x: Any, y: Any, x0: Any, y0: Any, grad: Any, out: Any, noise: Any, near: Any, equal: Any,
-    close: Any,
-) -> None:  # fmt: skip
-    """Write grad * (y - y0) / (x - x0), and how many inputs of each stretch are equal or close.
+    x: Any, y: Any, x0: Any, y0: Any, grad: Any, out: Any, noise: Any, equal: Any
+) -> None:
+    """Write grad * (y - y0) / (x - x0), and how many inputs of each stretch are equal.
 
     Parameters
     ----------
@@ -34,39 +33,40 @@ def secant_loop(
         Of the sample.
     x0, y0, grad, out : (n, size) array
         Of the background rows.
-    noise, near : float
-        Up to these differences inputs are equal, and close.
-    equal, close : (n, stretches) array of int
-        Take their numbers.
+    noise : float
+        Up to this difference inputs are equal.
+    equal : (n, stretches) array of int
+        Takes their numbers.
     """
     for row in range(x0.shape[0]):
         for stretch in range(equal.shape[1]):
             part = slice(stretch * STRETCH, (stretch + 1) * STRETCH)
             a, b, a0, b0 = x[part], y[part], x0[row, part], y0[row, part]
-            g, result, same, few = grad[row, part], out[row, part], np.int32(0), np.int32(0)
+            g, result, found = grad[row, part], out[row, part], np.int32(0)
             for place in range(a.size):
                 difference = a[place] - a0[place]
-                same += np.int32(abs(difference) <= noise)
-                few += np.int32(abs(difference) <= near)
+                found += np.int32(abs(difference) <= noise)
                 result[place] = (b[place] - b0[place]) / difference * g[place]
-            equal[row, stretch], close[row, stretch] = same, few
+            equal[row, stretch] = found
 
 
 @compiled
-def close_loop(x: Any, x0: Any, noise: Any, near: Any, equal: Any, close: Any, found: Any) -> None:
-    """List the places in ``x0``, flat, whose inputs are close but not equal.
-
-    ``found`` has room for them all; the other arguments are those of `secant_loop`.
-    """
-    count, size = 0, x.size
+def mended_loop(
+    x: Any, y: Any, lost: Any, x0: Any, y0: Any, lost0: Any, grad: Any, out: Any, noise: Any,
+    equal: Any,
+) -> None:  # fmt: skip
+    """`secant_loop` of numbers each in two parts: y + lost, y0 + lost0."""
     for row in range(x0.shape[0]):
         for stretch in range(equal.shape[1]):
-            if close[row, stretch] > equal[row, stretch]:
-                for place in range(stretch * STRETCH, min((stretch + 1) * STRETCH, size)):
-                    difference = abs(x[place] - x0[row, place])
-                    if noise < difference <= near:
-                        found[count] = row * size + place
-                        count += 1
+            part = slice(stretch * STRETCH, (stretch + 1) * STRETCH)
+            a, b, c, a0, b0 = x[part], y[part], lost[part], x0[row, part], y0[row, part]
+            c0, g, result, found = lost0[row, part], grad[row, part], out[row, part], np.int32(0)
+            for place in range(a.size):
+                difference = a[place] - a0[place]
+                found += np.int32(abs(difference) <= noise)
+                rise = (b[place] - b0[place]) + (c[place] - c0[place])
+                result[place] = rise / difference * g[place]
+            equal[row, stretch] = found
 
 
 @compiled

@@ -13,17 +13,18 @@ from hargcn.explainers.deepshap import loops
 def test_secants_and_tangents_by_hand():
     x, y = np.array([2.0, 5.0]), np.array([4.0, 25.0])
     x0, y0 = np.array([[1.0, 5.0], [0.0, 3.0]]), np.array([[1.0, 25.0], [0.0, 9.0]])
-    grad, out = np.array([[1.0, 1.0], [10.0, 2.0]]), np.zeros((2, 2))
-    equal, close, found = np.zeros((2, 1), np.int32), np.zeros((2, 1), np.int32), np.zeros(3, int)
-    loops.secant_loop(x, y, x0, y0, grad, out, 0.0, 2.0, equal, close)
+    grad, out, equal = np.array([[1.0, 1.0], [10.0, 2.0]]), np.zeros((2, 2)), np.zeros((2, 1), int)
+    loops.secant_loop(x, y, x0, y0, grad, out, 0.0, equal)
     assert equal.ravel().tolist() == [1, 0]
-    assert close.ravel().tolist() == [2, 2]
-    loops.close_loop(x, x0, 0.0, 2.0, equal, close, found)
-    assert found.tolist() == [0, 2, 3]  # not the equal one
     assert out[0, 0] == 3  # of x^2: 1 + 2
     assert out[1].tolist() == [20, 16]
     loops.tangent_loop(x, np.array([4.0, 10.0]), x0, grad, out, 0.0, equal)
     assert out.tolist() == [[3, 10], [20, 16]]
+    lost, lost0 = np.array([0.5, 0.25]), np.zeros((2, 2))
+    loops.mended_loop(x, y, lost, x0, y0, lost0, grad, out, 0.0, equal)
+    assert equal.ravel().tolist() == [1, 0]
+    assert out[0, 0] == 3.5
+    assert out[1].tolist() == [22.5, 16.25]
 
 
 @pytest.mark.parametrize("ratio", [1e-9, 0.05, 0.4999, 0.5001, 3.0, 40.0])
