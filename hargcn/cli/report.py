@@ -52,6 +52,7 @@ def report(
     first, *others = write_report(
         explanations, out, network=network, windows=windows, tables=table or (),
         curves=curves or (), per_page=per_page, anonymise=anonymise,
+        say=say,
     )  # fmt: skip
     say(f"open it in a browser; it needs no network, only the {len(others)} pages beside it"
         if others else "open it in a browser; it needs no network")  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hargcn.metrics.gap_curve import GapCurve
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.opening import open_explanations, open_network, open_windows
 from hargcn.report.card import data_words, network_words
+from hargcn.report.common import in_common
 from hargcn.report.names import anonymised
 from hargcn.report.page import MOST, Beside, render_pages
 from hargcn.report.results import curve_charts, expect_columns, measured
@@ -36,6 +37,7 @@ def write_report(
     curves: Sequence[str | Path] = (),
     per_page: int = MOST,
     anonymise: bool = False,
+    say: Callable[[str], object] | None = None,
 ) -> list[Path]:
     """Write explanations as a page: windows in motion, a list of them, an overview.
 
@@ -59,6 +61,8 @@ def write_report(
     anonymise
         Replace names of subjects, recordings and files by salted hashes and numbers; the salt is
         random and nobody keeps it, so no two pages have names in common.
+    say
+        Called with a line for each explanation of which windows are left out.
 
     Returns
     -------
@@ -90,6 +94,9 @@ def write_report(
         charts=[chart for path in curves for chart in known.charts(path)],
     )
     shown = _nameless(opened) if anonymise else named
+    if say is not None:
+        for line in in_common(shown)[1]:
+            say(line)
     pages = render_pages(shown, out.name, said, per_page)
     for name in pages:
         writable(out.with_name(name), *inputs)

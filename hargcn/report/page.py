@@ -109,8 +109,7 @@ def render_pages(
         raise ValueError(f"explanation {odd[0]!r}: expected the skeleton of the first one")
     stepped = {key: each if of_edges(each) else own_step(each) for key, each in shared.items()}
     rows, count = about_windows(shared), len(first)
-    most = count if most is None else most
-    blocks = [slice(start, min(start + most, count)) for start in range(0, count, most)]
+    blocks = _blocks([row["recording"] for row in rows], count if most is None else most)
     known = {
         "overview": said(shared),
         "beside": beside or Beside(),
@@ -133,6 +132,20 @@ def render_pages(
         for block, own in zip(blocks, names, strict=True)
     }
     return {**pages, name: _page(stepped, rows, known, None, whole=True, pages=names)}
+
+
+def _blocks(recordings: Sequence[str], most: int) -> list[slice]:
+    """Return which windows go onto which page; a recording stays whole where it fits on one."""
+    blocks, start = [], 0
+    while start < len(recordings):
+        end = min(start + most, len(recordings))
+        first = end
+        while end < len(recordings) and first > start and recordings[first - 1] == recordings[end]:
+            first -= 1
+        end = first if first > start else end
+        blocks.append(slice(start, end))
+        start = end
+    return blocks
 
 
 def _expect(name: str, explanation: Explanation) -> None:

@@ -73,6 +73,15 @@ def test_pages_of_many_windows_are_written_beside_their_index(files, tmp_path):
         assert embedded(path.read_text(encoding="utf-8"))[1]
 
 
+def test_windows_that_are_left_out_are_said(files, tmp_path):
+    few = tmp_path / "few.h5"
+    explained(names=list("abcdef"))["gradcam main.1.attention"].isel(sample=[4, 1]).save(few)
+    said = []
+    (out,) = write_report([files[0], few], tmp_path / "report.html", say=said.append)
+    assert said == ["SHAP: 2 of its 6 windows are in all files"]
+    assert [row["name"] for row in embedded(out.read_text("utf-8"))[0]["windows"]] == ["b", "e"]
+
+
 def test_a_page_is_never_written_over_what_it_reads(files, tmp_path):
     table = tmp_path / "report-1.html"
     judged().to_csv(table, index=False)

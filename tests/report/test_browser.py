@@ -210,8 +210,30 @@ def test_figures_and_their_numbers_are_saved(page, made):
     name, methods = saved(page, "Save the table methods as CSV")
     assert name == "report-methods.csv"
     assert methods.decode("utf-8-sig").startswith("Method,Layer,Explains,")
+    _, ranking = saved(page, "Save the table ranking as SVG")
+    drawn = ElementTree.fromstring(ranking)
+    assert len(drawn.findall(".//{*}svg")) == 2 * 20, "a bar for each of two methods and 20 joints"
+    assert "left_hand" in {each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")}
     _, windows = saved(page, "Save the list as CSV")
     assert EVIL in windows.decode("utf-8-sig")
+
+
+def test_two_people_are_drawn_and_told_apart(browser, tmp_path):
+    file = tmp_path / "two.html"
+    two = explained(persons=2)
+    positions = two["shap"].dataset["positions"].copy()
+    positions[0, ..., 1] = 0  # the second person of the first window is absent
+    for name, each in two.items():
+        two[name] = each.assign({"positions": (positions.dims, positions.to_numpy())})
+    file.write_text(render_report(two), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    page.wait_for_selector("body[data-shown='0']")
+    alone = page.locator(".map").first.bounding_box()["height"]
+    page.locator("#list tbody button").nth(1).click()
+    page.wait_for_selector("body[data-shown='1']")
+    assert page.locator(".map").first.bounding_box()["height"] == 2 * alone
+    page.close()
 
 
 def test_an_index_leads_to_its_pages_and_back(browser, made, tmp_path):

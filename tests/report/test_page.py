@@ -158,7 +158,7 @@ def test_five_hundred_windows_of_three_methods_take_at_most_25_mb():
 
 
 def test_of_many_windows_there_are_pages_and_an_index():
-    names = [f"r{i // 3}@{8 * (i % 3)}" for i in range(6)]
+    names = [f"r{i // 4}@{8 * (i % 4)}" for i in range(6)]
     pages = render_pages(explained(names=names), "my report.html", most=4)
     assert list(pages) == ["my report-1.html", "my report-2.html", "my report.html"]
     (first, one), (second, two), (index, none) = (embedded(page) for page in pages.values())
@@ -176,6 +176,16 @@ def test_of_many_windows_there_are_pages_and_an_index():
         assert 'id="overview"' not in pages[name]
         assert 'href="my%20report.html"' in pages[name]
     assert "<title>Windows 5 to 6 of 6</title>" in pages["my report-2.html"]
+
+
+def test_a_recording_stays_on_one_page_where_it_fits():
+    """Recordings of two, three and one windows, then one of six windows."""
+    names = [f"r{at}@{i}" for at, count in enumerate((2, 3, 1)) for i in range(count)]
+    pages = render_pages(explained(names=names), "r.html", most=4)
+    found = [[row["name"] for row in embedded(page)[0]["windows"]] for page in pages.values()]
+    assert found[:-1] == [names[:2], names[2:]]
+    whole = render_pages(explained(names=[f"r0@{i}" for i in range(6)]), "r.html", most=4)
+    assert [len(embedded(page)[1]) for page in whole.values()] == [4, 2, 0]
 
 
 def test_a_recording_is_shown_where_a_page_has_several_of_its_windows():

@@ -4,7 +4,7 @@ import { find } from "./dom.mjs";
 import { groupsView } from "./groups.mjs";
 import { listView } from "./list.mjs";
 import { recordingView } from "./recording.mjs";
-import { fileName, saveCsv, savers, tableTexts } from "./save.mjs";
+import { fileName, saveCsv, saveSvg, savers, tableSvg, tableTexts } from "./save.mjs";
 import { windowView } from "./window.mjs";
 
 const data = JSON.parse(find("data").textContent);
@@ -21,6 +21,7 @@ document.querySelectorAll("#confusion button").forEach((each) =>
   each.addEventListener("click", () => list.only(each.dataset.label, each.dataset.predicted)));
 document.querySelectorAll("table.saved").forEach((table) => table.parentElement.after(
   savers(`the table ${table.dataset.name}`, {
+    ...(table.querySelector("svg") && { SVG: () => saveSvg(fileName(data.stem, table.dataset.name), tableSvg(table)) }),
     CSV: () => saveCsv(fileName(data.stem, table.dataset.name), tableTexts(table)),
   })));
 find("windows").append(savers("the list", {

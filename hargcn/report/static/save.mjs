@@ -99,3 +99,43 @@ export function tableTexts(table) {
     return Array.from({ length: cell.colSpan }, () => value);
   }));
 }
+
+/**
+ * Draw a table as a picture, with the small charts in its cells.
+ * @param {HTMLTableElement} table
+ * @returns {SVGElement}
+ */
+export function tableSvg(table) {
+  const space = table.querySelector("svg").namespaceURI; // no address stands here
+  const whole = table.getBoundingClientRect();
+  const made = (tag, attributes) => {
+    const each = document.createElementNS(space, tag);
+    for (const [name, value] of Object.entries(attributes)) each.setAttribute(name, String(value));
+    return each;
+  };
+  const size = { width: Math.ceil(whole.width), height: Math.ceil(whole.height) };
+  const svg = made("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
+  svg.append(made("rect", { ...size, fill: "#ffffff" }));
+  for (const cell of table.querySelectorAll("caption, th, td")) {
+    const box = cell.getBoundingClientRect();
+    const [left, top] = [box.left - whole.left, box.top - whole.top];
+    const chart = cell.querySelector("svg");
+    if (chart) {
+      const own = chart.getBoundingClientRect();
+      const copy = chart.cloneNode(true);
+      copy.setAttribute("x", String(own.left - whole.left));
+      copy.setAttribute("y", String(own.top - whole.top));
+      svg.append(copy);
+      continue;
+    }
+    const right = cell.classList.contains("number");
+    const text = made("text", {
+      x: right ? left + box.width - 8 : left + 8, y: top + box.height / 2, "dominant-baseline": "middle",
+      "text-anchor": right ? "end" : "start", "font-family": "system-ui, sans-serif", "font-size": 14,
+      "font-weight": cell.tagName === "TD" ? "normal" : "bold", fill: "#1f2328",
+    });
+    text.textContent = cell.textContent.trim();
+    svg.append(text);
+  }
+  return svg;
+}
