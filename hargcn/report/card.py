@@ -11,8 +11,8 @@ from hargcn.checks import listed
 from hargcn.data.recipe import doubts, recipe
 from hargcn.data.splits import SETS
 from hargcn.data.windows import Windows
+from hargcn.report.maps import BRANCHES
 
-_BRANCHES = {"J": "positions", "V": "velocities", "B": "bones", "A": "accelerations"}
 _SHARES = {"accuracy": "accuracy", "auc": "ROC-AUC", "macro_f1": "macro F1"}
 
 
@@ -69,7 +69,7 @@ def data_words(windows: Windows) -> dict[str, Any]:
 
 def _input(card: Mapping[str, Any]) -> str:
     taken = card.get("input") or {}
-    branches = [f"{each} ({_BRANCHES.get(each, 'own')})" for each in taken.get("branches") or ()]
+    branches = [f"{each} ({BRANCHES.get(each, 'own')})" for each in taken.get("branches") or ()]
     frames, rate = taken.get("frames"), taken.get("fps")
     parts = [
         f"windows of {frames} frames" if frames else "",

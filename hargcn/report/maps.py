@@ -10,6 +10,9 @@ import numpy as np
 from hargcn.analysis.edges import edge_matrix, of_edges
 from hargcn.explanation import Explanation
 
+BRANCHES = {"J": "positions", "V": "velocities", "B": "bones", "A": "accelerations"}
+"""What the branches of our networks are, for people who never saw one."""
+
 
 @dataclass(frozen=True, eq=False)
 class WindowMaps:
@@ -52,12 +55,13 @@ def maps_of(explanation: Explanation) -> list[WindowMaps]:
     if of_edges(explanation):
         return [_edges(explanation)]
     joints = _over(explanation, "joint")
-    names = tuple(map(str, explanation.skeleton.joints if explanation.skeleton else ()))
+    known = tuple(map(str, explanation.skeleton.joints if explanation.skeleton else ()))
     times = _times(explanation)
-    found = [WindowMaps("joint", names, times, joints)]
+    found = [WindowMaps("joint", known, times, joints)]
     if explanation.values.sizes.get("branch", 1) > 1:
         values = explanation.values
-        branches = tuple(str(name) for name in values["branch"].to_numpy())
+        names = map(str, values["branch"].to_numpy())
+        branches = tuple(f"{name} {BRANCHES.get(name, '')}".strip() for name in names)
         over = _over(explanation, "branch", persons=False)
         found.append(WindowMaps("branch", branches, times, over))
     return found

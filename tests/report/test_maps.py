@@ -15,7 +15,7 @@ def test_joints_and_branches_are_sums_of_the_same_values():
     assert (joints.kind, branches.kind) == ("joint", "branch")
     assert np.allclose(joints.values, values.sum(axis=(1, 2)))
     assert np.allclose(branches.values[..., 0], values.sum(axis=(2, 4, 5)).transpose(0, 2, 1))
-    assert branches.names == ("J", "V")
+    assert branches.names == ("J positions", "V velocities")
     assert np.allclose(joints.values.sum(axis=(1, 2, 3)), branches.values.sum(axis=(1, 2, 3)))
     about = branches.about()
     assert (about["cells"], about["rows"], about["persons"]) == (24, 2, 1)

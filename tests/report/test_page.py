@@ -63,7 +63,7 @@ def test_what_the_page_holds_is_what_was_explained(page):
     assert data["windows"][1]["predicted"] == 0
     assert [each["title"] for each in data["methods"]] == ["SHAP", "Grad-CAM main.1.attention"]
     assert data["own"] == [{"joint": 0, "branch": 1}, {"joint": 2}]
-    assert data["maps"][1]["names"] == ["J", "V"]
+    assert data["maps"][1]["names"] == ["J positions", "V velocities"]
 
 
 def test_colours_are_those_of_pictures_and_zero_is_neutral(page):
@@ -140,11 +140,11 @@ def test_five_hundred_windows_of_three_methods_take_at_most_25_mb():
     rng = np.random.default_rng(0)
     layout = skeleton("ntu25")
     count, frames = 4, 150 * 29 // 25
-    shape = (count, frames, 25, 1)
+    shape = (count, 2, frames, 25, 1)
     moved = 0.004 * rng.normal(size=(count, 3, frames, 25, 1)).cumsum(axis=2)
     positions = rng.normal(0, 0.4, (count, 3, 1, 25, 1)) + moved
     variables = {"positions": (("sample", "space", "frame", "joint", "person"), positions)}
-    dims = ("sample", "time", "joint", "person")
+    dims = ("sample", "branch", "time", "joint", "person")
     three = {
         name: explanation(
             rng.normal(size=shape), dims, method=name, skeleton=layout, frames=frames,

@@ -168,7 +168,7 @@ export function windowView(data, className, shown) {
     find("seen").textContent = seenText(now.window.state, people(shape.persons), shape.persons);
     panels.forEach((panel, i) => {
       const map = mainMap(i);
-      panel.querySelector(".asked").textContent = `for ${window.asked[i]}, score ${window.scores[i].toPrecision(3)}`;
+      panel.querySelector(".asked").textContent = `for ${window.asked[i]}, score ${window.scores[i].toPrecision(3)} (${methods[i].score})`;
       panel.querySelector(".size").textContent = onlySize(map, methods[i].unit);
       const held = panel.querySelector(".held");
       held.replaceChildren(...window.checks[i].map((check) =>
