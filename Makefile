@@ -45,8 +45,8 @@ test-rest: install  ## every other test: slow, documents, browser, cluster
 results: install  ## make every committed table of the experiments again, and compare (hours)
 	$(PYTEST) -q -m remake --benchmark-disable
 
-bench: install  ## speed as ratios against a floor measured in the same run
-	$(PYTEST) -q -s tests/benchmarks
+bench: install  ## speed beside its aims, as ratios against a floor in the same run; writes docs/benchmarks.csv
+	$(PYTEST) -q tests/benchmarks --verdicts docs/benchmarks.csv
 
 mutants: install  ## put N faults into the core and list those no test notices (goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --number $(N) --seed $(SEED) --jobs $(JOBS)

@@ -80,7 +80,7 @@ def locked(out: str | Path, patience: float = 0) -> Iterator[None]:
     out
         The file to make; a lock of its name lies beside it meanwhile.
     patience
-        Seconds to wait for somebody else who makes it.
+        Seconds to wait for somebody else who makes it; below 0 as long as it takes.
 
     Raises
     ------

@@ -63,7 +63,7 @@ def crossfit(
     target: Class = "predicted",
     background: Background = 100,
     background_by: BackgroundBy = "random",
-    keep: Keep = "all",
+    keep: Keep = "full",
     aggregate: Aggregate = "mean",
     device: Device = "cpu",
     seed: Seed = 1234,

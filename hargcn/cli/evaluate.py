@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hargcn.cli.options import (
+    Address,
     Batch,
     Cells,
     Checkpoint,
     Class,
     Device,
     Dpi,
+    Engine,
     Explanations,
     Limit,
     OtherPreparation,
     Seed,
+    Shard,
     Split,
     Table,
     WindowsFile,
@@ -147,6 +150,9 @@ def perturb(
     measures: Measures = "",
     dpi: Dpi = 200,
     batch: Batch = None,
+    shard: Shard = 16,
+    engine: Engine = "local",
+    address: Address = None,
     limit: SomeOf = None,
     limit_seed: LimitSeed = None,
     other_preparation: OtherPreparation = False,
@@ -165,8 +171,9 @@ def perturb(
     curves = perturb(
         checkpoint, windows, explanations, out, edit=edit, amounts=amounts, by=by, top=top,
         random=random, draws=draws, order=order, sets=sets, segments=segments, range_=range_,
-        measures=measures, dpi=dpi, batch=batch, limit=limit, limit_seed=limit_seed,
-        other_preparation=other_preparation, device=device, seed=seed, announce=_say,
+        measures=measures, dpi=dpi, batch=batch, shard=shard, engine=engine, address=address,
+        limit=limit, limit_seed=limit_seed, other_preparation=other_preparation, device=device,
+        seed=seed, announce=_say,
     )  # fmt: skip
     _tell(curves, edit, out, curve_pictures(curves, out, measures))
 
@@ -190,6 +197,9 @@ def evaluate(
     marks_settings: MarksSettings = None,
     remake: Remake = False,
     batch: Batch = None,
+    shard: Shard = 16,
+    engine: Engine = "local",
+    address: Address = None,
     limit: SomeOf = None,
     limit_seed: LimitSeed = None,
     other_preparation: OtherPreparation = False,
@@ -206,8 +216,9 @@ def evaluate(
     found = evaluate(
         checkpoint, windows, explanations, out, metrics=metrics, edit=edit, substrate=substrate,
         top=top, cells=cells, marks=marks or (), marks_settings=marks_settings, remake=remake,
-        batch=batch, limit=limit, limit_seed=limit_seed, other_preparation=other_preparation,
-        device=device, seed=seed, announce=_say,
+        batch=batch, shard=shard, engine=engine, address=address, limit=limit,
+        limit_seed=limit_seed, other_preparation=other_preparation, device=device, seed=seed,
+        announce=_say,
     )  # fmt: skip
     _measures(found.rows)
     if found.raters is not None:

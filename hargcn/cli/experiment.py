@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hargcn.cli.options import Set, table
+from hargcn.cli.options import Address, Engine, Set, table
 
 Name = Annotated[str | None, typer.Argument(help="Its folder in experiments/; default list them.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Run all of it in small, in a minute or two.")]
@@ -53,6 +53,8 @@ def experiment(
     networks: Networks = None,
     set_: Set = None,
     fresh: Fresh = False,
+    engine: Engine = "local",
+    address: Address = None,
 ) -> None:
     """Run an experiment of a checkout: from recordings to the tables and pictures of its page.
 
@@ -71,7 +73,8 @@ def experiment(
         return
     made = run(
         name, quick=quick, out=out, cases=case or (), windows=windows, config=config,
-        checkpoint=checkpoint, networks=networks, set_=set_ or (), fresh=fresh, say=_say,
+        checkpoint=checkpoint, networks=networks, set_=set_ or (), fresh=fresh, engine=engine,
+        address=address, say=_say,
     )  # fmt: skip
     typer.echo(str(made))
 

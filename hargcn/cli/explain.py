@@ -9,11 +9,14 @@ import typer
 
 from hargcn import remote
 from hargcn.cli.options import (
+    Address,
     Checkpoint,
     Device,
+    Engine,
     Json,
     OtherPreparation,
     Seed,
+    Shard,
     Split,
     WindowsFile,
     next_command,
@@ -92,23 +95,14 @@ Convergence = Annotated[
 Keep = Annotated[
     str,
     typer.Option(
-        help="Keep all attributions, or sums: joint-time (over branches, channels), joint (over "
+        help="Keep full attributions, or sums: joint-time (over branches, channels), joint (over "
         "time too)."
     ),
 ]
-Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
 Part = Annotated[
     str,
     typer.Option(help="K/N: only every N-th shard from the K-th on (from 0); nothing is joined."),
 ]
-Engine = Annotated[
-    str, typer.Option(help="local, or ray: shards are tasks of a Ray cluster (see docs/scale.md).")
-]
-Address = Annotated[
-    str | None,
-    typer.Option(help="Ray: the cluster, auto or HOST:PORT; by default one of this machine alone."),
-]
-
 
 _SEVERAL = ("settings", "layer", "of", "background_class", "background_group")
 
@@ -134,7 +128,7 @@ def explain(
     on: On = "branches",
     convergence: Convergence = None,
     other_preparation: OtherPreparation = False,
-    keep: Keep = "all",
+    keep: Keep = "full",
     seed: Seed = 1234,
     device: Device = "cpu",
     shard: Shard = 32,

@@ -40,6 +40,14 @@ Set = Annotated[
 Batch = Annotated[
     int | None, typer.Option(help="Rows per forward pass; by default what runs fastest.")
 ]
+Shard = Annotated[int, typer.Option(min=1, help="Windows per shard; a killed run resumes.")]
+Engine = Annotated[
+    str, typer.Option(help="local, or ray: work in tasks of a Ray cluster (see docs/scale.md).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray: the cluster, auto or HOST:PORT; by default one of this machine alone."),
+]
 Cells = Annotated[
     str, typer.Option(help="all, or observed: without what was interpolated or absent.")
 ]

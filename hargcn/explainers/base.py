@@ -73,6 +73,11 @@ class Explainer(ABC):
         super().__init_subclass__(**options)
         METHODS.add(cls)
 
+    @property
+    def tells_logits(self) -> bool:
+        """Whether the target may be a function of the logits, called once with all samples'."""
+        return False
+
     @classmethod
     def needed(cls, _given: Mapping[str, Any]) -> tuple[Need, ...]:
         """Return what has to be given with these settings: `needs`, and what a setting asks for."""
@@ -134,7 +139,8 @@ class Explainer(ABC):
         x
             Its input, samples first.
         target
-            One class number, or one per sample.
+            One class number, or one per sample; for methods that tell logits also a function of
+            these (N, classes) that returns them.
         versus
             The same of the class instead of which: the score is that of the difference of the two
             logits then (see `hargcn.explainers.contrast`).

@@ -36,6 +36,8 @@ class Contrast(nn.Module):
         Its input, samples first.
     target, versus
         One class number, or one per sample: why the one and not the other.
+    logits
+        (N, classes) of the input, where they are known.
 
     Attributes
     ----------
@@ -50,12 +52,20 @@ class Contrast(nn.Module):
 
     difference: Tensor
 
-    def __init__(self, model: nn.Module, x: Tensor, target: Any, versus: Any) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        target: Any,
+        versus: Any,
+        logits: Tensor | None = None,
+    ) -> None:
         super().__init__()
         expect_classes(outputs_of(model))
         at = adapted(model, x)
-        with undisturbed(model), torch.no_grad():
-            logits = logits_of(model(plain(x)))
+        if logits is None:
+            with undisturbed(model), torch.no_grad():
+                logits = logits_of(model(plain(x)))
         self.pairs = torch.stack([class_numbers(each, logits) for each in (target, versus)], 1)
         expect_two(self.pairs)
         self.predicted = logits.argmax(dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
     Parameters
     ----------
     target
-        A whole number, or N of them: a sequence, an array or a tensor.
+        A whole number, or N of them: a sequence, an array or a tensor; or a function of the logits
+        that returns these (see `Later`).
     logits
         (N, classes) of the samples.
 
@@ -36,7 +37,7 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
     ValueError
         For numbers that are no class, or neither one nor N, and for logits that are no numbers.
     """
-    wanted = torch.as_tensor(target, device=logits.device)
+    wanted = torch.as_tensor(target(logits) if callable(target) else target, device=logits.device)
     if wanted.is_floating_point() or wanted.is_complex() or wanted.dtype == torch.bool:
         raise TypeError(f"Expected class numbers as targets (got {wanted.dtype})")
     if logits.ndim != 2:
@@ -56,6 +57,34 @@ def class_numbers(target: Any, logits: Tensor) -> Tensor:
             f"Expected targets 0 to {classes - 1} (got {int(wanted.min())} to {int(wanted.max())})"
         )
     return wanted
+
+
+class Later:
+    """A target that is chosen when a method's own forward pass has the logits, and keeps these.
+
+    For methods that tell logits (`Explainer.tells_logits`): whoever names the predicted class needs
+    no forward pass of his own.
+
+    Parameters
+    ----------
+    choose
+        Maps logits (N, classes) to class numbers (N,).
+    """
+
+    def __init__(self, choose: Callable[[Tensor], Tensor]) -> None:
+        self.choose = choose
+        self._told: Tensor | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Keep the logits and return the class numbers."""
+        self._told = logits.detach()
+        return self.choose(self._told)
+
+    @property
+    def told(self) -> Tensor:
+        """(N, classes) logits of the method's forward pass, once there was one."""
+        assert self._told is not None
+        return self._told
 
 
 def named_classes(

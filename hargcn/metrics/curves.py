@@ -100,22 +100,52 @@ def perturbation_curves(
         For explanations of other samples or of different classes, and amounts of an edit that has
         none.
     """
+    return GapCurve.of(
+        single_curves(
+            model, x, explanations, edit, labels=labels, groups=groups, run=run, by=by, top=top,
+            random=random, draws=draws, order=order, sets=sets, segments=segments, amounts=amounts,
+        )
+    )  # fmt: skip
+
+
+def single_curves(
+    model: nn.Module,
+    x: Tensor,
+    explanations: Mapping[str, Explanation],
+    edit: Edit,
+    *,
+    labels: Sequence[int] | np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+    classes: Sequence[int] | np.ndarray | None = None,
+    run: Runner | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Return the curves of single windows, which `GapCurve.of` sums up.
+
+    Parts of many windows, whose `run` says which they are, are joined along `sample`.
+
+    Parameters
+    ----------
+    model, x, explanations, edit, labels, groups, run, options
+        As for `perturbation_curves`.
+    classes
+        The true classes of all windows, where these are a part of them; default: of these.
+    """
     run = run or Runner()
     _check_names(explanations)
-    plan = _Plan.of(
-        model, x, explanations, edit, run, by=by, top=top, random=random, draws=draws, order=order,
-        sets=sets, segments=segments, amounts=amounts,
-    )  # fmt: skip
+    plan = _Plan.of(model, x, explanations, edit, run, **options)
     target = _common_target(explanations)
     truth = _truth(target, labels, outputs_of(model))
+    known = np.unique(truth if classes is None else classes) if truth is not None else None
     parts = [
-        xr.concat([_one(model, piece, target, truth, plan) for piece in pieces], "segment")
+        xr.concat([_one(model, piece, target, truth, known, plan) for piece in pieces], "segment")
         for pieces in plan.pieces
     ]
     curves = xr.concat(parts, "amount")
-    curves = curves.assign_coords(segment=plan.stretches, amount=list(amounts) or [0.0])
-    lone = {} if amounts else {"amount": 0}
-    curves = curves.isel(lone if segments > 1 else lone | {"segment": 0}, drop=True)
+    curves = curves.assign_coords(segment=plan.stretches, amount=list(plan.amounts) or [0.0])
+    lone = {} if plan.amounts else {"amount": 0}
+    several = len(plan.stretches) > 1
+    curves = curves.isel(lone if several else lone | {"segment": 0}, drop=True)
     first = next(iter(explanations.values())).values
     curves = curves.assign(target=("sample", target))
     if truth is not None:
@@ -123,14 +153,16 @@ def perturbation_curves(
     if groups is not None:
         curves = curves.assign(group=("sample", np.asarray(groups).astype(str)))
     curves = curves.assign_coords(
-        explanation=[*explanations, "random"], set=list(sets), sample=first["sample"].to_numpy()
+        explanation=[*explanations, "random"],
+        set=list(plan.sets),
+        sample=first["sample"].to_numpy(),
     )
-    about = {"edit": ", ".join(map(str, plan.edits)), "order": order, "draws": draws,
-             "seed": run.seed, "random": random, "units": plan.units.name,
+    about = {"edit": ", ".join(map(str, plan.edits)), "order": plan.order, "draws": plan.draws,
+             "seed": run.seed, "random": plan.random, "units": plan.units.name,
              "titles": json.dumps(titles(explanations))}  # fmt: skip
     kind = outputs_of(model).kind
     said = {} if kind == "classes" else {"outputs": kind}
-    return GapCurve.of(curves.assign_attrs(about | said))
+    return curves.assign_attrs(about | said)
 
 
 def curves_seconds(
@@ -147,13 +179,15 @@ def curves_seconds(
     From two orderings of the first windows, as many as a batch of rows needs.
     """
     run = run or Runner()
-    options = {key: value for key, value in options.items() if key not in ("labels", "groups")}
+    unasked = ("labels", "groups", "classes")
+    options = {key: value for key, value in options.items() if key not in unasked}
     every = _Plan.of(model, x, explanations, edit, run, **options)
     name, first = next(iter(explanations.items()))
     less = {**options, "random": 1, "amounts": every.amounts[:1]}
     edited = len(every.sets) * (every.top + 1) * (every.draws if edit.drawn else 1)
     few = min(len(x), -(-run.rows(x) // max(1, edited)))
-    quiet, own = run.first(few), {name: first.isel(sample=slice(0, few))}
+    some = slice(0, few)
+    quiet, own = run.part(some, len(x)), {name: first.isel(sample=some)}
     quiet.logits(model, x[:few])  # the first pass pays for memory, the others do not
     start = time.perf_counter()
     perturbation_curves(model, x[:few], own, edit, run=quiet, **less)
@@ -178,6 +212,8 @@ class _Plan:
     edits: tuple[Edit, ...]
     amounts: tuple[float, ...]
     methods: int
+    random: int
+    order: Order
     top: int
     draws: int
     sets: tuple[Set, ...]
@@ -211,18 +247,20 @@ class _Plan:
         bounds = np.linspace(0, frames, segments + 1).round().astype(int).tolist()
         stretches = list(zip(bounds, bounds[1:], strict=False))
         pieces: list[list[_Piece]] = [[] for _ in edits]
-        shuffled = np.random.default_rng(run.seed).random((random, len(x), len(units))).argsort(-1)
+        shuffled = run.uniform(random, len(x), len(units)).argsort(-1)
         for start, stop in stretches:
             stretch = None if segments == 1 else (start, stop, frames)
             scores = [units.scores(each, order, stretch) for each in explanations.values()]
-            orders = np.stack([*(ordering(each, order, run.seed) for each in scores), *shuffled])
+            ranked = (ordering(each, order, run.seed, run.start) for each in scores)
+            orders = np.stack([*ranked, *shuffled])
             for own, each in zip(pieces, edits, strict=True):
                 cut = (x, each, run) if segments == 1 else _segment(x, each, run, start, stop)
                 own.append(_Piece(*cut, orders))
         named = [f"{start}-{stop}" for start, stop in stretches]
         return cls(
-            units, edits, tuple(amounts), len(explanations), top, draws, tuple(sets), named, pieces
-        )
+            units, edits, tuple(amounts), len(explanations), random, order, top, draws,
+            tuple(sets), named, pieces,
+        )  # fmt: skip
 
     def chosen(self, piece: _Piece, classes: int) -> Iterator[np.ndarray]:
         """Yield what is edited, (sample, ordering x set x k, ...), some orderings at once.
@@ -258,6 +296,7 @@ def _one(
     piece: _Piece,
     target: np.ndarray,
     truth: np.ndarray | None,
+    classes: np.ndarray | None,
     plan: _Plan,
 ) -> xr.Dataset:
     """Return the curves of one stretch of time, per sample and per random ordering."""
@@ -271,7 +310,7 @@ def _one(
         gap = np.abs(p - probability(before, target, outputs)[:, None, None])
         found = {"score": p, "gap": gap} | _compared(logits, p, truth, outputs)
         mean = {name: value.mean(-1) for name, value in found.items()}
-        for name, value in (mean | _answers(logits, p, truth, outputs)).items():
+        for name, value in (mean | _answers(logits, p, classes, outputs)).items():
             # (sample, ordering x set x k, ...) -> (ordering, set, k, sample, ...)
             laid = value.reshape(len(x), -1, len(plan.sets), steps, *value.shape[2:])
             known.setdefault(name, []).append(np.moveaxis(laid, 0, 3))
@@ -287,16 +326,16 @@ def _one(
             by_method = np.concatenate([own, shuffled.mean(0)[None]])
             data[f"sample_{name}"] = (("explanation", *dims), by_method)
     coords = {"k": np.arange(steps)}
-    if "p" in known and truth is not None:
-        coords["class"] = np.unique(truth)
+    if "p" in known and classes is not None:
+        coords["class"] = classes
     return xr.Dataset(data, coords, {"classes": before.shape[-1]})
 
 
 def _answers(
-    logits: np.ndarray, p: np.ndarray, truth: np.ndarray | None, outputs: Outputs
+    logits: np.ndarray, p: np.ndarray, classes: np.ndarray | None, outputs: Outputs
 ) -> dict[str, np.ndarray]:
     """Return which class was answered (N, ..., draw), and the probability of all that are true."""
-    if truth is None:
+    if classes is None:
         return {}
     if outputs.kind == "multi-label":
         return {"answer": (p > 0.5).astype(np.int16)}
@@ -304,7 +343,7 @@ def _answers(
         return {}
     answer = logits.argmax(-1).astype(np.int16)
     every = np.stack(
-        [probability(logits, np.full(len(p), each), outputs).mean(-1) for each in np.unique(truth)],
+        [probability(logits, np.full(len(p), each), outputs).mean(-1) for each in classes],
         axis=-1,
     )
     return {"answer": answer, "p": every.astype(np.float32)}

@@ -53,7 +53,8 @@ def gap_curve(
     """
     run = run or Runner()
     units = Units.of(model, x, [explanation], edit, run)
-    ranks = np.argsort(ordering(units.scores(explanation, order), order, run.seed), axis=1)
+    scores = units.scores(explanation, order)
+    ranks = np.argsort(ordering(scores, order, run.seed, run.start), axis=1)
     k = np.arange((len(units) if top is None else top) + 1)[:, None]
     chosen = ranks[:, None] >= k if complement else ranks[:, None] < k
     target, outputs = explanation.target.to_numpy(), outputs_of(model)
@@ -198,9 +199,14 @@ def set_effects(
     effect
         (sample, subsets).
     """
-    rng = np.random.default_rng(run.seed)
-    order = rng.random((len(x), subsets, len(units))).argsort(-1)
-    sizes = rng.integers(1, len(units), (len(x), subsets, 1)) if size is None else size
+    shape, whole = (len(x), subsets, len(units)), run.whole or len(x)
+    order = run.uniform(1, len(x), subsets * len(units)).reshape(shape).argsort(-1)
+    sizes: int | np.ndarray
+    if size is None:
+        rng = run.generator(whole * subsets * len(units))
+        sizes = rng.integers(1, len(units), (whole, subsets, 1))[run.start :][: len(x)]
+    else:
+        sizes = size
     chosen = order < sizes
     target, outputs = explanation.target.to_numpy(), outputs_of(model)
     before = probability(run.logits(model, x), target, outputs)

@@ -42,19 +42,21 @@ def unit(maps: np.ndarray) -> np.ndarray:
     return scaled.reshape(maps.shape)
 
 
-def ordering(scores: np.ndarray, order: Order = "signed", seed: int = 1234) -> np.ndarray:
+def ordering(
+    scores: np.ndarray, order: Order = "signed", seed: int = 1234, start: int = 0
+) -> np.ndarray:
     """Return (N, V) joint indices, the most important first, ties in random order.
 
     Breaking ties by joint number would lend a map without any contrast the evidence of whichever
-    joints happen to come first.
+    joints happen to come first. The seed and the number of a window, from `start` on, say how its
+    ties fall.
     """
     if order not in get_args(Order):
         raise ValueError(f"Expected an order of {', '.join(get_args(Order))} (got {order!r})")
     keys = {"signed": scores, "positive": scores.clip(min=0), "magnitude": np.abs(scores)}
     key = keys[order]
-    chance = np.stack(
-        [np.random.default_rng([seed, row]).random(scores.shape[1]) for row in range(len(scores))]
-    )
+    numbers = range(start, start + len(scores))
+    chance = np.stack([np.random.default_rng([seed, n]).random(scores.shape[1]) for n in numbers])
     return np.lexsort((chance, -key), axis=1)
 
 

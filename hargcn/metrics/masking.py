@@ -82,7 +82,7 @@ def removal_curve(
     parts = np.reshape(list(shares) or np.arange(steps + 1) / steps, (-1, 1))
 
     def keep(block: np.ndarray) -> np.ndarray:
-        place = places(maps[block], block, run.seed)[:, None]
+        place = places(maps[block], run.start + block, run.seed)[:, None]
         taken = place < np.round(parts * place.shape[-1])
         return (taken if insert else ~taken).reshape(len(block), len(parts), *maps.shape[1:])
 

@@ -46,7 +46,7 @@ def without_negative_cells(
     maps = cells(explanation, x.shape[-3])
 
     def taken(block: np.ndarray) -> np.ndarray:
-        place = places(-maps[block], block, run.seed)[:, None]
+        place = places(-maps[block], run.start + block, run.seed)[:, None]
         most = np.round(np.reshape(shares, (-1, 1)) * place.shape[-1])
         negative = maps[block].reshape(len(block), 1, -1) < 0
         return ((place < most) & negative).reshape(len(block), len(shares), *maps.shape[1:])
@@ -82,7 +82,7 @@ def without_negative_joints(
     run = run or Runner()
     units = Units.of(model, x, [explanation], edit, run)
     scores = units.scores(explanation)
-    ranks = ordering(-scores, seed=run.seed).argsort(1)[:, None]
+    ranks = ordering(-scores, seed=run.seed, start=run.start).argsort(1)[:, None]
     chosen = (ranks < np.reshape(counts, (-1, 1))) & (scores < 0)[:, None]
     after = run.edited(model, x, edit, units.sets(chosen)).mean(2)
     return _rise(model, x, explanation, run, after), chosen.sum(2).astype(float)

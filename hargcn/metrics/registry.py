@@ -91,21 +91,21 @@ class Case:
         """Coherency, a part of ADCC too."""
         return masking.coherency(*self.remade, self.substrate, run=self.run)
 
-    def first(self, count: int) -> Case:
-        """Return the same about the first windows alone."""
+    def part(self, some: slice) -> Case:
+        """Return the same about some of the windows alone."""
         truth, distractor, seen = (
-            None if mask is None else mask[:count]
+            None if mask is None else mask[some]
             for mask in (self.truth, self.distractor, self.seen)
         )
         return replace(
             self,
-            x=self.x[:count],
-            explanation=self.explanation.isel(sample=slice(0, count)),
+            x=self.x[some],
+            explanation=self.explanation.isel(sample=some),
             truth=truth,
             distractor=distractor,
-            marks={name: mask[:count] for name, mask in self.marks.items()},
+            marks={name: mask[some] for name, mask in self.marks.items()},
             seen=seen,
-            run=self.run.first(count),
+            run=self.run.part(some, len(self.x)),
         )
 
     @property
@@ -166,14 +166,14 @@ def _adcc(c: Case) -> xr.Dataset:
     return masking.adcc_of(c.coherency, complexity, c.masked["average-drop"])
 
 
-def _located(c: Case, figures: Callable[..., xr.Dataset]) -> xr.Dataset:
+def _located(c: Case, figures: Callable[..., xr.Dataset], **more: int) -> xr.Dataset:
     if c.truth is None and not c.marks:
         raise ValueError(f"Expected planted evidence or marks for {figures.__name__} (got none)")
     found = xr.Dataset()
     if c.truth is not None:
-        found = figures(c.explanation, c.truth, c.distractor, c.seen)
+        found = figures(c.explanation, c.truth, c.distractor, c.seen, **more)
     for name, mask in c.marks.items():
-        own = figures(c.explanation, mask, seen=c.seen)
+        own = figures(c.explanation, mask, seen=c.seen, **more)
         found = found.assign({f"{name}:{figure}": own[figure] for figure in own})
     return found
 
@@ -274,7 +274,7 @@ METRICS: dict[str, Metric] = {
         seen=True,
     ),
     "segmentation": Metric(
-        lambda c: _located(c, segmentation),
+        lambda c: _located(c, segmentation, start=c.run.start),
         "higher",
         "Choi, part 1: pixel accuracy, IoU",
         truth=True,

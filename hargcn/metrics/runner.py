@@ -45,6 +45,10 @@ class Runner:
         Seed of every draw.
     progress
         Whether to show a bar.
+    start, whole
+        These windows are those from number `start` on of `whole` ones (default: all there are).
+        What is drawn for a window is drawn by its number among all, so that measuring them part by
+        part changes nothing.
     """
 
     features: Callable[..., Tensor] | None = None
@@ -53,11 +57,44 @@ class Runner:
     batch: int | None = None
     seed: int = 1234
     progress: bool = False
+    start: int = 0
+    whole: int | None = None
 
-    def first(self, count: int) -> Runner:
-        """Return how the first windows alone are run, without a bar."""
-        valid = None if self.valid is None else self.valid[:count]
-        return replace(self, valid=valid, progress=False)
+    def part(self, some: slice, count: int) -> Runner:
+        """Return how some of `count` windows are run by themselves, without a bar."""
+        valid = None if self.valid is None else self.valid[some]
+        start, whole = self.start + (some.start or 0), self.whole or count
+        return replace(self, valid=valid, progress=False, start=start, whole=whole)
+
+    def uniform(self, sets: int, count: int, each: int) -> np.ndarray:
+        """Return uniform numbers (sets, count, each) in [0, 1) of these `count` windows.
+
+        They are those that a generator of the seed draws for all windows, (sets, whole, each) at
+        once; what lies before them is left out.
+        """
+        whole, drawn = self.whole or count, []
+        for number in range(sets):
+            rng = self.generator((number * whole + self.start) * each)
+            drawn.append(rng.random((count, each)))
+        return np.stack(drawn)
+
+    def generator(self, after: int) -> np.random.Generator:
+        """Return a generator of the seed that has drawn so many numbers."""
+        bits = np.random.PCG64(self.seed)
+        bits.advance(after)
+        return np.random.Generator(bits)
+
+    def seeds(self, sample: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        """Return seeds (n, 2 or more) of rows: the seed, the window's number among all, and more.
+
+        Parameters
+        ----------
+        sample
+            (n,) the windows' numbers among these.
+        more
+            (n,) each, such as the numbers of draws.
+        """
+        return np.column_stack([np.full(len(sample), self.seed), self.start + sample, *more])
 
     def prepare(self, x: Tensor, sample: np.ndarray) -> Tensor:
         """Turn edited windows, rows of the samples `sample`, into the model's input."""
@@ -215,7 +252,7 @@ class Runner:
 
         def change(part: Tensor, at: np.ndarray) -> tuple[Tensor, Mapping[str, Tensor]]:
             chosen = torch.from_numpy(joints[at]).to(part.device)
-            seeds = np.column_stack([np.full(len(at), self.seed), sample[at], draw[at]])
+            seeds = self.seeds(sample[at], draw[at])
             if isinstance(edit, EdgeEdit):
                 return part, edit.apply(edges, chosen, seeds)
             valid = self._valid(sample[at])
@@ -260,7 +297,7 @@ def blend(x: Tensor, substrate: Tensor, keep: Tensor) -> Tensor:
 def substrate(x: Tensor, edit: InputEdit, run: Runner) -> Tensor:
     """Return what takes the place of removed evidence: every joint of every window edited."""
     everything = torch.ones(len(x), x.shape[-2], dtype=torch.bool)
-    seeds = np.column_stack([np.full(len(x), run.seed), np.arange(len(x))])
+    seeds = run.seeds(np.arange(len(x)))
     return edit.apply(x, everything, skeleton=run.skeleton, valid=run.valid, seeds=seeds)
 
 

@@ -18,6 +18,7 @@ def segmentation(
     seen: np.ndarray | None = None,
     *,
     seed: int = 1234,
+    start: int = 0,
 ) -> xr.Dataset:
     """Return how far cells that a map marks are those of the evidence.
 
@@ -33,8 +34,8 @@ def segmentation(
         without evidence, or without distractors for `decoy_iou`, are NaN.
     seen
         (sample, time, joint) bool: the only cells that count; default all.
-    seed
-        Of ties.
+    seed, start
+        Of ties; the number of the first window.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def segmentation(
     """
     maps, flat, counted = checked_cells(explanation, truth, seen)
     least = np.where(counted, maps, -np.inf)
-    order = places(least, np.arange(len(maps)), seed)
+    order = places(least, start + np.arange(len(maps)), seed)
     marks = {
         "": order < flat.sum(1, keepdims=True),
         "half_": _above(maps, counted, np.where(counted, maps, 0).max(1, initial=0) / 2),

@@ -75,7 +75,7 @@ def stability(
         base = _observe(model, x[block], ready, layer)
         joints = torch.ones(len(block), x.shape[-2], dtype=torch.bool)
         for draw in range(neighbours):
-            seeds = np.column_stack([np.full(len(block), run.seed), block, block * 0 + draw])
+            seeds = run.seeds(block, block * 0 + draw)
             valid = None if run.valid is None else run.valid[block]
             moved = edit.apply(x[block], joints, skeleton=run.skeleton, valid=valid, seeds=seeds)
             near = run.prepare(moved, block).detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,11 @@ class MetricTable:
     rows: pd.DataFrame
     samples: xr.Dataset
     raters: pd.DataFrame | None = None
+
+    @classmethod
+    def of(cls, samples: xr.Dataset, seed: int = 1234) -> MetricTable:
+        """Sum up the single values, with intervals that are drawn by a seed."""
+        return _table(samples, seed)
 
     def text(self) -> str:
         """Return a plain-text table, methods down and measures across, a line per source below."""
@@ -156,6 +162,27 @@ def metric_table(
     MetricTable
         The methods as given, the model-free maps, then "random" and "truth".
     """
+    found = metric_samples(
+        case, explanations, metrics, explainers=explainers, model_free=model_free, groups=groups,
+        random=random,
+    )  # fmt: skip
+    return MetricTable.of(found, case.run.seed)
+
+
+def metric_samples(
+    case: Case,
+    explanations: Mapping[str, Explanation],
+    metrics: Sequence[str],
+    *,
+    explainers: Mapping[str, Explainer] | None = None,
+    model_free: Mapping[str, np.ndarray] | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+    random: int = 3,
+) -> xr.Dataset:
+    """Return the single values of a `metric_table`, which has these arguments.
+
+    Parts of many windows, whose `case.run` says which they are, are joined along `sample`.
+    """
     _known(metrics)
     expect_defined(metrics, case.model)
     if "rrs" in metrics and not case.layer:
@@ -172,7 +199,7 @@ def metric_table(
         cases[name] = [replace(case, explanation=made, explainer=None)]
     edges = of_edges(case.explanation)
     cases["random"] = [
-        replace(case, explanation=_random_edges(case.explanation, each.seed), explainer=None)
+        replace(case, explanation=_random_edges(case, each.seed), explainer=None)
         if edges
         else replace(case, explanation=_explained(case, each), explainer=each)
         for each in (Random(case.run.seed + draw) for draw in range(random))
@@ -186,7 +213,7 @@ def metric_table(
     samples = _samples(measured)
     if groups is not None:
         samples = samples.assign_coords(group=("sample", np.asarray(groups).astype(str)))
-    return _table(samples, case.run.seed)
+    return samples
 
 
 def forecast(
@@ -225,8 +252,8 @@ def table_seconds(case: Case, metrics: Sequence[str], methods: int) -> float:
         How many rows of the table each measure has: those of the truth and of the random
         explanations count as well.
     """
-    few = case.first(min(len(case.x), -(-case.run.rows(case.x) // case.steps)))
-    few = replace(few, explainer=None)
+    some = slice(0, min(len(case.x), -(-case.run.rows(case.x) // case.steps)))
+    few = replace(case.part(some), explainer=None)
     few.run.logits(few.model, few.x)  # the first pass pays for memory, the others do not
     start = time.perf_counter()
     _measure(few, metrics)
@@ -245,9 +272,11 @@ def _explained(case: Case, by: Explainer | np.ndarray, kind: type[Given] = Given
     return Explanation.concat(parts).assign(coords={"sample": names})
 
 
-def _random_edges(explanation: Explanation, seed: int) -> Explanation:
+def _random_edges(case: Case, seed: int) -> Explanation:
     """Return uniform numbers in [-1, 1] for every edge instead, which promise nothing."""
-    drawn = np.random.default_rng(seed).uniform(-1, 1, explanation.values.shape)
+    explanation, run = case.explanation, replace(case.run, seed=seed)
+    count, *shape = explanation.values.shape
+    drawn = 2 * run.uniform(1, count, math.prod(shape)).reshape(count, *shape) - 1
     rest = explanation.dataset.drop_vars("relative_gap", errors="ignore")
     return Explanation(rest.assign(attribution=explanation.values.copy(data=drawn)))
 

@@ -81,13 +81,15 @@ def branches(
     # Of every joint: a product along whole frames takes a third of one that is spread over joints.
     mask = mask.expand(-1, -1, -1, positions.shape[3], -1).contiguous()
     positions = positions * mask
-    made: dict[str, Callable[[], Tensor]] = {
+    made: dict[str, Callable[[], list[Tensor]]] = {
         "J": lambda: _joints(positions, skeleton),
         "V": lambda: _differences(positions, mask),
         "B": lambda: _bones(positions, skeleton),
         "A": lambda: _acceleration(positions, mask, smooth),
     }
-    out = torch.stack([made[name]() for name in names], dim=1)
+    # All quantities are laid down at once: branch by branch, each was written twice.
+    parts = [part for name in names for part in made[name]()]
+    out = torch.cat(parts, dim=1).unflatten(1, (len(names), -1))
     return (_stretched(out, mask[:, None]) if rescale else out) * mask[:, None]
 
 
@@ -158,33 +160,35 @@ def _stretched(values: Tensor, mask: Tensor) -> Tensor:
     return (2 * (halves - low) / span - 1).flatten(2, 3)
 
 
-def _joints(positions: Tensor, skeleton: Skeleton) -> Tensor:
+def _joints(positions: Tensor, skeleton: Skeleton) -> list[Tensor]:
     at = skeleton.reference
-    return torch.cat([positions, positions - positions[:, :, :, at : at + 1]], dim=1)
+    return [positions, positions - positions[:, :, :, at : at + 1]]
 
 
-def _differences(values: Tensor, mask: Tensor) -> Tensor:
-    """Forward differences over one frame and half of those over two, 0 where frames are missing."""
-    steps = []
-    for step in (1, 2):
-        scaled = values / step if step > 1 else values
-        missing = (0, 0, 0, 0, 0, min(step, values.shape[2]))
-        ahead = nn.functional.pad(scaled[:, :, step:], missing)
-        present = nn.functional.pad(mask[:, :, step:], missing)
-        # Padded before, not after: relevance that lands on the last frames then stays on positions.
-        steps.append((ahead - scaled) * present)
-    return torch.cat(steps, dim=1)
+def _differences(values: Tensor, mask: Tensor) -> list[Tensor]:
+    """Forward differences over one frame and half of those over two."""
+    return [_difference(values, mask, step) for step in (1, 2)]
 
 
-def _bones(positions: Tensor, skeleton: Skeleton) -> Tensor:
+def _difference(values: Tensor, mask: Tensor, step: int) -> Tensor:
+    """Mean forward difference over some frames, 0 where frames are missing."""
+    scaled = values / step if step > 1 else values
+    missing = (0, 0, 0, 0, 0, min(step, values.shape[2]))
+    ahead = nn.functional.pad(scaled[:, :, step:], missing)
+    present = nn.functional.pad(mask[:, :, step:], missing)
+    # Padded before, not after: relevance that lands on the last frames then stays on positions.
+    return (ahead - scaled) * present
+
+
+def _bones(positions: Tensor, skeleton: Skeleton) -> list[Tensor]:
     bone = positions - positions[:, :, :, list(skeleton.parents)]
     # The root has no bone; a plain norm has no gradient at 0.
     length = (bone * bone).sum(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
-    return torch.cat([bone, torch.acos(bone / (length + 1e-4))], dim=1)
+    return [bone, torch.acos(bone / (length + 1e-4))]
 
 
-def _acceleration(positions: Tensor, mask: Tensor, smooth: bool) -> Tensor:
-    velocity = _differences(positions, mask)[:, : positions.shape[1]]
+def _acceleration(positions: Tensor, mask: Tensor, smooth: bool) -> list[Tensor]:
+    velocity = _difference(positions, mask, 1)
     if smooth:
         matrix = torch.as_tensor(_lowpass(velocity.shape[2]), dtype=velocity.dtype)
         velocity = torch.einsum("nctvm,ts->ncsvm", velocity, matrix.to(velocity.device))

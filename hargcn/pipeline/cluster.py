@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from hargcn.allocator import keep_freed_memory
+from hargcn.checks import one_of
 from hargcn.pipeline.job import package
 
 ENGINES = ("local", "ray")
@@ -25,7 +26,59 @@ RETRIES = 5
 
 _AHEAD = 2  # tasks for each that can run at once: no worker waits for the next one
 
-Work = Callable[[int], None]
+Work = Callable[[int], object]
+
+
+def check_engine(engine: str, address: str | None) -> None:
+    """Refuse an unknown engine, and an address of a cluster without one.
+
+    Raises
+    ------
+    ValueError
+        Says what was expected.
+    """
+    one_of("--engine", engine, ENGINES)
+    if address is not None and engine != "ray":
+        raise ValueError(f"--address: expected --engine ray (got {engine})")
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Give Ray, connected as long as the block lasts, or as somebody connected it before.
+
+    Parameters
+    ----------
+    address
+        As for `on_cluster`.
+
+    Raises
+    ------
+    ValueError
+        Without Ray or the cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError(
+            "--engine ray: expected the package ray (not installed): pip install 'hargcn[ray]'"
+        ) from error
+    if ray.is_initialized():
+        yield ray
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    own: Any = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address is None else {}
+    try:
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
+        )
+    except Exception as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        where = f"--address {address}" if address else "--engine ray"
+        raise ValueError(f"{where}: expected a Ray cluster that answers ({said})") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
 
 
 def on_cluster(
@@ -61,7 +114,7 @@ def on_cluster(
         For a piece whose workers died again and again.
     """
     threads = torch.get_num_threads()
-    with _connected(address) as ray:
+    with connected(address) as ray:
         needs = {"num_cpus": threads, "num_gpus": int(gpu)}
         task = ray.remote(_done).options(
             **needs, max_retries=RETRIES, scheduling_strategy="SPREAD", name="hargcn"
@@ -102,34 +155,6 @@ def _room(ray: Any, needs: dict[str, int]) -> int:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    """Give Ray, connected as long as the block lasts, or as somebody connected it before."""
-    try:
-        import ray
-    except ImportError as error:
-        raise ValueError(
-            "--engine ray: expected the package ray (not installed): pip install 'hargcn[ray]'"
-        ) from error
-    if ray.is_initialized():
-        yield ray
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-    own: Any = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address is None else {}
-    try:
-        ray.init(
-            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
-        )
-    except Exception as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        where = f"--address {address}" if address else "--engine ray"
-        raise ValueError(f"{where}: expected a Ray cluster that answers ({said})") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
 def _plainly(ray: Any, number: int) -> Iterator[None]:
     """Raise what a task raised as if it had been raised here."""
     try:
@@ -139,5 +164,5 @@ def _plainly(ray: Any, number: int) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(
-            f"shard {number}: expected a worker that ends it (tried {RETRIES + 1} times: {said})"
+            f"piece {number}: expected a worker that ends it (tried {RETRIES + 1} times: {said})"
         ) from error

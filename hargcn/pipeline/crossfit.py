@@ -74,7 +74,7 @@ def crossfit(
     target: str = "predicted",
     background: int = 100,
     background_by: str = "random",
-    keep: str = "all",
+    keep: str = "full",
     aggregate: str = "mean",
     device: str = "cpu",
     progress: bool = True,

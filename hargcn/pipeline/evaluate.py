@@ -6,11 +6,13 @@ How well a network classifies asks `pipeline.network.test`, how it answers distu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import xarray as xr
 
 from hargcn.analysis.agreement import agreement, correlation_layers
@@ -27,7 +29,7 @@ from hargcn.metrics.registry import METRICS, Case, expect_defined
 from hargcn.metrics.table import (
     MetricTable,
     forecast,
-    metric_table,
+    metric_samples,
     pooled,
     raters_file,
     samples_file,
@@ -37,10 +39,13 @@ from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
 from hargcn.perturbation import InputEdit, parse_edit
 from hargcn.pipeline.case import ExplainedWindows, announce_time, check_edit
+from hargcn.pipeline.cluster import check_engine
 from hargcn.pipeline.explain import layers_of
 from hargcn.pipeline.explain_windows import check_target, explain_batch
+from hargcn.pipeline.job import code_of
 from hargcn.pipeline.located import check_heeded, maps_without_network, noted
 from hargcn.pipeline.marks import open_marks
+from hargcn.pipeline.measured import Measuring
 from hargcn.pipeline.opening import (
     check_preparation,
     open_explanations,
@@ -158,6 +163,9 @@ def evaluate(
     marks_settings: str | Path | None = None,
     remake: bool = False,
     batch: int | None = None,
+    shard: int = 16,
+    engine: str = "local",
+    address: str | None = None,
     limit: int | None = None,
     limit_seed: int | None = None,
     other_preparation: bool = False,
@@ -167,6 +175,8 @@ def evaluate(
     announce: Callable[[str], Any] | None = None,
 ) -> MetricTable:
     """Evaluate explanations: methods x measures, beside chance and, where planted, the truth.
+
+    The same call after a kill goes on where it stopped.
 
     Parameters
     ----------
@@ -203,6 +213,8 @@ def evaluate(
         Allow measures that explain again.
     batch
         Rows per forward pass; by default what runs fastest.
+    shard, engine, address
+        Windows per shard, and where shards are worked on, as for `explain`.
     limit, limit_seed
         Of the explained windows the first so many, or so many drawn with a seed.
     other_preparation
@@ -215,8 +227,8 @@ def evaluate(
     progress
         Whether to show progress bars.
     announce
-        Called with a line that says how long it will take, where that is over some seconds; with
-        `remake`, and for every method how long explaining again will take.
+        Called with a line that says how long it will take here, where that is over some seconds;
+        with `remake`, and for every method how long explaining again will take.
 
     Raises
     ------
@@ -226,6 +238,7 @@ def evaluate(
         For explanations of another network or other windows, an unknown measure, an edit that
         makes no sense, marks that do not fit the windows, or an output that cannot be written.
     """
+    check_engine(engine, address)
     one_of("--cells", cells, get_args(Cells))
     one_of("evidence", evidence, ("sign", "decoys"))
     asked = _named(metrics)
@@ -269,24 +282,58 @@ def evaluate(
         explainers = opened.explainers() if remake else {}
         located = any(METRICS[name].truth for name in wanted)
         maps = maps_without_network(opened, case) if located else {}
-        if announce is not None:
-            rows = len(opened.explanations) + len(maps) + _BESIDE
-            announce_time(announce, table_seconds(case, wanted, rows))
-            for name, seconds in forecast(case, explainers, wanted).items():
-                announce(f"{name}: explaining again takes about {seconds:.0f} s")
-        found = metric_table(
-            case,
-            opened.explanations,
-            wanted,
-            explainers=explainers,
-            model_free=maps,
-            groups=opened.windows.group,
-        )
-        found = noted(found, case, marked)
+        measure = _Values(case, opened.explanations, wanted, explainers, maps, opened.windows.group)
+        about = {
+            "metrics": wanted, "edit": disturbing, "substrate": removing, "top": top,
+            "cells": cells, "evidence": evidence,
+            "marks": {name: _told(mask) for name, mask in marked.masks.items()},
+            "remade": {name: code_of(each) for name, each in explainers.items()},
+        }  # fmt: skip
+        job = Measuring.of(measure, opened, explanations, out, asked=about, shard=shard)
+        if announce is not None and engine == "local" and job.left:
+            measure.announce(announce, job.left)
+        single = job.found("evaluating", engine=engine, address=address, progress=progress)
+        found = noted(MetricTable.of(single, seed), case, marked)
         if other_preparation:
             found = replace(found, rows=found.rows.assign(other_preparation=True))
         found.save(out)
+        job.end()
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What it takes to judge some of the windows, here or in another process."""
+
+    case: Case
+    explanations: Mapping[str, Explanation]
+    metrics: Sequence[str]
+    explainers: Mapping[str, Any]
+    maps: Mapping[str, np.ndarray]
+    groups: np.ndarray
+
+    def __call__(self, some: slice) -> xr.Dataset:
+        """Return the single values of some windows."""
+        return metric_samples(
+            self.case.part(some),
+            {name: each.isel(sample=some) for name, each in self.explanations.items()},
+            self.metrics,
+            explainers=self.explainers,
+            model_free={name: each[some] for name, each in self.maps.items()},
+            groups=self.groups[some],
+        )
+
+    def announce(self, announce: Callable[[str], Any], share: float) -> None:
+        """Say how long a share of the windows will take."""
+        rows = len(self.explanations) + len(self.maps) + _BESIDE
+        announce_time(announce, share * table_seconds(self.case, self.metrics, rows))
+        for name, seconds in forecast(self.case, self.explainers, self.metrics).items():
+            announce(f"{name}: explaining again takes about {share * seconds:.0f} s")
+
+
+def _told(mask: np.ndarray) -> str:
+    """Return a digest of a mask."""
+    return hashlib.sha256(mask.tobytes()).hexdigest()
 
 
 def pool(tables: Mapping[str, str | Path], out: str | Path) -> MetricTable:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hargcn.checks import one_of
 from hargcn.files import digest
+from hargcn.pipeline.cluster import check_engine
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.decided import TooFewWindows
 from hargcn.pipeline.evaluate import pool
@@ -43,6 +44,8 @@ def experiment(
     networks: str | Path | None = None,
     set_: Sequence[str] = (),
     fresh: bool = False,
+    engine: str = "local",
+    address: str | None = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Path:
@@ -69,6 +72,9 @@ def experiment(
         Changes `key.sub=value` of the recipe.
     fresh
         Do everything anew; train even where the experiment names a checkpoint.
+    engine, address
+        "local", or "ray": what is done once for a case, its steps with a seed, and what comes after
+        its seeds are a task each of a Ray cluster, as for `explain`; `together` is done here.
     progress
         Whether to show progress bars.
     say
@@ -86,6 +92,7 @@ def experiment(
     ValueError
         For an unknown experiment or a defect of it, or a step's arguments.
     """
+    check_engine(engine, address)
     path = Path(name)
     if path.suffix != ".yaml":
         known = experiments()
@@ -103,12 +110,17 @@ def experiment(
     if lost and not trained:
         raise ValueError(f"--set {lost[0]}: expected --fresh with it, to train another network")
     home = Path(networks) if networks is not None else path.resolve().parents[1] / "networks"
+    data = _recordings(path)
     if "prepare" in [command for command, _ in (*own.once, *own.steps)]:
-        _expect_recordings(path, own)
-    run = _Run(path, own, out, home, windows, tuple(set_), quick, fresh, progress, say)
+        _expect_recordings(data, own)
+    run = _Run(own, out, home, data, windows, tuple(set_), quick, fresh, progress, say)
     if not quick:
         run.tell(time_left(path.parent / "results" / "seconds.csv", run.to_do()))
-    run.everything()
+    if engine == "ray":
+        run.on_cluster(address)
+    else:
+        run.in_turn()
+    run.finish()
     return out
 
 
@@ -152,10 +164,10 @@ def _on_own_windows(
 class _Run:
     """One run of an experiment: what is asked of it, and where its parts lie."""
 
-    path: Path
     own: Experiment
     out: Path
     networks: Path
+    data: Path
     windows: str | Path | None
     set_: tuple[str, ...]
     quick: bool
@@ -199,12 +211,48 @@ class _Run:
             for command, _ in ([] if each.finished else each.asked[each.kept() :])
         ]
 
-    def everything(self) -> None:
-        """Do all sections, and put their tables together."""
+    def in_turn(self) -> None:
+        """Do all sections, one after the other."""
         for each in self.sections:
             each.do()
-            if self.own.cases and each.name == "steps":  # a table, should time be over
-                self.join()
+            self._ended(each)
+
+    def on_cluster(self, address: str | None) -> None:
+        """Do all sections as tasks of a cluster; those that follow others when these are done."""
+        from hargcn.pipeline.cluster import connected, on_cluster
+
+        def ended(number: int) -> None:
+            section = self.sections[number]
+            self.tell(f"{section.file.relative_to(self.out)}: done")
+            self._ended(section)
+
+        far = replace(
+            self, out=self.out.absolute(), networks=self.networks.absolute(),
+            data=self.data.absolute(),
+            windows=None if self.windows is None else Path(self.windows).absolute(),
+            progress=False, say=None,
+        )  # fmt: skip
+        with connected(address):
+            for name in ("once", "steps", "afterwards"):
+                left = [
+                    number
+                    for number, each in enumerate(self.sections)
+                    if each.name == name and each.asked and (self.fresh or not each.finished)
+                ]
+                on_cluster(far, left, ended, address=address, gpu=self.gpu)
+
+    def __call__(self, number: int) -> None:
+        """Do a section."""
+        self.sections[number].do()
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a step names a GPU, or a change of the recipe does."""
+        asked = [args for each in self.sections for _, args in each.asked]
+        return any("cuda" in str(each) for each in (*asked, *self.set_))
+
+    def finish(self) -> None:
+        """Put the tables of all sections together, and do what comes last."""
         self.join()
         self.together.do()
         made = {part: self.files(part[0], folder) for part, folder in self.parts.items()}
@@ -215,6 +263,11 @@ class _Run:
             for entry in each.journal.entries
         ]
         write_seconds(done, self.out / "seconds.csv")
+
+    def _ended(self, section: _Section) -> None:
+        """Put the tables together that there are, should time be over."""
+        if self.own.cases and section.name == "steps":
+            self.join()
 
     def files(self, case: str, folder: Path) -> tuple[Path, Path]:
         """Return the windows and the network of a part."""
@@ -278,9 +331,9 @@ class _Section:
         """What notes that steps are done."""
         return self.folder / f"{self.name}.json"
 
-    @cached_property
+    @property
     def journal(self) -> Journal:
-        """What of it is done."""
+        """What of it is done, here or elsewhere."""
         return Journal.open(self.file)
 
     @cached_property
@@ -308,8 +361,9 @@ class _Section:
     @property
     def finished(self) -> bool:
         """Whether all of its steps are done."""
-        done, ended = self.journal.kept(self.keys), self.journal.ended
-        return done == len(self.keys) or (ended and done == len(self.journal.entries))
+        journal = self.journal
+        done = journal.kept(self.keys)
+        return done == len(self.keys) or (journal.ended and done == len(journal.entries))
 
     def kept(self) -> int:
         """Return how many of its steps are done already."""
@@ -319,14 +373,14 @@ class _Section:
         """Do the steps that are not done yet."""
         if self.finished and not self.run.fresh:
             return
-        kept = self.kept()
-        self.journal.cut(kept)
+        kept, journal = self.kept(), self.journal
+        journal.cut(kept)
         for command, arguments in self.asked[kept:]:  # an earlier job's tables are none of this one
             if table := written(command, arguments):
                 (self.folder / table).unlink(missing_ok=True)
         made = [self.folder / args["out"] for command, args in self.asked if command in EXPLAINING]
         for number in range(kept, len(self.asked)):
-            if self.journal.ended:
+            if journal.ended:
                 break
             command, arguments = self.asked[number]
             file = (self.folder / arguments.get("out", "")).relative_to(self.run.out)
@@ -340,7 +394,7 @@ class _Section:
                 self.run.tell(str(few))
                 ended = True
             took = time.perf_counter() - began
-            self.journal.note(self.keys[number], command, took, ended=ended)
+            journal.note(self.keys[number], command, took, ended=ended)
 
     def _recipe(self) -> list[Any]:
         """Return what its recipe, network and windows are, by content."""
@@ -362,7 +416,7 @@ class _Section:
             changes = [e.removeprefix("prepare.") for e in self.set_ if e.startswith("prepare.")]
             usual |= {"out": windows, "config": recipe.extends, "changes": changes, "force": True}
             if command == "prepare" and recipe.recordings is not None:
-                usual["path"] = _recordings(self.run.path, recipe.recordings)
+                usual["path"] = self.run.data / recipe.recordings
         elif command == "train":
             usual |= {
                 "config": recipe.extends, "out": out / "run", "networks": self.run.networks,
@@ -374,18 +428,18 @@ class _Section:
         return usual
 
 
-def _recordings(path: Path, below: Path) -> Path:
-    """Return a folder of recordings: below the one named by HARGCN_DATA, or beside the checkout."""
+def _recordings(path: Path) -> Path:
+    """Return the folder of all recordings: the one named by HARGCN_DATA, or beside the checkout."""
     beside = path.resolve().parents[2].parent / "shared" / "data"
-    return Path(os.environ.get("HARGCN_DATA") or beside) / below
+    return Path(os.environ.get("HARGCN_DATA") or beside)
 
 
-def _expect_recordings(path: Path, own: Experiment) -> None:
+def _expect_recordings(data: Path, own: Experiment) -> None:
     """Refuse, before anything runs, recordings that are not there."""
     generated = [name for name, case in own.cases.items() if case.recordings is None]
     for case in own.recipes.values():
         if case.recordings is not None:
-            folder = _recordings(path, case.recordings)
+            folder = data / case.recordings
             if not folder.is_dir():
                 instead = f", or take --case {generated[0]!r}" if generated else ""
                 raise FileNotFoundError(

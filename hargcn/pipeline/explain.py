@@ -19,7 +19,7 @@ from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.pipeline.auto_background import AUTO, TOLERANCE, check_auto, find_rows
 from hargcn.pipeline.background import choose_background
-from hargcn.pipeline.cluster import ENGINES
+from hargcn.pipeline.cluster import check_engine
 from hargcn.pipeline.config import read_content
 from hargcn.pipeline.explain_windows import (
     KEPT,
@@ -57,7 +57,7 @@ def explain(
     on: str = "branches",
     convergence: str | Path | None = None,
     other_preparation: bool = False,
-    keep: str = "all",
+    keep: str = "full",
     seed: int = 1234,
     device: str = "cpu",
     shard: int = 32,
@@ -104,7 +104,7 @@ def explain(
         Take windows that were prepared otherwise than those the network learned from; the file
         records it.
     keep
-        "all" of the attributions, or their sums per "joint-time" (over branches and channels) or
+        "full" attributions, or their sums per "joint-time" (over branches and channels) or
         "joint" (over time too), which are smaller; the file records it.
     convergence
         For SHAP: a picture to write, of how steady the ranking is against the background's size.
@@ -139,9 +139,7 @@ def explain(
     """
     one_of("--on", on, ("branches", "positions"))
     one_of("--keep", keep, KEPT)
-    one_of("--engine", engine, ENGINES)
-    if address is not None and engine != "ray":
-        raise ValueError(f"--address: expected --engine ray (got {engine})")
+    check_engine(engine, address)
     if part and (convergence is not None or engine != "local"):
         raise ValueError(f"--part {part}: expected neither --convergence nor --engine with it")
     if convergence is not None and method != "shap":

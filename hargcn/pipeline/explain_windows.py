@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from hargcn.data.windows import Batch, Windows
 from hargcn.explainers.base import NEEDS, Explainer
 from hargcn.explainers.cam.base import ActivationMap
 from hargcn.explainers.contrast import Contrast, expect_classes, expect_two_words
-from hargcn.explainers.targets import named_classes
+from hargcn.explainers.targets import Later, named_classes
 from hargcn.explanation import Explanation
-from hargcn.files import filling, locked
+from hargcn.files import locked
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
@@ -30,11 +31,12 @@ from hargcn.pipeline.job import code_of, identity
 from hargcn.pipeline.known import with_input
 from hargcn.pipeline.opening import known_outcomes, true_classes
 from hargcn.pipeline.seen import Unseen
-from hargcn.pipeline.shards import Shards, parts_of
+from hargcn.pipeline.shard_work import do_shards
+from hargcn.pipeline.shards import Shards, outputs, parts_of
 
 Network = SkeletonNetwork | PositionModel
 
-KEPT = {"all": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
+KEPT = {"full": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
 """What of the attributions a file may keep: over which axes they are added up."""
 
 
@@ -64,7 +66,7 @@ def explain_windows(
     versus: str = "",
     request: dict[str, Any] | None = None,
     shard: int = 32,
-    keep: str = "all",
+    keep: str = "full",
     part: str = "",
     engine: str = "local",
     address: str | None = None,
@@ -144,21 +146,26 @@ def explain_windows(
             return finished
         if say is not None:
             _forecast(network, windows, explainer, say)
+        if engine == "ray" and not remote.url(windows.path):  # nodes have folders of their own
+            windows = replace(windows, path=windows.path.absolute())
         work = _Work(
             network, windows, explainer, shards, shard, target, versus, layers, keep, asked
         )
-        left = [number for number in numbers if not shards.done(number)]
-        whole = sum(map(work.size, numbers))
-        with filling("explaining", whole, progress) as told:
-            told(before := whole - sum(map(work.size, left)))
-            if engine == "ray":
-                _on_cluster(work, left, before, told, address)
-            else:
-                _in_turn(work, left, before, told, bar=progress)
+        unseen, met = Unseen(), set()
+
+        def meet(number: int, made: Mapping[str, Explanation]) -> None:
+            files = outputs(out, list(made))
+            for layer, explanation in made.items():
+                unseen.add(files[layer], explanation)
+            met.add(number)
+
+        do_shards(
+            work, numbers, "explaining", engine=engine, address=address, progress=progress,
+            telling=work.telling, meet=meet,
+        )  # fmt: skip
         if part:
             return []
-        unseen = Unseen()
-        written = list(shards.join(out, unseen.add).values())
+        written = list(shards.join(out, unseen.add, met).values())
     unseen.warn()
     return written
 
@@ -182,55 +189,27 @@ class _Work:
         """Return how many windows a shard has."""
         return min(self.shard, len(self.windows) - number * self.shard)
 
-    def __call__(self, number: int) -> None:
-        """Explain a shard and write it."""
+    def __call__(self, number: int) -> dict[str, Explanation]:
+        """Explain a shard, write it and return it, by layer."""
         some = self.windows.subset(slice(number * self.shard, (number + 1) * self.shard))
         words = (self.target, self.layers, self.versus)
         made = explain_batch(self.network, some, self.explainer, *words)
         kept = {name: reduced(one, self.keep) for name, one in made.items()}
         said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
         self.shards.add(number, said)
+        return said
 
+    @cached_property
+    def rows(self) -> int:
+        """How many rows go through the network for a window; 0 where nobody knows before."""
+        return _rows_each(self.network, self.explainer, self.windows)
 
-def _in_turn(
-    work: _Work, left: Sequence[int], before: int, told: Callable[[float], None], bar: bool
-) -> None:
-    """Explain shards one after the other; with a bar, tell within a shard too how far they are."""
-    each = _rows_each(work.network, work.explainer, work.windows) if bar else 0
-    for number in left:
-
-        def so_far(rows: int, before: int = before, most: int = work.size(number)) -> None:
-            told(before + min(rows / each, most))
-
-        with _counted(work.network, so_far) if each else nullcontext():
-            work(number)
-        before += work.size(number)
-        told(before)
-
-
-def _on_cluster(
-    work: _Work,
-    left: Sequence[int],
-    before: int,
-    told: Callable[[float], None],
-    address: str | None,
-) -> None:
-    """Explain shards on the nodes of a cluster, in any order."""
-    from hargcn.pipeline.cluster import on_cluster
-
-    shards, windows = work.shards, work.windows
-    shards.begin()
-    shards.folder = shards.folder.absolute()  # nodes work in folders of their own
-    if not remote.url(windows.path):
-        work = replace(work, windows=replace(windows, path=windows.path.absolute()))
-    ended = [before]
-
-    def one_more(number: int) -> None:
-        ended.append(work.size(number))
-        told(sum(ended))
-
-    gpu = any(each.is_cuda for each in work.network.parameters())
-    on_cluster(work, left, one_more, address=address, gpu=gpu)
+    @contextmanager
+    def telling(self, told: Callable[[float], None]) -> Iterator[None]:
+        """Tell by rows how many windows are done, while a block makes a shard."""
+        each = self.rows
+        with _counted(self.network, lambda rows: told(rows / each)) if each else nullcontext():
+            yield
 
 
 def _numbers(part: str, count: int) -> range:
@@ -293,7 +272,11 @@ def explain_batch(
     check_target(network, windows, target, versus)
     batch = windows.read()
     x = network.inputs(batch)
-    asked, wanted, logits = question(network, windows, x, target, versus)
+    labels, known = true_classes(network, windows), outputs_of(network)
+    wanted: Any = Later(lambda logits: named_classes(target, logits, labels, known))
+    asked: nn.Module = network
+    if versus or not explainer.tells_logits:
+        asked, wanted, logits = question(network, windows, x, target, versus)
     if isinstance(explainer, ActivationMap):
         made = explainer.at_layers(asked, x, wanted, layers or [explainer.layer])
     else:
@@ -301,6 +284,8 @@ def explain_batch(
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
     made = {name: described(one, network, windows, batch) for name, one in made.items()}
+    if isinstance(wanted, Later):
+        logits = wanted.told.to(x.dtype)
     made = {name: one.assign(_probability(network, logits)) for name, one in made.items()}
     return with_input(made, network, x, batch)
 
@@ -325,7 +310,8 @@ def question(
     wanted = named_classes(target, logits, labels, known)
     if not versus:
         return network, wanted, logits
-    contrast = Contrast(network, x, wanted, named_classes(versus, logits, labels, known))
+    other = named_classes(versus, logits, labels, known)
+    contrast = Contrast(network, x, wanted, other, logits)
     return contrast, contrast.asked, logits
 
 
@@ -344,7 +330,7 @@ def reduced(explanation: Explanation, keep: str) -> Explanation:
     ValueError
         For sums of one without an axis of time and one of joints.
     """
-    if one_of("keep", keep, KEPT) == "all":
+    if one_of("keep", keep, KEPT) == "full":
         return explanation
     if not {"time", "joint"} <= set(explanation.dims):
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def join(
         For a file unlike the first; names it.
     """
     columns = dict(columns or {})
-    lengths = [_length(file, files[0], along, without) for file in files]
+    lengths = _lengths(files, along, without)
     parts = np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
     with hdf5.writing(out) as sink, h5py.File(sink, "w", libver=hdf5.LIBVER) as made:
         with h5py.File(files[0], "r") as first:
@@ -85,30 +86,63 @@ def _kept(file: h5py.File, without: Sequence[str]) -> list[str]:
     return [name for name, data in file.items() if not {*hdf5.axes(data)} & {*without}]
 
 
-def _length(file: str | Path, like: str | Path, along: str, without: Sequence[str]) -> int:
-    """Return the length of an axis in a file; refuse one that differs in anything else."""
-    with h5py.File(file, "r") as part, h5py.File(like, "r") as first:
-        lengths = set()
-        for name in sorted({*_kept(part, without), *_kept(first, without)}):
-            if name not in part or name not in first or not _alike(part[name], first[name], along):
-                raise ValueError(f"{file}: expected {name!r} as in {like} (got another, or none)")
-            dims = hdf5.axes(part[name])
-            lengths |= {part[name].shape[dims.index(along)]} if along in dims else set()
+def _lengths(files: Sequence[str | Path], along: str, without: Sequence[str]) -> list[int]:
+    """Return the length of an axis in each file; refuse one that differs in anything else."""
+    first = _told(files[0], along, without)
+    return [_length(file, first, files[0], along, without) for file in files]
+
+
+def _length(
+    file: str | Path,
+    first: Mapping[str, _Told],
+    like: str | Path,
+    along: str,
+    without: Sequence[str],
+) -> int:
+    part = first if file == like else _told(file, along, without)
+    for name in sorted({*part, *first}):
+        if name not in part or name not in first or not part[name].fits(first[name]):
+            raise ValueError(f"{file}: expected {name!r} as in {like} (got another, or none)")
+    lengths = {told.length for told in part.values() if told.length is not None}
     if len(lengths) != 1:
         raise ValueError(f"{file}: expected an axis {along!r} of one length (got {lengths})")
-    return int(lengths.pop())
+    return lengths.pop()
 
 
-def _alike(data: h5py.Dataset, first: h5py.Dataset, along: str) -> bool:
-    """Whether a data set can follow the first one, or is the same where it lacks the axis."""
-    dims = hdf5.axes(data)
-    if dims != hdf5.axes(first) or data.dtype != first.dtype:
-        return False
-    if along not in dims:
-        mine, theirs = hdf5.column(data), hdf5.column(first)
-        return np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
-    lengths = zip(dims, data.shape, first.shape, strict=True)
-    return all(mine == theirs for dim, mine, theirs in lengths if dim != along)
+@dataclass(frozen=True)
+class _Told:
+    """What has to be the same of a data set in all files: without the axis, also its values."""
+
+    dims: tuple[str, ...]
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    length: int | None
+    values: np.ndarray | None
+
+    def fits(self, first: _Told) -> bool:
+        """Whether a data set can follow the first one, or is the same where it lacks the axis."""
+        if (self.dims, self.dtype, self.shape) != (first.dims, first.dtype, first.shape):
+            return False
+        if self.values is None or first.values is None:
+            return self.values is first.values
+        floats = self.values.dtype.kind == "f"
+        return np.array_equal(self.values, first.values, equal_nan=floats)
+
+
+def _told(path: str | Path, along: str, without: Sequence[str]) -> dict[str, _Told]:
+    found = {}
+    with h5py.File(path, "r") as file:
+        for name, data in file.items():
+            dims = hdf5.axes(data)
+            if {*dims} & {*without}:
+                continue
+            lengths = zip(dims, data.shape, strict=True)
+            others = tuple(length for dim, length in lengths if dim != along)
+            grows = along in dims
+            length = int(data.shape[dims.index(along)]) if grows else None
+            values = None if grows else hdf5.column(data)
+            found[name] = _Told(dims, data.dtype, others, length, values)
+    return found
 
 
 def _begin(out: h5py.File, like: h5py.Dataset, grows: Sequence[bool], length: int) -> None:

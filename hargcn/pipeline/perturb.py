@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import xarray as xr
+from torch import Tensor
 
 from hargcn.checks import at_least, one_of, writable
+from hargcn.explanation import Explanation
 from hargcn.files import locked
-from hargcn.metrics.curves import SETS, curves_seconds, perturbation_curves
+from hargcn.metrics.curves import SETS, curves_seconds, single_curves
 from hargcn.metrics.gap_curve import MEASURES, GapCurve
 from hargcn.metrics.maps import Order
+from hargcn.metrics.runner import Runner
 from hargcn.metrics.units import By
+from hargcn.networks.network import SkeletonNetwork
 from hargcn.outputs import outputs_of
-from hargcn.perturbation import EdgeEdit, parse_edit
+from hargcn.perturbation import EdgeEdit, Edit, parse_edit
 from hargcn.perturbation.edges import Range
 from hargcn.pipeline.case import ExplainedWindows, announce_time, check_edit
+from hargcn.pipeline.cluster import check_engine
+from hargcn.pipeline.measured import Measuring
 from hargcn.plots import plot_curves, plot_sweep, save_figure
 
 _AREA = "area"
@@ -44,6 +51,9 @@ def perturb(
     measures: str | Sequence[str] = (),
     dpi: int = 200,
     batch: int | None = None,
+    shard: int = 16,
+    engine: str = "local",
+    address: str | None = None,
     limit: int | None = None,
     limit_seed: int | None = None,
     other_preparation: bool = False,
@@ -54,7 +64,8 @@ def perturb(
 ) -> GapCurve:
     """Perturb the joints, parts or edges that explanations call important, not, or random ones.
 
-    Writes the curves, beside them a table (.csv) and the pictures of `curve_pictures`.
+    Writes the curves, beside them a table (.csv) and the pictures of `curve_pictures`. The same
+    call after a kill goes on where it stopped.
 
     Parameters
     ----------
@@ -93,6 +104,8 @@ def perturb(
         Dots per inch of a PNG.
     batch
         Rows per forward pass; by default what runs fastest.
+    shard, engine, address
+        Windows per shard, and where shards are worked on, as for `explain`.
     limit, limit_seed
         Of the explained windows the first so many, or so many drawn with a seed.
     other_preparation
@@ -105,7 +118,7 @@ def perturb(
     progress
         Whether to show a progress bar.
     announce
-        Called with a line that says how long it will take, where that is over some seconds.
+        Called with a line that says how long it will take here, where that is over some seconds.
 
     Raises
     ------
@@ -115,6 +128,7 @@ def perturb(
         For explanations of another network or other windows, for an edit, a number or an order
         that makes no sense, or an output that cannot be written.
     """
+    check_engine(engine, address)
     change = parse_edit(edit)
     if one_of("range", range_, get_args(Range)) == "recomputed":
         if not isinstance(change, EdgeEdit):
@@ -141,13 +155,16 @@ def perturb(
             progress=progress,
         )  # fmt: skip
         check_edit(case.model, change)
-        work = (case.model, case.positions, case.explanations, change)
-        if announce is not None:
-            announce_time(announce, curves_seconds(*work, run=case.run, **options))
-        curves = perturbation_curves(
-            *work, labels=_truth(case), groups=case.windows.group, run=case.run, **options
-        )
-        curves = curves.noted(other_preparation=int(other_preparation))
+        work = _Curves(
+            case.model, case.positions, case.explanations, change, case.run, _truth(case),
+            case.windows.group, options,
+        )  # fmt: skip
+        asked = {"edit": change, "options": options}
+        job = Measuring.of(work, case, explanations, out, asked=asked, shard=shard)
+        if announce is not None and engine == "local" and job.left:
+            announce_time(announce, job.left * work.seconds())
+        single = job.found("perturbing", engine=engine, address=address, progress=progress)
+        curves = GapCurve.of(single).noted(other_preparation=int(other_preparation))
         curves.save(out)
         for path, (measure, segment) in curve_pictures(curves, out, measures).items():
             if measure == _AREA:
@@ -155,7 +172,42 @@ def perturb(
             else:
                 figure, _ = plot_curves(curves.dataset, measure, segment=segment)
             save_figure(figure, path, dpi)
+        job.end()
     return curves
+
+
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """What it takes to perturb some of the windows, here or in another process."""
+
+    model: SkeletonNetwork
+    positions: Tensor
+    explanations: Mapping[str, Explanation]
+    edit: Edit
+    run: Runner
+    truth: np.ndarray | None
+    groups: np.ndarray
+    options: Mapping[str, Any]
+
+    def __call__(self, some: slice) -> xr.Dataset:
+        """Return the curves of some windows."""
+        classes = outputs_of(self.model).kind == "classes"
+        return single_curves(
+            self.model,
+            self.positions[some],
+            {name: each.isel(sample=some) for name, each in self.explanations.items()},
+            self.edit,
+            labels=None if self.truth is None else self.truth[some],
+            groups=self.groups[some],
+            classes=self.truth if classes else None,
+            run=self.run.part(some, len(self.positions)),
+            **self.options,
+        )
+
+    def seconds(self) -> float:
+        """Return about how many seconds all windows take."""
+        asked = (self.model, self.positions, self.explanations, self.edit)
+        return curves_seconds(*asked, run=self.run, **self.options)
 
 
 def curve_pictures(

@@ -93,11 +93,12 @@ def reproduce(
     network = PositionModel(model) if request["on"] == "positions" else model
     layers = [made.layer] if made.layer else []
     explainer = build_explainer(network, data, request, layers)
+    kept = attrs.get("kept", "full")  # which earlier files call "all"
     with TemporaryDirectory() as folder:
         (path,) = explain_windows(
             network, chosen, explainer, Path(folder) / "again.h5", layers=layers,
             target=request["target"], versus=request.get("versus", ""), request=request,
-            keep=attrs.get("kept", "all"),
+            keep="full" if kept == "all" else kept,
             progress=progress,
         )  # fmt: skip
         again = Explanation.open(path)

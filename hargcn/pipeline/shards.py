@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Shards:
         files = list(outputs(out, layers).values())
         if not all(job_of(file) == self.mark for file in files):
             return []
-        self._end()
+        self.end()
         return files
 
     def done(self, number: int) -> bool:
@@ -69,6 +69,10 @@ class Shards:
 
     def add(self, number: int, made: Mapping[str, Explanation]) -> None:
         """Write a shard, a file per layer, and note their digests."""
+        self.write(number, {name: each.assign(job=self.mark).save for name, each in made.items()})
+
+    def write(self, number: int, files: Mapping[str, Callable[[Path], Any]]) -> None:
+        """Let each file of a shard, by name, be written, and note their digests."""
         self.begin()
         if not self._marked():
             raise ValueError(
@@ -76,14 +80,39 @@ class Shards:
                 "removed it, or this machine does not share it)"
             )
         digests = {}
-        for layer, explanation in made.items():
-            path = self._file(number, layer)
-            explanation.assign(job=self.mark).save(path)
-            digests[layer] = digest(path)
+        for name, save in files.items():
+            path = self._file(number, name)
+            save(path)
+            digests[name] = digest(path)
         _write(self._note(number), json.dumps(digests))
 
+    def files(self) -> dict[str, list[Path]]:
+        """Return the files of all shards in their order, by name.
+
+        Raises
+        ------
+        ValueError
+            For a shard that is missing or not as it was written; the others stay.
+        """
+        lost = [i for i in range(self.count) if not self.done(i)]
+        if lost:
+            raise ValueError(f"{self.folder}: expected {self.count} shards (no number {lost[0]})")
+        notes = [json.loads(self._note(i).read_text(encoding="utf-8")) for i in range(self.count)]
+        found = {name: [self._file(i, name) for i in range(self.count)] for name in notes[0]}
+        for name, files in found.items():
+            for file, note in zip(files, notes, strict=True):
+                if not file.is_file() or digest(file) != note.get(name):
+                    raise ValueError(
+                        f"{file}: expected the shard that was written (it has changed); "
+                        f"remove {self.folder} to begin again"
+                    )
+        return found
+
     def join(
-        self, out: Path, meet: Callable[[Path, Explanation], None] | None = None
+        self,
+        out: Path,
+        meet: Callable[[Path, Explanation], None] | None = None,
+        met: Container[int] = (),
     ) -> dict[str, Path]:
         """Join the shards layer by layer into `out`, and remove them when all are written.
 
@@ -95,31 +124,26 @@ class Shards:
             The file to write; layers beyond one have their names before the suffix.
         meet
             Gets each shard's explanation, and the file that it goes to.
+        met
+            Numbers of shards that it knows already: they are not read again.
 
         Raises
         ------
         ValueError
-            For a shard that is missing or not as it was written; the others stay.
+            As `files`.
         """
-        lost = [i for i in range(self.count) if not self.done(i)]
-        if lost:
-            raise ValueError(f"{self.folder}: expected {self.count} shards (no number {lost[0]})")
-        notes = [json.loads(self._note(i).read_text(encoding="utf-8")) for i in range(self.count)]
-        written = outputs(out, list(notes[0]))
-        for layer in notes[0]:
-            files = [self._file(i, layer) for i in range(self.count)]
-            for file, note in zip(files, notes, strict=True):
-                if not file.is_file() or digest(file) != note.get(layer):
-                    raise ValueError(
-                        f"{file}: expected the shard that was written (it has changed); "
-                        f"remove {self.folder} to begin again"
-                    )
-                shard = Explanation.open(file)  # refuses what is no explanation
-                if meet is not None:
-                    meet(written[layer], shard)
+        found = self.files()
+        written = outputs(out, list(found))
+        for layer, files in found.items():
+            for number, file in enumerate(files):
+                if meet is not None and number not in met:
+                    meet(written[layer], Explanation.open(file))
             with replacing(written[layer]) as temporary:
-                join(files, temporary, "sample")
-        self._end()
+                if self.count == 1:  # is the whole: a copy, or a kill would lose the shard
+                    shutil.copyfile(files[0], temporary)
+                else:
+                    join(files, temporary, "sample")
+        self.end()
         return written
 
     def begin(self) -> None:
@@ -142,7 +166,7 @@ class Shards:
         mine = self.folder / _JOB
         return mine.is_file() and mine.read_text(encoding="utf-8") == self.mark
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Remove everything of a job that is done, also what kills left."""
         sweep(self.folder)
         if self.ours:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hargcn.checks import writable
 from hargcn.data.windows import Windows
-from hargcn.files import digest, replacing
+from hargcn.files import digest, locked, replacing
 from hargcn.pipeline.config import ExperimentConfig
 from hargcn.pipeline.job import package
 from hargcn.pipeline.train import read_recipe, train
@@ -70,11 +70,12 @@ def train_once(
     for name in _KEPT:
         writable(Path(out) / name, *own.inputs)
     home = Path(networks) / _same(own.settings, Windows.open(own.windows))
-    if fresh or not (home / _KEPT[0]).is_file():
-        train(config, set_=set_, out=home, fresh=fresh, progress=progress)
-    for name in _KEPT:
-        with replacing(Path(out) / name) as temporary:
-            temporary.write_bytes((home / name).read_bytes())
+    with locked(home, patience=-1):  # tasks of a cluster may want the same network
+        if fresh or not (home / _KEPT[0]).is_file():
+            train(config, set_=set_, out=home, fresh=fresh, progress=progress)
+        for name in _KEPT:
+            with replacing(Path(out) / name) as temporary:
+                temporary.write_bytes((home / name).read_bytes())
     return Path(out) / _KEPT[0]
 
 

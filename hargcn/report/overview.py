@@ -9,6 +9,7 @@ import numpy as np
 
 from hargcn.analysis.agreement import agreement
 from hargcn.analysis.asked import asked_name, class_name
+from hargcn.analysis.edges import of_edges
 from hargcn.analysis.ranking import Ranking, sample_groups
 from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.explanation import Explanation, titles
@@ -45,17 +46,21 @@ class Bar(NamedTuple):
 def said(explanations: Mapping[str, Explanation]) -> dict[str, Any]:
     """Return the tables of an overview by name, ready for the template.
 
+    Joints are ranked of explanations that have them, and those compared that answer one question.
+
     Parameters
     ----------
     explanations
         By name, of the same windows and skeleton.
     """
+    joints = {name: each for name, each in explanations.items() if not of_edges(each)}
     return {
         "methods": _methods(explanations),
         "right": _right(next(iter(explanations.values()))),
         "confusion": confusion(next(iter(explanations.values()))),
-        "ranking": ranking(explanations),
-        "agreement": _agreement(explanations),
+        "ranked": list(titles(joints).values()),
+        "ranking": ranking(joints) if joints else [],
+        "agreement": _agreement(_alike(joints)),
     }
 
 
@@ -166,6 +171,16 @@ def _bar(row: Any, limit: float) -> Bar:
         text += f" [{row['mean_low']:+.2g}, {row['mean_high']:+.2g}]"
     left = 50 - width if mean < 0 else 50.0
     return Bar(text, f"{row['rank']:.1f}", round(left, 2), round(width, 2), mean < 0)
+
+
+def _alike(explanations: Mapping[str, Explanation]) -> dict[str, Explanation]:
+    """Return those that explain the same classes as the first."""
+    asked = [each.asked for each in explanations.values()]
+    return {
+        name: each
+        for (name, each), own in zip(explanations.items(), asked, strict=True)
+        if np.array_equal(own, asked[0])
+    }
 
 
 def _agreement(explanations: Mapping[str, Explanation]) -> list[dict[str, Any]]:

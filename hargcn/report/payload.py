@@ -25,7 +25,7 @@ class Packed:
     data
         Base64 of raw deflate of, one after another: positions, as differences over time of int16
         in the order (space, joint, person, frame), all low bytes before all high bytes; states
-        (frame, joint, person), a byte each; and each map (cell, joint, person) as int8.
+        (frame, joint, person), a byte each; and each map (cell, row, person) as int8.
     origin
         Per space, the coordinate of step 0.
     step
@@ -50,7 +50,7 @@ def pack(positions: np.ndarray, state: np.ndarray, maps: Sequence[np.ndarray]) -
     state
         (frame, joint, person): 0 is not drawn, see `data.recording` for the others.
     maps
-        Attributions (cell, joint, person).
+        Attributions (cell, row, person).
     """
     shown = np.broadcast_to(state > 0, positions.shape)
     apart = [each[there] for each, there in zip(positions, shown, strict=True)]
@@ -61,7 +61,7 @@ def pack(positions: np.ndarray, state: np.ndarray, maps: Sequence[np.ndarray]) -
     whole = np.rint((known - np.reshape(origin, (-1, 1, 1, 1))) / step).astype("<i2")
     changes = np.diff(whole.transpose(0, 2, 3, 1), axis=-1, prepend=np.int16(0)).astype("<i2")
     planes = np.ascontiguousarray(changes).view(np.uint8).reshape(-1, 2).T
-    scales = tuple(float(np.abs(each).max()) / LEVELS or 1.0 for each in maps)
+    scales = tuple(float(np.abs(each).max(initial=0)) / LEVELS or 1.0 for each in maps)
     small = [
         np.rint(each / scale).astype(np.int8) for each, scale in zip(maps, scales, strict=True)
     ]

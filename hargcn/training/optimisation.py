@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -190,12 +191,12 @@ def move_average(average: nn.Module, model: nn.Module, decay: float, step: int) 
     soon forgotten.
     """
     keep = min(decay, (1 + step) / (10 + step))
-    now = model.state_dict()
-    for name, value in average.state_dict().items():
+    theirs = chain(model.parameters(), model.buffers())
+    for value, now in zip(chain(average.parameters(), average.buffers()), theirs, strict=True):
         if value.is_floating_point():
-            value.lerp_(now[name], 1 - keep)
+            value.lerp_(now, 1 - keep)
         else:
-            value.copy_(now[name])
+            value.copy_(now)
 
 
 @torch.no_grad()

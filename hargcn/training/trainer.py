@@ -124,15 +124,11 @@ class Trainer:
         Raises
         ------
         ValueError
-            For batches that are too small for them, a penalty or distillation.
+            For batches that are too small for them.
         """
         self.processes, self.spread = processes, self.model
         if processes.count == 1:
             return
-        if self.penalty is not None or self.distillation is not None:
-            raise ValueError(
-                "Expected neither penalty nor distil of a training in several processes"
-            )
         each = len(self.batches) // self.steps // processes.count
         if each < 2:
             raise ValueError(
@@ -213,7 +209,7 @@ class Trainer:
             beside |= distil(self.model, *said, positions, valid, labels, draw)
             weights |= distil.weights
         if self.penalty is not None:
-            beside["penalty"] = self.penalty(self.model, *as_read, index)
+            beside["penalty"] = self._penalised(*as_read, index, len(labels) / whole_batch)
             weights["penalty"] = self.penalty.weight
         whole = loss + sum(weights[name] * each for name, each in beside.items())
         self.optimiser.zero_grad()
@@ -228,6 +224,18 @@ class Trainer:
         sums = {"loss": loss.detach() * len(labels)}
         sums[self.objective.figure] = self.objective.good(logits.detach(), labels)
         return sums | {name: each.detach() * len(labels) for name, each in beside.items()}
+
+    def _penalised(
+        self, positions: Tensor, valid: Tensor, index: np.ndarray, share: float
+    ) -> Tensor:
+        """Return the penalty of this process' windows, as a mean over its share of the batch."""
+        assert self.penalty is not None
+        some = torch.arange(len(index))[: self.penalty.config.windows]
+        own = self.processes.share(some)
+        if not len(own):
+            return positions.new_zeros(())
+        found = self.penalty(self.model, positions[own], valid[own], index[own.numpy()])
+        return found * (len(own) / len(some) / share)
 
     def _validated(self, epoch: int) -> Row:
         """Return the validation figures of an epoch, and remember the weights if it is the best."""

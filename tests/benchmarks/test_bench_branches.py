@@ -5,8 +5,6 @@ The floor writes the branches' numbers once and takes one arc cosine for each an
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
 from fixtures.cp_network import in_turns
@@ -18,10 +16,8 @@ pytestmark = pytest.mark.slow
 WINDOWS, REPEATS = 16, 10
 
 
-@pytest.mark.parametrize(
-    ("layout", "persons", "limit"), [("inmotion29", 1, 0.2), ("ntu25", 2, None)]
-)
-def test_features_cost_a_fraction_of_a_millisecond(layout, persons, limit):
+@pytest.mark.parametrize(("layout", "persons"), [("inmotion29", 1), ("ntu25", 2)])
+def test_features_cost_a_fraction_of_a_millisecond(layout, persons, judge):
     skeleton = hargcn.skeleton(layout)
     shape = (WINDOWS, skeleton.ndim, 150, skeleton.n_joints, persons)
     positions = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -44,9 +40,8 @@ def test_features_cost_a_fraction_of_a_millisecond(layout, persons, limit):
             },
         )
     ms = {name: 1e3 * took / REPEATS / WINDOWS for name, took in found.items()}
-    aim = "" if limit is None else f" (aim {limit} ms)"
-    sys.stdout.write(
-        f"\nbranches of {layout}, {persons} persons, 150 frames: {ms['features']:.3f} ms a window"
-        f"{aim}, {ms['features'] / ms['floor']:.1f} x the floor\n"
-    )
-    assert ms["features"] <= 8 * ms["floor"]
+    whose = f"branches of {layout}, persons: {persons}"
+    # Milliseconds follow the machine and its other work; what may not get worse is the ratio.
+    judge(whose, ms["features"], "150 frames", most=0.2, limit=2, unit="ms a window")
+    ratio, passes = ms["features"] / ms["floor"], "one pass over their numbers"
+    judge(f"{whose}, passes", ratio, passes, most=8)

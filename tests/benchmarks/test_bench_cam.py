@@ -54,22 +54,17 @@ def floor(model: MultiBranchSTGCN, x: Tensor, layer: str | None) -> None:
         handle.remove()
 
 
-def report(what: str, ratio: float, limit: str) -> None:
-    sys.stdout.write(f"\n{what}: {ratio:.2f} (limit {limit})\n")
-
-
 @pytest.mark.parametrize("layer", [LAST, BRANCH])
-def test_gradcam_costs_a_forward_and_a_backward_pass_to_its_layer(network, layer):
+def test_gradcam_costs_a_forward_and_a_backward_pass_to_its_layer(network, layer, judge):
     x = windows(4)
     took = in_turns(
-        5, {"floor": lambda: floor(network, x, layer), "cam": lambda: GradCAM(layer)(network, x, 1)}
+        9, {"floor": lambda: floor(network, x, layer), "cam": lambda: GradCAM(layer)(network, x, 1)}
     )
     ratio = took["cam"] / took["floor"]
-    report(f"gradcam at {layer} / (forward + backward to it)", ratio, "1.1")
-    assert ratio <= 1.1
+    judge(f"gradcam at {layer}", ratio, "forward + backward to it", most=1.1)
 
 
-def test_all_layers_of_the_correlation_table_come_from_one_pass(network):
+def test_all_layers_of_the_correlation_table_come_from_one_pass(network, judge):
     x = windows(4)
     assert len(TABLE) == 16
     took = in_turns(
@@ -80,8 +75,7 @@ def test_all_layers_of_the_correlation_table_come_from_one_pass(network):
         },
     )
     ratio = took["cam"] / took["floor"]
-    report("gradcam at 16 layers / (forward + backward to the input)", ratio, "1.5")
-    assert ratio <= 1.5
+    judge("gradcam at 16 layers", ratio, "forward + backward to the input", most=1.5)
 
 
 class Flat(nn.Module):
@@ -107,7 +101,7 @@ def theirs(model: MultiBranchSTGCN, name: str, x: Tensor) -> np.ndarray:
     return found
 
 
-def test_gradcam_is_faster_than_the_package(network):
+def test_gradcam_is_faster_than_the_package(network, judge):
     x = windows(16)
     mine = GradCAM(LAST)(network, x, 1).values.to_numpy()[..., 0]
     other = theirs(network, "GradCAM", x)
@@ -120,11 +114,10 @@ def test_gradcam_is_faster_than_the_package(network):
         },
     )
     ratio = took["theirs"] / took["mine"]
-    report("grad-cam's GradCAM / gradcam, batch 16", ratio, ">= 2.5")
-    assert ratio >= 2.5
+    judge("grad-cam's GradCAM, 16 windows", ratio, "gradcam", least=2.5)
 
 
-def test_ablationcam_is_faster_than_the_package(network):
+def test_ablationcam_is_faster_than_the_package(network, judge):
     x = windows(1)
     took = in_turns(
         1,
@@ -134,11 +127,10 @@ def test_ablationcam_is_faster_than_the_package(network):
         },
     )
     ratio = took["theirs"] / took["mine"]
-    report("grad-cam's AblationCAM / ablationcam", ratio, ">= 3")
-    assert ratio >= 3
+    judge("grad-cam's AblationCAM", ratio, "ablationcam", least=3)
 
 
-def test_scorecam_runs_the_network_as_often_as_the_package(network):
+def test_scorecam_runs_the_network_as_often_as_the_package(network, judge):
     """So there is nothing left to save but passes of the whole network."""
     rows: list[int] = []
     handle = network.register_forward_hook(lambda _m, inputs, _out: rows.append(len(inputs[0])))
@@ -149,8 +141,8 @@ def test_scorecam_runs_the_network_as_often_as_the_package(network):
         theirs(network, "ScoreCAM", windows(1))
     finally:
         handle.remove()
-    report("network passes of scorecam", mine, f"{sum(rows)} of grad-cam's ScoreCAM and 2 more")
-    assert mine <= sum(rows) + 2
+    most, theirs_is = sum(rows) + 2, f"grad-cam's {sum(rows)}"
+    judge("passes of scorecam", mine, theirs_is, most=most, unit="passes")
 
 
 ALONE = """
@@ -189,13 +181,25 @@ def alone(whose: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def test_scorecam_against_the_package_as_each_is_used():
+def test_scorecam_against_the_package_at_its_best(network, judge):
+    """In one process that keeps freed memory both cost the same: the network's passes."""
+    took = in_turns(
+        3,
+        {
+            "mine": lambda: ScoreCAM(LAST)(network, windows(1), 1),
+            "theirs": lambda: theirs(network, "ScoreCAM", windows(1)),
+        },
+    )
+    ratio = took["theirs"] / took["mine"]
+    judge("grad-cam's ScoreCAM, memory kept for it", ratio, "scorecam", least=1, limit=0.9)
+
+
+def test_scorecam_against_the_package_as_each_is_used(judge):
     """Both run the network as often (see above): what differs is how memory is kept."""
     grad_cam()  # skips without it
     took = {whose: min(alone(whose) for _ in range(2)) for whose in ("ours", "theirs")}
     ratio = took["theirs"] / took["ours"]
-    report("grad-cam's ScoreCAM / scorecam, each as it is used", ratio, ">= 1.5, about 2")
-    assert ratio >= 1.5
+    judge("grad-cam's ScoreCAM, each as it is used", ratio, "scorecam", least=1.5)
 
 
 def forwards(model: nn.Module, x: Tensor, rows: int, size: int) -> None:
@@ -206,11 +210,11 @@ def forwards(model: nn.Module, x: Tensor, rows: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "size", "limit"),
-    [(ScoreCAM(LAST), 16, 1.1), (Occlusion(), Occlusion().batch, 1.1)],
+    ("method", "size"),
+    [(ScoreCAM(LAST), 16), (Occlusion(), Occlusion().batch)],
     ids=["scorecam", "occlusion"],
 )
-def test_methods_of_forwards_cost_their_forwards(network, method, size, limit):
+def test_methods_of_forwards_cost_their_forwards(network, method, size, judge):
     x = windows(1)
     passes = method.passes(network, x).forward
     took = in_turns(
@@ -221,5 +225,4 @@ def test_methods_of_forwards_cost_their_forwards(network, method, size, limit):
         },
     )
     ratio = took["method"] / took["floor"]
-    report(f"{method.name} / {passes} forward passes, {size} at a time", ratio, f"{limit}")
-    assert ratio <= limit
+    judge(method.name, ratio, f"{passes} forward passes, {size} at a time", most=1.1)

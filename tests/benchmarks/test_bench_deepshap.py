@@ -2,14 +2,17 @@
 
 Unit: one forward and one backward pass (gradient of the input, constant parameters) over the 20
 background windows of a network of the published CP experiments' size. Everything is measured in
-turns in one run on one thread; only ratios of medians of CPU time are judged.
+turns in one run on one thread; only ratios of medians of CPU time are judged. The peers have the
+network frozen, one class alone, freed memory kept, no check of additivity, and on the network of
+the CP experiments the faster of two memory layouts.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 import torch
@@ -59,43 +62,75 @@ def passes(
     return unit, floor
 
 
-def test_a_sample_costs_one_pass(network):
+@contextmanager
+def as_it_lies() -> Iterator[None]:
+    """Let a network compute without the channels last that it asks for."""
+    own = Tensor.contiguous
+    with mock.patch.object(Tensor, "contiguous", lambda x, **_: own(x)):
+        yield
+
+
+def in_both_layouts(
+    call: Callable[[], object],
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return a call with channels last, as the network asks for them, and without."""
+
+    def plain() -> None:
+        with as_it_lies():
+            call()
+
+    return call, plain
+
+
+def test_a_sample_costs_one_pass(network, judge):
     rows, sample = windows(20), windows(1, seed=2)
     with undisturbed(network):
         plan = make_plan(network, network, torch.cat([rows[:1], sample]))
         graph = Background(network, plan, rows)
         unit, floor = passes(network, rows, sample)
-
-        found = in_turns(
+        shap = in_both_layouts(lambda: library_attributions(network, rows, sample, 1))
+        captum = in_both_layouts(lambda: captum_attributions(network, rows, sample))
+        took = in_turns(
             ROUNDS,
             {
-                "one forward + backward over the background": unit,
-                "floor: forward(1) + backward, kept activations": floor,
-                "hargcn, one class": lambda: graph.multipliers(sample, [1]),
-                "shap, one class": lambda: library_attributions(network, rows, sample, 1),
-                "captum, one class": lambda: captum_attributions(network, rows, sample),
+                "unit": unit,
+                "floor": floor,
+                "mine": lambda: graph.multipliers(sample, [1]),
+                "shap": shap[0],
+                "shap, plain": shap[1],
+                "captum": captum[0],
+                "captum, plain": captum[1],
             },
         )
-    one = found["one forward + backward over the background"]
-    # The library repeats everything for each class.
-    found["shap, all of 60 classes (60 x one)"] = 60 * found["shap, one class"]
-    table = [f"  {name:<48} {s:9.3f} s {s / one:8.2f}\n" for name, s in found.items()]
-    sys.stdout.write("\nper sample, background 20, CP-sized network:\n" + "".join(table))
-    assert found["hargcn, one class"] <= 0.75 * one
-    assert found["shap, one class"] >= 3 * found["hargcn, one class"]
-    assert found["shap, all of 60 classes (60 x one)"] >= 150 * found["hargcn, one class"]
+    mine = took["mine"]
+    judge(f"{CP}: a further window", mine / took["unit"], UNIT, most=0.75)
+    judge(f"{CP}: a further window, to its floor", mine / took["floor"], FLOOR, most=AIM)
+    best = min(took["shap"], took["shap, plain"])
+    judge(
+        f"{CP}: the package captum",
+        min(took["captum"], took["captum, plain"]) / mine,
+        OURS,
+        least=2,
+    )
+    judge(f"{CP}: the package shap", best / mine, OURS, least=3)
+    judge(f"{CP}: the package shap, 60 classes", 60 * best / mine, OURS, least=150)  # each anew
 
 
 NETWORKS = {name: (model, x) for name, model, x in speed_networks()}
 AIM = 1.1
 """A further window in units of its floor."""
 
-HELD = {"self-attention": 2.5}
-"""What misses the aim, softmax and layer norms being spelled out, and may not get worse."""
+HELD = {"self-attention": 1.5, "EfficientGCN-like": 1.3}
+"""What misses the aim and may not get worse: softmax; digits kept of activations."""
+
+CP = "published CP network"
+UNIT = "forward + backward over the background"
+FLOOR = "forward(1) + backward, kept activations"
+OURS = "hargcn, a further window"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_further_window_costs_its_floor(name):
+def test_a_further_window_costs_its_floor(name, judge):
     """On networks that nothing here was tuned for; the first window pays for plan and graph."""
     model, x = NETWORKS[name]
     rows, sample = x[:20], x[20:]
@@ -112,26 +147,22 @@ def test_a_further_window_costs_its_floor(name):
             fresh = make_plan(model, model, torch.cat([rows[:1], sample]))
             Background(model, fresh, rows).multipliers(sample, [1])
 
-        found = in_turns(
+        took = in_turns(
             ROUNDS,
             {
-                "one forward + backward over the background": unit,
-                "plain forward of the background": forward,
-                "floor: forward(1) + backward, kept activations": floor,
-                "hargcn, a further window": lambda: graph.multipliers(sample, [1]),
-                "hargcn, the first window": first,
+                "unit": unit,
+                "forward": forward,
+                "floor": floor,
+                "mine": lambda: graph.multipliers(sample, [1]),
+                "first": first,
                 "shap": lambda: library_attributions(model, rows, sample, 1),
                 "captum": lambda: captum_attributions(model, rows, sample),
             },
         )
-    one = found["one forward + backward over the background"]
-    lines = [f"  {what:<48} {s:9.3f} s {s / one:8.2f}\n" for what, s in found.items()]
-    ratio = (
-        found["hargcn, a further window"] / found["floor: forward(1) + backward, kept activations"]
-    )
-    held = HELD.get(name, AIM)
-    lines.append(f"  {f'a further window / floor (aim {AIM:.2f})':<48} {'':>11} {ratio:8.2f}\n")
-    sys.stdout.write(f"\n{name}, background 20:\n" + "".join(lines))
-    assert ratio <= 1.1 * held
-    first_aim = 1.15 * one + found["plain forward of the background"]
-    assert found["hargcn, the first window"] <= max(1, held / AIM) * first_aim
+    mine, held = took["mine"], HELD.get(name, 1.1 * AIM)
+    judge(f"{name}: a further window", mine / took["floor"], FLOOR, most=AIM, limit=held)
+    first_more = (took["first"] - took["forward"]) / took["unit"]
+    limit = 1.15 * max(1, held / AIM)
+    judge(f"{name}: first window less a forward", first_more, UNIT, most=1.15, limit=limit)
+    for peer in ("shap", "captum"):
+        judge(f"{name}: the package {peer}", took[peer] / mine, OURS, least=1)

@@ -7,7 +7,6 @@ published CP experiments (four branches, 29 points, 150 frames, 64 channels); on
 from __future__ import annotations
 
 import copy
-import sys
 
 import numpy as np
 import pytest
@@ -52,7 +51,7 @@ def one_by_one(model: MultiBranchSTGCN, x: torch.Tensor, joints: np.ndarray) -> 
 
 
 @pytest.mark.slow
-def test_edge_perturbation_costs_what_a_batched_forward_costs(network, capsys):
+def test_edge_perturbation_costs_what_a_batched_forward_costs(network, judge):
     model, x = network
     joints = joint_sets()
     run = Runner()
@@ -65,18 +64,9 @@ def test_edge_perturbation_costs_what_a_batched_forward_costs(network, capsys):
             "single": lambda: one_by_one(model, x, joints),
         },
     ).values()
-    per_row = 1e3 / (WINDOWS * TOP)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nedge perturbation, CP-sized network, per "
-            f"(window, k): plain batched forward {plain * per_row:.1f} ms, perturbed "
-            f"{edited * per_row:.1f} ms = {edited / plain:.2f} x plain (aim 1.05, at most "
-            f"1.1); copying and editing the state, one by one "
-            f"{single * per_row:.1f} ms = {single / edited:.1f} x "
-            f"perturbed (at least 1.8)\n"
-        )
+    passes = f"{WINDOWS * TOP} forward passes in a batch"
+    judge("perturb, edges of joint sets", edited / plain, passes, most=1.05, limit=1.1)
+    judge("as published: state copied and edited", single / edited, "perturb", least=1.8)
     np.testing.assert_allclose(
         run.edited(model, x, AWAY, joints)[:, :, 0], one_by_one(model, x, joints), atol=1e-4
     )
-    assert edited <= 1.1 * plain
-    assert single >= 1.8 * edited

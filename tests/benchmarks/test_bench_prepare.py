@@ -28,11 +28,10 @@ def plain(files: list[Path]) -> None:
         list(map(float, file.read_bytes().split()))
 
 
-def test_preparing_costs_little_more_than_parsing(tmp_path):
+def test_preparing_costs_little_more_than_parsing(tmp_path, judge):
     folder = tmp_path / "files"
     folder.mkdir()
     files = ntu_files.as_recorded(folder, FILES)
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
     reader = NTU()
     found = in_turns(
         ROUNDS,
@@ -45,13 +44,9 @@ def test_preparing_costs_little_more_than_parsing(tmp_path):
         },
     )
     floor = found["floor: words and floats"]
-    table = [
-        f"  {name:<24} {megabytes / took:6.0f} MB/s {took / floor:6.2f} x the floor\n"
-        for name, took in found.items()
-    ]
-    sys.stdout.write(f"\n{FILES} files of NTU RGB+D, {megabytes:.0f} MB:\n" + "".join(table))
-    assert found["reading"] <= 1.5 * floor
-    assert found["prepare"] <= 3 * floor
+    words = "words of the files made floats"
+    judge("reading NTU RGB+D", found["reading"] / floor, words, most=1.5)
+    judge("prepare of NTU RGB+D", found["prepare"] / floor, words, most=3)
 
 
 def spent(*words: object) -> float:
@@ -63,7 +58,7 @@ def spent(*words: object) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_two_processes_cost_little_more_than_one(tmp_path):
+def test_two_processes_cost_little_more_than_one(tmp_path, judge):
     """Seconds per file without what a start costs: of 420 files less those of 60, through links."""
     few, many = tmp_path / "few", tmp_path / "many"
     few.mkdir()
@@ -79,11 +74,6 @@ def test_two_processes_cost_little_more_than_one(tmp_path):
             for folder in (few, many)
         ]
         seconds[workers] = (took[1] - took[0]) / (6 * FILES)
-    whole = {workers: 56_880 * each / workers / 60 for workers, each in seconds.items()}
-    sys.stdout.write(
-        f"\nprepare of NTU RGB+D, CPU time a file: {1e3 * seconds[1]:.1f} ms in one process, "
-        f"{1e3 * seconds[2]:.1f} ms in all where two read; 56,880 files at that: "
-        f"{whole[1]:.1f} min on one core, {whole[2]:.1f} min on two\n"
-    )
-    assert seconds[2] <= 1.5 * seconds[1]
-    assert whole[2] < 8
+    judge("prepare --workers 2, CPU time", seconds[2] / seconds[1], "one process", most=1.5)
+    whole = 56_880 * seconds[2] / 2 / 60
+    judge("prepare of 56,880 files, two cores", whole, "extrapolated", most=8, unit="min")

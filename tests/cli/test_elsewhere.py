@@ -33,9 +33,9 @@ def test_windows_from_a_server_are_explained_to_a_server(checkpoint, waving, tmp
 
 def test_sums_of_joints_alone_are_kept(checkpoint, waving, tmp_path):
     words = ("explain", checkpoint, waving, "--method", "occlusion", "--limit", 2, "--keep")
-    for keep in ("all", "joint"):
+    for keep in ("full", "joint"):
         done(*words, keep, "--out", tmp_path / f"{keep}.h5")
-    whole, kept = (Explanation.open(tmp_path / f"{keep}.h5") for keep in ("all", "joint"))
+    whole, kept = (Explanation.open(tmp_path / f"{keep}.h5") for keep in ("full", "joint"))
     assert kept.dims == ("sample", "joint", "person")
     assert kept.dataset.attrs["kept"] == "joint"
     sums = whole.values.sum([dim for dim in whole.dims if dim not in kept.dims])

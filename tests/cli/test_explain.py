@@ -290,7 +290,7 @@ def test_joint_time_sums_keep_what_consumers_need(checkpoint, waving, shap, tmp_
     kept = Explanation.open(out)
     assert kept.dims == ("sample", "time", "joint", "person")
     assert kept.dataset.attrs["kept"] == "joint-time"
-    assert all_of_it.dataset.attrs["kept"] == "all"
+    assert all_of_it.dataset.attrs["kept"] == "full"
     largest = float(abs(all_of_it.values).max())
     expected = all_of_it.values.sum(["branch", "channel"])
     np.testing.assert_allclose(kept.values, expected, atol=1e-3 * largest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from fixtures.command_line import done, refused
-from fixtures.report_pages import embedded
+from fixtures.report_pages import embedded, judged, perturbed
 
 from hargcn import Explanation
 
@@ -28,10 +28,37 @@ def test_names_can_be_hashed(shap, tmp_path):
     assert not [name for name in np.unique(names) if name in out.read_text(encoding="utf-8")]
 
 
-def test_other_windows_and_other_endings_are_refused(shap, gradcams, tmp_path):
+def test_common_windows_are_shown_and_the_rest_is_said(shap, gradcams, tmp_path):
+    """SHAP explains the first four windows, Grad-CAM all."""
     out = tmp_path / "report.html"
-    assert "expected the same samples in the same order" in refused(
-        "report", shap, gradcams[0], "--out", out
-    )
+    done("report", shap, gradcams[0], "--out", out)
+    page = out.read_text(encoding="utf-8")
+    assert len(embedded(page)[1]) == 4
+    count = len(Explanation.open(gradcams[0]))
+    assert f"Grad-CAM main.0.tcn: 4 of its {count} windows are in all files" in page
+
+
+def test_a_page_takes_the_network_and_what_was_measured(gradcams, checkpoint, waving, tmp_path):
+    """Also in pages of three windows."""
+    judged().to_csv(tmp_path / "table.csv", index=False)
+    perturbed().save(tmp_path / "curves.h5")
+    out = tmp_path / "pages" / "report.html"
+    done(
+        "report", gradcams[0], "--network", checkpoint, "--windows", waving, "--table",
+        tmp_path / "table.csv", "--curves", tmp_path / "curves.h5", "--per-page", 3, "--out", out,
+    )  # fmt: skip
+    texts = [each.read_text(encoding="utf-8") for each in out.parent.glob("report-*.html")]
+    counts = [len(embedded(text)[1]) for text in texts]
+    assert sum(counts) == len(Explanation.open(gradcams[0]))
+    assert max(counts) <= 3
+    page = out.read_text(encoding="utf-8")
+    assert 'id="measured"' in page
+    assert 'id="origin"' in page
+
+
+def test_bad_input_ends_in_a_line(shap, tmp_path):
+    out = tmp_path / "report.html"
     assert "expected a name ending in .html" in refused("report", shap, "--out", tmp_path / "r.png")
+    said = refused("report", shap, "--table", shap, "--out", out)
+    assert f"{shap}: expected a table of `hargcn evaluate`" in said
     assert not list(tmp_path.iterdir())

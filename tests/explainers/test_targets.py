@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hargcn.explainers import Constant, DeepSHAP, GradCAM
-from hargcn.explainers.targets import class_numbers, named_classes
+from hargcn.explainers.targets import Later, class_numbers, named_classes
 from hargcn.outputs import Outputs
 
 LOGITS = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 1.0]])
@@ -18,6 +18,12 @@ CLASSES = ("sit", "stand", "wave")
 )
 def test_one_class_or_one_per_sample(target, numbers):
     assert class_numbers(target, LOGITS).tolist() == numbers
+
+
+def test_a_target_may_be_chosen_when_logits_are_known():
+    later = Later(lambda logits: logits.argmax(dim=1))
+    assert class_numbers(later, LOGITS).tolist() == [1, 0]
+    assert later.told.equal(LOGITS)
 
 
 @pytest.mark.parametrize("target", [1.7, [0.5, 1.0], True, 1j])

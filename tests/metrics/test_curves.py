@@ -5,11 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from fixtures.small_model import small_model
 from fixtures.toy_networks import Line, Planted, explained, planted_windows, three_joints
 
 from hargcn.explainers.baselines import Random
-from hargcn.metrics.curves import curves_seconds, perturbation_curves
+from hargcn.metrics.curves import curves_seconds, perturbation_curves, single_curves
 from hargcn.metrics.faithfulness import pgi, pgu
 from hargcn.metrics.runner import Runner
 from hargcn.perturbation import EdgeEdit, InputEdit
@@ -322,3 +323,25 @@ def test_by_default_ten_joints_or_all_where_there_are_fewer(known):
     model, x, _, made = known
     data = perturbation_curves(model, x, made, AWAY, random=1).dataset
     assert data["k"].to_numpy().tolist() == [*range(8)]
+
+
+@pytest.mark.parametrize("edit", [AWAY, InputEdit("noise", 0.4)], ids=str)
+def test_parts_of_the_windows_have_the_curves_that_all_have(known, edit):
+    """Draws and ties go by the number of a window among all; a class may be absent from a part."""
+    model, x, _, made = known
+    labels, groups = np.array([0, 0, 1, 1, 0, 1]), np.array(list("aabbcc"))
+    tied = made["random 1"]  # no contrast: all ranks are by chance
+    made = {**made, "flat": type(tied)(tied.dataset.assign(attribution=tied.values * 0))}
+    options = {"top": 4, "random": 3, "draws": 2, "amounts": [0.2, 0.7]}
+    whole = single_curves(model, x, made, edit, labels=labels, groups=groups, **options)
+    parts = [
+        single_curves(
+            model, x[some], {name: each.isel(sample=some) for name, each in made.items()}, edit,
+            labels=labels[some], groups=groups[some], classes=labels,
+            run=Runner().part(some, 6), **options,
+        )
+        for some in (slice(0, 2), slice(2, 5), slice(5, 6))
+    ]  # fmt: skip
+    joined = xr.concat(parts, "sample", data_vars="minimal", coords="minimal", compat="override")
+    xr.testing.assert_allclose(joined, whole, atol=1e-6)
+    assert joined.attrs == whole.attrs

@@ -148,3 +148,31 @@ def test_batches_shrink_with_the_window():
     assert Runner().rows(small) == 200
     assert Runner().rows(large) == 4
     assert Runner(batch=7).rows(large) == 7
+
+
+def test_what_is_drawn_for_a_part_is_what_all_windows_draw():
+    run = Runner(seed=7)
+    every = run.uniform(3, 10, 4)
+    np.testing.assert_array_equal(every, np.random.default_rng(7).random((3, 10, 4)))
+    for some in (slice(0, 4), slice(4, 9), slice(9, 10)):
+        part = run.part(some, 10)
+        np.testing.assert_array_equal(part.uniform(3, some.stop - some.start, 4), every[:, some])
+    again = run.part(slice(4, 9), 10).part(slice(2, 5), 5)
+    np.testing.assert_array_equal(again.uniform(3, 3, 4), every[:, 6:9])
+    assert again.seeds(np.arange(3), np.array([5, 6, 7])).tolist() == [
+        [7, 6, 5],
+        [7, 7, 6],
+        [7, 8, 7],
+    ]
+
+
+@pytest.mark.parametrize("text", EDITS)
+def test_windows_measured_part_by_part_have_the_same_logits(network, text):
+    model, positions = network
+    edit, joints = parse_edit(text), sets()
+    valid = torch.ones(3, 9, 1, dtype=torch.bool)
+    run = Runner(model.features, valid, skeleton=model.skeleton, seed=9)
+    whole = run.edited(model, positions, edit, joints, draws=2)
+    for some in (slice(0, 1), slice(1, 3)):
+        part = run.part(some, 3).edited(model, positions[some], edit, joints[some], draws=2)
+        np.testing.assert_allclose(part, whole[some], atol=1e-5)

@@ -12,7 +12,14 @@ from fixtures.toy_networks import Planted, explained, planted_windows
 from hargcn.explainers.baselines import Constant, FakeCAM
 from hargcn.metrics.registry import METRICS, Case
 from hargcn.metrics.runner import Runner
-from hargcn.metrics.table import forecast, metric_table, pooled, samples_file, table_seconds
+from hargcn.metrics.table import (
+    forecast,
+    metric_samples,
+    metric_table,
+    pooled,
+    samples_file,
+    table_seconds,
+)
 from hargcn.perturbation import InputEdit
 
 PLAIN = ["pgi", "pgu", "deletion", "insertion", "average-drop", "add", "complexity", "infidelity"]
@@ -67,7 +74,8 @@ def judged():
     }
     metrics = [name for name in METRICS if name != "rrs"]
     groups = np.arange(len(x)) // 2
-    return metric_table(case, made, metrics, explainers=explainers, groups=groups), case, explainers
+    table = metric_table(case, made, metrics, explainers=explainers, groups=groups)
+    return table, case, explainers, made
 
 
 def row(table, metric, method):
@@ -157,7 +165,7 @@ def test_text_and_csv_hold_every_measure_and_method(judged, tmp_path):
 
 
 def test_the_cost_of_explaining_again_is_forecast(judged):
-    _, case, _ = judged
+    case = judged[1]
     calls = []
 
     def counted(model, x, target):
@@ -197,7 +205,7 @@ def test_the_cost_of_a_table_is_forecast(judged, monkeypatch):
 
 
 def test_wrong_requests_are_refused(judged):
-    _, case, _ = judged
+    case = judged[1]
     with pytest.raises(ValueError, match=r"Expected metrics of pgi, .* \(got \['pig'\]\)"):
         metric_table(case, {"g": case.explanation}, ["pig"])
     with pytest.raises(ValueError, match=r"other names than \['random'\]"):
@@ -208,7 +216,7 @@ def test_wrong_requests_are_refused(judged):
 
 def test_model_free_maps_are_rows_beside_chance_and_truth(judged):
     """Where alone is no credit within the joints; a map that follows both rhythms neither."""
-    _, case, _ = judged
+    case = judged[1]
     distractor = np.zeros_like(case.truth)
     distractor[:, 9:11, 2] = True
     case = replace(case, distractor=distractor)
@@ -253,3 +261,24 @@ def test_runs_are_joined_with_intervals_over_runs_and_subjects(judged, tmp_path)
     assert set(both.samples["run"].to_numpy()) == {"seed1", "seed2"}
     with pytest.raises(ValueError, match=r"same methods and measures in every run \(not in b\)"):
         pooled({"a": samples, "b": samples.isel(explanation=slice(1, None))})
+
+
+def test_parts_of_the_windows_have_the_values_that_all_have(judged):
+    """Of every measure; draws, ties and random maps go by the number of a window among all."""
+    table, case, explainers, made = judged
+    count = len(case.x)
+    assert count > 20
+    metrics = [name for name in METRICS if name != "rrs"]
+    parts = [
+        metric_samples(
+            case.part(some), {name: each.isel(sample=some) for name, each in made.items()},
+            metrics, explainers=explainers, groups=(np.arange(count) // 2)[some],
+        )
+        for some in (slice(0, 7), slice(7, 8), slice(8, count))
+    ]  # fmt: skip
+    joined = xr.concat(parts, "sample", data_vars="minimal", coords="minimal", compat="override")
+    for name in table.samples:
+        if name in ("ris", "ros"):  # quotients of tiny numbers
+            continue
+        mine, whole = joined[name], table.samples[name]
+        np.testing.assert_allclose(mine, whole, rtol=1e-4, atol=1e-5, err_msg=str(name))

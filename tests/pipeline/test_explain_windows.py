@@ -280,6 +280,44 @@ def test_targets_by_prediction_label_and_name(model, windows):
         np.testing.assert_array_equal(made.target, numbers)
 
 
+@pytest.mark.parametrize(
+    ("method", "versus", "passes"),
+    [
+        (GRADCAM, "", 1),
+        (GRADCAM, "second", 2),
+        (make("inputxgradient", {}), "", 2),
+        (make("layercam", {"utility": "prob"}, {"layer": LAYERS[0]}), "", 1),
+    ],
+)
+def test_the_network_runs_no_more_often_than_needed(model, windows, method, versus, passes):
+    rows = []
+    handle = model.register_forward_hook(lambda _m, _x, logits: rows.append(len(logits)))
+    try:
+        (made,) = explain_batch(model, windows, method, "predicted", versus=versus).values()
+    finally:
+        handle.remove()
+    assert rows.count(len(windows)) == passes
+    shares = model(model.inputs(windows.read())).softmax(dim=1).detach().numpy()
+    np.testing.assert_array_equal(made.target, shares.argmax(axis=1))
+    np.testing.assert_allclose(made.dataset["probability"], shares.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("utility", ["logit", "prob"])
+@pytest.mark.parametrize("dtype", [None, "float64"])
+def test_probabilities_are_those_of_logits_whatever_shap_explains(model, windows, utility, dtype):
+    some = windows.subset(slice(0, 3))
+    shap = make(
+        "shap",
+        {"utility": utility, "dtype": dtype, "allow_gap": True},
+        {"background": model.inputs(windows.read([3, 4]))},
+    )
+    (made,) = explain_batch(model, some, shap, "second").values()
+    shares = model(model.inputs(some.read())).softmax(dim=1).detach().numpy()
+    np.testing.assert_array_equal(made.target, shares.argsort(axis=1)[:, -2])
+    np.testing.assert_allclose(made.dataset["probability"], shares.max(axis=1), atol=1e-6)
+    assert made.dataset["probability"].dtype == np.float32
+
+
 def test_labels_are_matched_by_the_name_of_the_class(windows):
     network = small_model()
     network.classes = ("class2", "class0", "other")
@@ -308,7 +346,7 @@ def test_a_bar_moves_while_a_shard_is_explained(model, windows, tmp_path, monkey
         assert total == len(windows)
         yield seen.append
 
-    monkeypatch.setattr("hargcn.pipeline.explain_windows.filling", noted)
+    monkeypatch.setattr("hargcn.pipeline.shard_work.filling", noted)
     explainer = make("occlusion", {"by": "part"})
     (quiet,) = explain_windows(model, windows, explainer, tmp_path / "a.h5", progress=False)
     assert seen == [0, len(windows)]

@@ -39,6 +39,15 @@ def test_the_command_says_how_close_it_came(gradcams, checkpoint, waving):
     assert "the same for" in said
 
 
+def test_a_file_that_calls_full_attributions_all_can_be_made_again(
+    gradcams, checkpoint, waving, tmp_path
+):
+    made = Explanation.open(gradcams[0])
+    assert made.dataset.attrs["kept"] == "full"
+    made.assign(kept="all").save(tmp_path / "earlier.h5")
+    assert reproduce(tmp_path / "earlier.h5", checkpoint, waving).difference <= 1e-3
+
+
 def test_another_result_is_an_error(gradcams, checkpoint, waving, tmp_path):
     other = tmp_path / "other.h5"
     made = Explanation.open(gradcams[0])

@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hargcn.explanation import Explanation
+from hargcn.hdf5 import verify
 from hargcn.pipeline.shards import Shards
 
 
@@ -24,6 +26,24 @@ def test_shards_are_joined_in_order_and_removed(tmp_path):
     assert list(shards.join(tmp_path / "x.h5")) == [""]
     np.testing.assert_array_equal(Explanation.open(tmp_path / "x.h5").values[:, 0], [0, 0, 1, 1])
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_shards_that_were_met_are_not_read_again(tmp_path):
+    shards, met = Shards(tmp_path / "parts", {"a": 1}, 3), []
+    for number in range(3):
+        shards.add(number, one(number))
+    shards.join(tmp_path / "x.h5", lambda _, shard: met.append(float(shard.values[0, 0])), {0, 2})
+    assert met == [1.0]
+
+
+def test_one_shard_is_the_whole(tmp_path):
+    """The file holds what one of several shards would, and is as whole."""
+    Shards(tmp_path / "parts", {"a": 1}, 1).add(0, one(4))
+    Shards(tmp_path / "parts", {"a": 1}, 1).join(tmp_path / "x.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+    verify(tmp_path / "x.h5", "explanation file")
+    found, made = Explanation.open(tmp_path / "x.h5"), one(4)[""]
+    xr.testing.assert_equal(found.dataset, made.dataset)
 
 
 def test_a_missing_shard_is_never_left_out(tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 from fixtures.command_line import TINY
 
 from hargcn import load_model
+from hargcn.files import locked
 from hargcn.pipeline.trained import train_once
 
 
@@ -37,6 +41,29 @@ def test_a_second_experiment_takes_the_network_of_the_first(once, tmp_path):
     assert load_model(tmp_path / "b" / "model.safetensors").card["epoch"] == 1
     once("b", fresh=True)
     assert not log.read_bytes().endswith(b"\n\n")
+
+
+def test_who_wants_the_network_that_another_task_trains_waits_for_it(once, tmp_path, monkeypatch):
+    """The other task holds the lock, and the network is there when it lets go."""
+    once("a")
+    (home,) = (tmp_path / "networks").iterdir()
+    home.rename(tmp_path / "elsewhere")
+    began, waited = threading.Event(), []
+
+    def other_task():
+        with locked(home):
+            began.set()
+            time.sleep(0.3)
+            waited.append(True)
+            (tmp_path / "elsewhere").rename(home)
+
+    monkeypatch.setattr("hargcn.pipeline.trained.train", lambda *_, **__: pytest.fail("trained"))
+    task = threading.Thread(target=other_task)
+    task.start()
+    began.wait()
+    once("b")
+    assert waited
+    task.join()
 
 
 @pytest.mark.parametrize("change", ["train.seed=2", "train.lr=0.1", "model.width=12"])

@@ -33,7 +33,8 @@ def test_a_promise_is_said_with_what_became_of_it():
     both = explained()
     shap, cam = both["shap"], both["gradcam main.1.attention"]
     assert promise(shap) == "values and base value add up to the score"
-    assert how_kept(shap) == "gap 1e-06 (median), 1e-06 (largest)"
+    kept = "gap 1e-06 (median), 1e-06 (largest); relative gap 1e-06 (median), 0.05 (largest)"
+    assert how_kept(shap) == kept
     assert promise(cam).startswith("no sum")
     assert how_kept(cam) == "nothing stored"
     errors = shap.assign({"sum_standard_error": np.full(6, 0.25)})

@@ -12,16 +12,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.fake_explanations import explanation
-from fixtures.report_pages import embedded, explained, unpacked
+from fixtures.report_pages import edges_explained, embedded, explained, judged, unpacked
 
 from hargcn.plots.skeletons import joint_map
-from hargcn.report.page import MODULES, drawn, render_report
+from hargcn.report.page import LIBRARY, MODULES, Beside, render_pages, render_report
 from hargcn.report.payload import Packed
+from hargcn.report.results import measured
+from hargcn.report.rows import drawn
 from hargcn.skeleton import skeleton
 
 EVIL = "<script>alert(1)</script>"
+LINE = {"name": "SHAP", "mean": [1.0, 0.5], "low": [0.9, 0.4], "high": [1.0, 0.6]}
+PANEL = {"title": "most important joints perturbed", "band": [[0.9, 0.6], [1, 0.9]]}
+CHARTS = [
+    {
+        "title": "a.h5",
+        "y": "accuracy",
+        "x": "joints",
+        "k": [0, 1],
+        "panels": [{**PANEL, "lines": [LINE]}],
+    }
+]
 HERE = Path(__file__).parent
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +49,11 @@ def test_what_the_page_holds_is_what_was_explained(page):
         row = data["windows"][i]
         packed = Packed(text, row["origin"], row["step"], row["scales"])
         alone = [each.isel(sample=[i]) for each in both.values()]
-        maps = [joint_map(one)[0] for one in alone]
+        branches = alone[0].values.sum(["channel", "joint", "person"]).to_numpy()[0].T[..., None]
+        maps = [joint_map(alone[0])[0], branches, joint_map(alone[1])[0]]
         positions = alone[0].dataset["positions"].to_numpy()[0]
         found, state, levels = unpacked(packed, positions.shape, [each.shape for each in maps])
-        assert (state == drawn(alone[0])).all()
+        assert (state == drawn(positions, alone[0].dataset["state"].to_numpy()[0])).all()
         shown = np.broadcast_to(state > 0, positions.shape)
         assert np.abs(found - positions)[shown].max() <= row["step"] * (0.5 + 1e-6)
         for each, map_, scale in zip(levels, maps, row["scales"], strict=True):
@@ -49,6 +62,8 @@ def test_what_the_page_holds_is_what_was_explained(page):
     assert data["windows"][1]["label"] == 1
     assert data["windows"][1]["predicted"] == 0
     assert [each["title"] for each in data["methods"]] == ["SHAP", "Grad-CAM main.1.attention"]
+    assert data["own"] == [{"joint": 0, "branch": 1}, {"joint": 2}]
+    assert data["maps"][1]["names"] == ["J positions", "V velocities"]
 
 
 def test_colours_are_those_of_pictures_and_zero_is_neutral(page):
@@ -61,15 +76,19 @@ def test_colours_are_those_of_pictures_and_zero_is_neutral(page):
     assert max(red, green, blue) - min(red, green, blue) < 3
 
 
-def test_the_page_asks_for_nothing(page):
+@pytest.mark.parametrize("charts", [(), CHARTS])
+def test_the_page_asks_for_nothing(charts):
+    page = render_report(explained(), Beside(charts=charts))
+    assert ("uPlot" in page.partition("<script>")[2].partition("Permission")[2]) == bool(charts)
     assert not re.findall(r"https?:|//[a-z]+\.|src\s*=|@import|url\(|<link|style=|\son\w+=", page)
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     for kind in ("script", "style"):
-        (text,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.S)
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{digest}'" in policy
+        texts = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.S)
+        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in texts]
+        allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
+        assert f"{kind}-src {allowed};" in policy
 
 
 def test_names_are_text_wherever_they_stand():
@@ -94,15 +113,6 @@ def test_the_script_writes_no_markup():
         assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
 
 
-def test_absent_joints_and_persons_are_not_drawn():
-    one = explained(persons=2)["shap"].isel(sample=[0])
-    positions = one.dataset["positions"].copy()
-    positions[..., 1] = 0
-    state = drawn(one.assign({"positions": (positions.dims, positions.to_numpy())}))
-    assert not state[..., 1].any()
-    assert (state[3, 0, 0], state[4, 1, 0], state[5, 2, 0]) == (0, 2, 1)
-
-
 def test_a_flat_body_has_no_views():
     flat = render_report(explained(layout=skeleton("coco17")))
     assert 'data-view="side"' not in flat
@@ -117,8 +127,9 @@ def test_what_cannot_be_shown_is_refused():
         render_report({"bare": bare})
     with pytest.raises(ValueError, match="'sums': expected a skeleton and an axis 'joint'"):
         render_report({"sums": shap.sum("joint")})
-    with pytest.raises(ValueError, match="'fewer': expected the same samples"):
-        render_report({"shap": shap, "fewer": shap.isel(sample=[0, 1])})
+    twice = shap.assign(coords={"sample": ["a"] * 6})
+    with pytest.raises(ValueError, match="'shap': expected windows of different names"):
+        render_report({"shap": twice})
     other = explained(layout=skeleton("coco17"))["shap"]
     with pytest.raises(ValueError, match="'other': expected the skeleton of the first one"):
         render_report({"shap": shap, "other": other})
@@ -129,11 +140,11 @@ def test_five_hundred_windows_of_three_methods_take_at_most_25_mb():
     rng = np.random.default_rng(0)
     layout = skeleton("ntu25")
     count, frames = 4, 150 * 29 // 25
-    shape = (count, frames, 25, 1)
+    shape = (count, 2, frames, 25, 1)
     moved = 0.004 * rng.normal(size=(count, 3, frames, 25, 1)).cumsum(axis=2)
     positions = rng.normal(0, 0.4, (count, 3, 1, 25, 1)) + moved
     variables = {"positions": (("sample", "space", "frame", "joint", "person"), positions)}
-    dims = ("sample", "time", "joint", "person")
+    dims = ("sample", "branch", "time", "joint", "person")
     three = {
         name: explanation(
             rng.normal(size=shape), dims, method=name, skeleton=layout, frames=frames,
@@ -144,6 +155,94 @@ def test_five_hundred_windows_of_three_methods_take_at_most_25_mb():
     few = {name: each.isel(sample=[0, 1]) for name, each in three.items()}
     small, large = len(render_report(few)), len(render_report(three))
     assert small + (large - small) / 2 * 498 <= 25e6
+
+
+def test_of_many_windows_there_are_pages_and_an_index():
+    names = [f"r{i // 4}@{8 * (i % 4)}" for i in range(6)]
+    pages = render_pages(explained(names=names), "my report.html", most=4)
+    assert list(pages) == ["my report-1.html", "my report-2.html", "my report.html"]
+    (first, one), (second, two), (index, none) = (embedded(page) for page in pages.values())
+    assert [len(one), len(two), len(none)] == [4, 2, 0]
+    assert [row["name"] for row in first["windows"] + second["windows"]] == names
+    assert [row["name"] for row in index["windows"]] == names
+    assert index["windows"][5]["page"] == "my report-2.html#window=1"
+    assert not [row for row in first["windows"] if "page" in row]
+    assert "origin" not in index["windows"][0]
+    last = pages["my report.html"]
+    assert 'id="overview"' in last
+    assert 'id="window"' not in last
+    assert "my%20report-1.html" in last
+    for name in ("my report-1.html", "my report-2.html"):
+        assert 'id="overview"' not in pages[name]
+        assert 'href="my%20report.html"' in pages[name]
+    assert "<title>Windows 5 to 6 of 6</title>" in pages["my report-2.html"]
+
+
+def test_a_recording_stays_on_one_page_where_it_fits():
+    """Recordings of two, three and one windows, then one of six windows."""
+    names = [f"r{at}@{i}" for at, count in enumerate((2, 3, 1)) for i in range(count)]
+    pages = render_pages(explained(names=names), "r.html", most=4)
+    found = [[row["name"] for row in embedded(page)[0]["windows"]] for page in pages.values()]
+    assert found[:-1] == [names[:2], names[2:]]
+    whole = render_pages(explained(names=[f"r0@{i}" for i in range(6)]), "r.html", most=4)
+    assert [len(embedded(page)[1]) for page in whole.values()] == [4, 2, 0]
+
+
+def test_a_recording_is_shown_where_a_page_has_several_of_its_windows():
+    assert 'id="recording"' not in render_report(explained())
+    along = render_report(explained(names=[f"r0@{8 * i}" for i in range(6)]))
+    assert 'id="recording"' in along
+    assert "Leon Sorokin" in along, "the licence of the charts' library comes with it"
+
+
+def test_edges_and_other_questions_stand_beside_joints():
+    both = explained()
+    shap = both["shap"].assign({"versus": np.ones(6, int), "target": np.zeros(6, int)})
+    page = render_report({"edges": edges_explained(), "shap": shap, "cam": both.popitem()[1]})
+    data, windows = embedded(page)
+    assert [each["kind"] for each in data["methods"]] == ["edge", "joint", "joint"]
+    assert len(windows) == 6
+    assert data["own"][0] == {"edge": 0}
+    assert data["windows"][0]["asked"] == ["wave", "wave rather than jog", "wave"]
+    assert "Rank correlation" not in page, "answers to different questions are not compared"
+    alone = render_report({"edges": edges_explained()})
+    assert "Largest edges" in alone
+    assert 'id="groups"' not in alone
+
+
+def test_what_stands_beside_is_shown_as_text():
+    said = Beside(
+        network={"Size": "<b>12</b> parameters"},
+        data={
+            "steps": [("rate", "25")],
+            "doubts": ["odd <i>"],
+            "sets": ["train"],
+            "rows": [("W", [4])],
+        },
+        tables={"table.csv": measured(judged("<u>shap"))},
+    )
+    page = render_report(explained(), said)
+    assert "&lt;b&gt;12&lt;/b&gt; parameters" in page
+    assert "odd &lt;i&gt;" in page
+    assert "&lt;u&gt;shap" in page
+    assert "<u>" not in page
+    assert re.search(r'<th scope="row">W</th><td class="number">4</td>', page)
+    assert 'cx="72.5"' in page
+    assert 'id="measured"' not in render_report(explained())
+
+
+def test_the_library_is_what_its_note_says():
+    static = HERE.parents[1] / "hargcn/report/static"
+    note = (static / "uPlot.md").read_text(encoding="utf-8")
+    for name in (LIBRARY, "uPlot.min.css"):
+        digest = hashlib.sha256((static / name).read_bytes()).hexdigest()
+        assert f"| `{name}` | {digest} |" in note
+
+
+def test_javascript_modules_are_small():
+    for name in MODULES:
+        text = (HERE.parents[1] / f"hargcn/report/static/{name}.mjs").read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 350, name
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node on the PATH")
@@ -158,83 +257,3 @@ def test_the_pages_own_functions(tmp_path, page):
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     assert re.search(r"^# tests [1-9]", made.stdout, re.M)
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
-@pytest.mark.filterwarnings("default")  # of the browser's driver
-def test_the_page_in_a_browser(tmp_path):
-    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    file = tmp_path / "report.html"
-    made = explained(names=[EVIL, *"abcde"])
-    file.write_text(render_report(made), encoding="utf-8")
-    said: list[str] = []
-    asked: list[str] = []
-    with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(file.as_uri())
-        page.wait_for_selector("body[data-shown='0']")
-        assert page.inner_text("#name") == EVIL
-        values = next(iter(made.values())).isel(sample=[0])
-        peak = int(joint_map(values)[0].max(axis=(1, 2)).argmax())
-        assert page.inner_text("#at").startswith(f"frame {peak} of 23")
-        _plays(page, driver.expect)
-        _ties_the_cursor(page)
-        _filters_and_opens(page, driver.expect)
-        browser.close()
-    assert said == []
-    assert asked == [file.as_uri()]
-
-
-def _plays(page, expect):
-    page.locator("#frame").fill("0")
-    page.locator("#frame").blur()
-    page.keyboard.press("ArrowRight")
-    assert page.inner_text("#at") == "frame 1 of 23, 0.03 s"
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    assert page.inner_text("#at").startswith("frame 23 of 23")
-    page.keyboard.press(" ")
-    assert page.inner_text("#play") == "Pause"
-    expect(page.locator("#at")).not_to_have_text(re.compile("^frame 23"))
-    page.keyboard.press(" ")
-    assert page.inner_text("#play") == "Play"
-
-
-def _ties_the_cursor(page):
-    """A click on one method's map moves the cursors of both, and both bodies."""
-    shot = "each => [...each].map((canvas) => canvas.toDataURL())"
-    before = page.eval_on_selector_all(".body", shot)
-    box = page.locator(".map").first.bounding_box()
-    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + 5)
-    assert page.inner_text("#at").startswith("frame 23 ")
-    places = page.eval_on_selector_all(".cursor", "each => each.map((one) => one.style.left)")
-    assert len(set(places)) == 1
-    after = page.eval_on_selector_all(".body", shot)
-    page.click("[data-view=side]")
-    turned = page.eval_on_selector_all(".body", shot)
-    assert all(len({*each}) == 3 for each in zip(before, after, turned, strict=True))
-
-
-def _filters_and_opens(page, expect):
-    rows = page.locator("#list tbody tr")
-    assert rows.count() == 6
-    page.select_option("#right", "false")
-    assert rows.count() == 1
-    rows.first.locator("button").click()
-    page.wait_for_selector("body[data-shown='1']")
-    assert page.inner_text("#facts") == (
-        "subject s1 · true class jog · predicted wave (58%) · wrong"
-    )
-    page.click("#filter button[type=reset]")
-    expect(rows).to_have_count(6)
-    page.click("[data-key=score]")
-    page.click("[data-key=score]")
-    assert rows.first.inner_text().startswith("e")
-    page.click("#confusion button[data-label='1'][data-predicted='1']")
-    expect(rows).to_have_count(2)

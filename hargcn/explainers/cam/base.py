@@ -148,6 +148,11 @@ class GradientCAM(ActivationMap):
         """Return one pass forward and one backward, and a second of a Hessian product."""
         return Passes(1, 2 if self.second_order else 1)
 
+    @property
+    def tells_logits(self) -> bool:
+        """Those of the one forward pass."""
+        return True
+
     @abstractmethod
     def rule(self, maps: Maps) -> Tensor:
         """Return the signed map (sample, person, time, joint)."""

@@ -28,6 +28,7 @@ def secants(
     noise: float,
     tangent: Callable[[], Tensor],
     out: Tensor,
+    lost: Sequence[Tensor] = (),
 ) -> bool:
     """Write grad * (y - y0) / (x - x0) to ``out``, grad * tangent where the inputs are equal.
 
@@ -41,6 +42,8 @@ def secants(
         Up to this difference inputs are equal.
     tangent : callable
         Gives the slopes (1, ...) at the sample; asked where inputs are equal only.
+    lost : sequence of Tensor, optional
+        What y (1, ...) and y0 (n, ...) lost of their digits.
 
     Returns
     -------
@@ -50,26 +53,26 @@ def secants(
         memory.
     """
     order = sorted(range(1, x0.ndim), key=x0.stride, reverse=True)
-    rows = [t.permute(0, *order) for t in (x0, y0, grad, out)]
+    rows = [t.permute(0, *order) for t in (x0, y0, *lost[1:], grad, out)]
     if not _fit(rows):
         return False
     loops = _loops()
-    one = [t.permute(0, *order).reshape(-1).numpy() for t in (x, y)]
+    one = [t.permute(0, *order).reshape(-1).numpy() for t in (x, y, *lost[:1])]
     many = [t.view(len(t), -1).numpy() for t in rows]
-    least = many[0].dtype.type(noise)
-    equal = np.empty((len(x0), -(-x.numel() // loops.STRETCH)), np.int32)
-    _in_parts(loops.secant_loop, one, many, [equal], least)
+    bound = many[0].dtype.type(noise)
+    equal = np.zeros((len(x0), -(-x.numel() // loops.STRETCH)), np.int32)
+    _in_parts(loops.mended_loop if lost else loops.secant_loop, one, many, [equal], bound)
     if equal.any():
         slopes = tangent().permute(0, *order).reshape(-1).numpy()
-        inputs, _, multipliers, result = many
+        inputs, multipliers, result = many[0], *many[-2:]
         _in_parts(
-            loops.tangent_loop, [one[0], slopes], [inputs, multipliers, result], [equal], least
+            loops.tangent_loop, [one[0], slopes], [inputs, multipliers, result], [equal], bound
         )
     return True
 
 
 def softmax_multipliers(
-    x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, grad: Tensor, dim: int
+    x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, grad: Tensor, total0: Tensor
 ) -> Tensor | None:
     """Multipliers of a softmax: of exp(x - logsumexp(x)) by secants, the sum kept at any distance.
 
@@ -78,26 +81,72 @@ def softmax_multipliers(
 
     Parameters
     ----------
-    x, y : Tensor of shape (1, ...)
-        Inputs and outputs of the sample.
-    x0, y0, grad : Tensor of shape (n, ...)
+    x, y : Tensor of shape (1, ..., size)
+        Inputs and outputs of the sample; the last axis adds up to 1.
+    x0, y0, grad : Tensor of shape (n, ..., size)
         Those of the background rows, and multipliers of the outputs.
-    dim : int
-        The axis that adds up to 1, from the end.
+    total0 : Tensor of shape (n, ...)
+        Logsumexp of the background rows, in double precision.
 
     Returns
     -------
-    Tensor of shape (n, ...) or None
+    Tensor of shape (n, ..., size) or None
         Nothing where it does not fit, as for `secants`.
     """
     if not _fit((x0, y0, grad)):
         return None
-    size, inner = x0.shape[dim], x0.shape[dim % x0.ndim + 1 :].numel()
+    loops, size = _loops(), x0.shape[-1]
+    rise = (x.double().logsumexp(-1) - total0).to(x0)
+    # Exponentials of both logsumexps, relative to the larger one and over their slope.
+    change = rise.abs()
+    less = torch.expm1(-change)
+    slope = torch.where(change == 0, 1.0, -less / change)
+    whole, rest = 1 / slope, (1 + less) / slope
+    up, down = torch.where(rise > 0, whole, rest), torch.where(rise > 0, rest, whole)
     out = torch.empty_like(x0)
-    total = x.double().logsumexp(dim).reshape(-1, inner).numpy()
-    one = [t.reshape(-1, size, inner).numpy() for t in (x, y)]
-    many = [t.view(len(t), -1, size, inner).numpy() for t in (x0, y0, grad, out)]
-    _in_parts(_loops().softmax_loop, [*one, total], many)
+    one = [t.reshape(-1, size).numpy() for t in (x, y)]
+    many = [t.view(len(t), -1, size).numpy() for t in (x0, y0, grad)]
+    scales = [t.reshape(len(t), -1).numpy() for t in (rise, up, down)]
+    _in_parts(loops.softmax_loop, one, [*many, *scales, out.view(len(out), -1, size).numpy()])
+    return out
+
+
+def norm_multipliers(
+    x: Tensor,
+    statistics: Sequence[Tensor],
+    weight: Tensor,
+    x0: Tensor,
+    statistics0: Sequence[Tensor],
+    grad: Tensor,
+) -> Tensor | None:
+    """Multipliers of a normalisation over the last axis (`rules_norm`).
+
+    Parameters
+    ----------
+    x : Tensor of shape (1, ..., size)
+        The sample's inputs.
+    statistics : pair of Tensor of shape (1, ...)
+        Their mean and 1 / sqrt(variance + eps).
+    weight : Tensor of shape (size,)
+        What the result is multiplied by.
+    x0, grad : Tensor of shape (n, ..., size)
+        Inputs of the background rows, and multipliers of the outputs.
+    statistics0 : pair of Tensor of shape (n, ...)
+        Of those inputs.
+
+    Returns
+    -------
+    Tensor of shape (n, ..., size) or None
+        Nothing where it does not fit, as for `secants`.
+    """
+    if not _fit((x0, grad)):
+        return None
+    size, out = x0.shape[-1], torch.empty_like(x0)
+    one = [x.reshape(-1, size), *(t.reshape(-1) for t in statistics), weight.contiguous()]
+    scales = [t.reshape(len(t), -1) for t in statistics0]
+    inputs, multipliers, result = (t.view(len(t), -1, size) for t in (x0, grad, out))
+    many = [inputs, *scales, multipliers, result]
+    _in_parts(_loops().norm_loop, [t.numpy() for t in one], [t.numpy() for t in many])
     return out
 
 

@@ -130,6 +130,10 @@ def choose_rule(step: Step, func: Callable[..., Any], base: str, kwargs: dict[st
     if entry is not None and not kwargs.get("rounding_mode"):
         if entry.linear_when is not None and entry.linear_when(step.slots):
             return True
+        spelled = step.slots != (0,) and DECOMPOSITIONS.get(base)
+        if spelled:  # a rule of its input alone
+            step.body = spelled
+            return True
         if entry.arity is not None and len(step.slots) > entry.arity:
             raise ValueError(
                 f"{step.where}: expected at most {entry.arity} arguments that depend on the input "

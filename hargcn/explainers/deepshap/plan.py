@@ -33,6 +33,7 @@ from hargcn.explainers.deepshap.operations import (
     name_of,
 )
 from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step, flatten
+from hargcn.explainers.deepshap.rules_unary import loses, rescale_smooth
 from hargcn.explainers.deepshap.trace import Trace, tensors
 
 FOLDABLE = ("conv1d", "conv2d", "conv3d", "linear")
@@ -222,6 +223,7 @@ class Planning(TorchFunctionMode):
         self.uses: Counter[int] = Counter()
         self.convolutions: dict[int, Step] = {}
         self.norms: list[tuple[Tensor, Step, tuple[Tensor, Tensor]]] = []
+        self.beside = 0  # bytes that rules keep of a row besides inputs and results
 
     def run(self, network: Callable[[Tensor], Tensor], rows: Tensor) -> None:
         """Run the network once."""
@@ -296,6 +298,8 @@ class Planning(TorchFunctionMode):
         """Copy the results of a step, and remember which tensors depend on the input."""
         if step.rule is not None and target is None:
             self._used(step, results)
+        if step.rule is rescale_smooth and loses(step.name, results[0]):
+            self.beside += results[0].nbytes // 2
         if step.rule is not None or step.guards:
             after = [t.detach().clone() for t in results] if step.rule else []
             self.values[len(self.steps) - 1] = (before[0], after, before[2])
@@ -360,7 +364,8 @@ class Planning(TorchFunctionMode):
             for t in itertools.chain(self.dependent.values(), self.derived.values())
         }
         largest = max(sizes.values())
-        return Plan(self.steps, self.input in self.overwritten, sum(sizes.values()), largest)
+        kept = sum(sizes.values()) + self.beside
+        return Plan(self.steps, self.input in self.overwritten, kept, largest)
 
 
 def _no_rule(results: list[Tensor], remedy: str) -> str:

@@ -153,6 +153,8 @@ class Operation:
         The same two for the explained sample alone; set before each backward pass.
     role : object, optional
         What a rule book notes of this call when it is recorded.
+    kept : object, optional
+        What a rule computed of the background, which is the same for every sample.
     """
 
     step: Step
@@ -164,6 +166,7 @@ class Operation:
     n: int = 1
     sample: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = ((), ())
     role: Any = None
+    kept: Any = None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

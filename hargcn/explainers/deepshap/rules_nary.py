@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hargcn.explainers.deepshap.fused import softmax_multipliers
 from hargcn.explainers.deepshap.rules import RULES, Operation, register_rule
+from hargcn.explainers.deepshap.rules_norm import norm_rule
 from hargcn.explainers.deepshap.rules_unary import (
     gradient,
     reciprocal,
@@ -121,9 +122,18 @@ def _matrices(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """Product of two matrices: `along_path` without computing the product half way."""
     if len(op.step.slots) != 2 or min(x.ndim for x in op.background) < 2:
         return along_path(op, grad)
-    a, b = (torch.lerp(x0, x, 0.5) for x, x0 in zip(op.inputs, op.background, strict=True))
-    a0, b0 = op.background
+    # Once as the product wants them, instead of for every sample.
+    op.background = tuple(map(_matrix_form, op.background))
+    own = zip(op.step.layouts, map(_matrix_form, op.sample[0]), strict=True)
+    inputs = (layout.spread(x, op.n) for layout, x in own)
+    a, b = (torch.lerp(x0, x, 0.5) for x, x0 in zip(inputs, op.background, strict=True))
+    (a0, b0), grad = op.background, grad.contiguous()
     return [reduce_to(grad @ b.mT, a0), reduce_to(a.mT @ grad, b0)]
+
+
+def _matrix_form(x: Tensor) -> Tensor:
+    """Matrices one behind the other in memory, each by rows, or by columns if it was."""
+    return x.contiguous() if x.stride(-2) != 1 else x.mT.contiguous().mT
 
 
 def _extreme(op: Operation, grad: Tensor) -> list[Tensor | None]:
@@ -202,11 +212,18 @@ def _softmax(op: Operation, grad: Tensor) -> list[Tensor | None]:
     dim, layout = int(op.argument("dim", 1)), op.step.layouts[0]
     from_end = dim % grad.ndim - grad.ndim
     if layout.axis is not None and layout.outer == 1 and from_end > layout.axis:
-        x, y = (layout.rows(t[0], 1) for t in op.sample)
-        x0, y0, m = (layout.rows(t, op.n) for t in (op.background[0], op.outputs[0], grad))
-        found = softmax_multipliers(x, y, x0, y0, m, from_end)
+        x, y, x0, y0, m = (
+            layout.rows(t, n).movedim(from_end, -1).contiguous()
+            for t, n in (
+                (op.sample[0][0], 1), (op.sample[1][0], 1),
+                (op.background[0], op.n), (op.outputs[0], op.n), (grad, op.n),
+            )
+        )  # fmt: skip
+        if op.kept is None:
+            op.kept = x0.double().logsumexp(-1)
+        found = softmax_multipliers(x, y, x0, y0, m, op.kept)
         if found is not None:
-            return [found.view_as(grad)]
+            return [found.movedim(-1, from_end).reshape(grad.shape)]
     u, u0, m = _share(op, dim)
     steep = grad * _log_mean(u, u0).exp().nan_to_num(0.0)
     return [(steep - m * steep.sum(dim, keepdim=True)).to(grad.dtype)]
@@ -258,6 +275,7 @@ register_rule(
     ],
     arity=1,
 )(_pool)
+register_rule("layer_norm", arity=1)(norm_rule)
 register_rule("softmax", arity=1)(_softmax)
 register_rule("log_softmax", arity=1)(_log_softmax)
 register_rule("logsumexp", arity=1)(_logsumexp)

@@ -18,6 +18,12 @@ from hargcn.explainers.deepshap.rules import Operation, register_rule
 # Elements per step of the hot loop: its passes then meet their data in the cache.
 BLOCK = 1 << 18
 
+NOISE = 8
+"""By how many roundings equal inputs may differ: one sample takes other kernels than a batch."""
+
+EXACT = ("relu", "relu6", "hardtanh", "abs", "absolute")
+"""Functions whose differences are those of their inputs, and lose no digit."""
+
 
 def reduce_to(grad: Tensor, like: Tensor) -> Tensor:
     """Sum a tensor over the axes along which ``like`` was broadcast."""
@@ -61,10 +67,16 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     """`rescale` for activations, of bounded slope and curvature: the hot loop of DeepSHAP.
 
     Float noise is here that of the whole map (its root mean square), not of each element; up to it
-    the slope is that at the sample.
+    the slope is that at the sample. The digits that the results lost in single precision are kept
+    beside them: a quotient of small differences would have none.
     """
     x0, y0, layout = op.background[0], op.outputs[0], op.step.layouts[0]
-    noise = torch.finfo(x0.dtype).eps * _size(op.sample[0][0])
+    noise = NOISE * torch.finfo(x0.dtype).eps * _size(op.sample[0][0])
+    lost: tuple[Tensor, ...] = ()
+    if loses(op.step.name, y0) and x0.shape == y0.shape:
+        if op.kept is None:
+            op.kept = _lost(op, x0, y0)
+        lost = (_lost(op, op.sample[0][0], op.sample[1][0]), op.kept)
 
     def tangent() -> Tensor:
         (x,), (y,) = op.sample
@@ -73,25 +85,42 @@ def rescale_smooth(op: Operation, grad: Tensor) -> list[Tensor | None]:
     if layout.axis is None or layout.outer > 1 or x0.shape != y0.shape or x0.is_cuda:
         spread = partial(layout.spread, n=op.n)
         (x,), (y,), out = op.inputs, op.results, torch.empty_like(x0)
-        _secant(x, x0, y, y0, grad, noise, lambda: spread(tangent()), out, torch.empty_like(x0))
+        lost = (spread(lost[0]), lost[1]) if lost else ()
+        _secant(x, x0, y, y0, grad, noise, lambda: spread(tangent()), out, lost)
         return [out]
     result = torch.empty_like(x0)  # in memory as x0 is, be it channels last
     grad = grad if grad.stride() == x0.stride() else torch.empty_like(x0).copy_(grad)
-    x, y = (layout.rows(t[0], 1) for t in op.sample)
-    rows = [layout.rows(t, op.n) for t in (x0, y0, grad, result)]
-    x0, y0, grad, out = rows
+    x, y, *lost1 = (layout.rows(t, 1) for t in (*op.sample[0], *op.sample[1], *lost[:1]))
+    x0, y0, grad, out, *lost0 = (layout.rows(t, op.n) for t in (x0, y0, grad, result, *lost[1:]))
 
     def slopes() -> Tensor:
         return layout.rows(tangent(), 1)
 
-    if secants(x, y, x0, y0, grad, noise, slopes, out):
+    if secants(x, y, x0, y0, grad, noise, slopes, out, (*lost1, *lost0)):
         return [result]
-    size = max(1, BLOCK // x.numel())
-    space = torch.empty_like(rows[3][:size])
-    for start in range(0, op.n, size):
-        x0, y0, grad, out = (t[start : start + size] for t in rows)
-        _secant(x, x0, y, y0, grad, noise, slopes, out, space[: len(out)])
+    step = max(1, BLOCK // x.numel())
+    for start in range(0, op.n, step):
+        some = slice(start, start + step)
+        both = (*lost1, *(t[some] for t in lost0))
+        _secant(x, x0[some], y, y0[some], grad[some], noise, slopes, out[some], both)
     return [result]
+
+
+def loses(name: str, y: Tensor) -> bool:
+    """Whether `rescale_smooth` keeps the digits that such results lost."""
+    return (
+        y.dtype == torch.float32 and y.device.type != "mps" and name.removesuffix("_") not in EXACT
+    )
+
+
+def _lost(op: Operation, x: Tensor, y: Tensor) -> Tensor:
+    """Return what results lost in single precision, in memory as they are."""
+    if y.numel() <= BLOCK:
+        return (op.call(x.double()) - y).to(y.dtype)
+    out, rows = torch.empty_like(y), max(1, BLOCK // y[0].numel())
+    for some, found, lost in zip(x.split(rows), y.split(rows), out.split(rows), strict=True):
+        lost.copy_(op.call(some.double()) - found)
+    return out
 
 
 def _size(x: Tensor) -> float:
@@ -108,16 +137,19 @@ def _secant(
     noise: float,
     tangent: Callable[[], Tensor],
     out: Tensor,
-    dx: Tensor,
+    lost: Sequence[Tensor] = (),
 ) -> None:
     """Write grad * (y - y0) / (x - x0) to ``out`` in as few passes as possible.
 
     Differences below the noise become 0, whose quotient is not finite: one sum tells if there are
     any, and only then is the gradient computed.
     """
-    torch.sub(x, x0, out=dx)
+    dx = x - x0
     torch.ops.aten.hardshrink(dx, noise, out=dx)
-    torch.sub(y, y0, out=out).div_(dx).mul_(grad)
+    torch.sub(y, y0, out=out)
+    if lost:
+        out.add_(lost[0] - lost[1])
+    out.div_(dx).mul_(grad)
     if not math.isfinite(float(out.sum())):
         out.copy_(torch.where(dx == 0, tangent() * grad, out))
 

@@ -49,9 +49,7 @@ class Tally:
         self.squares: np.ndarray | None = None
         self.firsts: np.ndarray | None = None
         self.equal = bool(np.ptp(weights) < 1e-12)
-        self.base_value = outputs @ weights
-        with np.errstate(invalid="ignore"):  # infinite outputs are refused later
-            self.spread = np.sqrt((outputs - self.base_value[:, None]) ** 2 @ weights)
+        self.base_value, self.spread = _level(outputs, weights)
         self.double = np.zeros(shape[0], bool)
         self.joints: np.ndarray | None = None
         if "joint" in self.dims:
@@ -107,6 +105,13 @@ class Tally:
             size = np.where(size > 0, size, 1.0)
             self.relative_gap = np.abs(self.additivity_gap) / size
 
+    def judge(self, samples: np.ndarray, scores: np.ndarray, outputs: np.ndarray) -> None:
+        """Compare some samples' sums with scores (n,), background's (n, rows), known better."""
+        self.base_value[samples], self.spread[samples] = _level(outputs, self.weights)
+        known = self.scores.copy()
+        known[samples] = scores
+        self.close(known)
+
     def replace(self, samples: np.ndarray, other: Tally) -> None:
         """Take other sums for some samples, those of a closed tally of just these."""
         kept = ("values", "shift", "squares", "firsts", "joints", "double", "base_value", "spread")
@@ -145,6 +150,13 @@ class Tally:
                 error = np.sqrt(np.einsum("nrv,r->nv", away**2, self.weights**2) * n / (n - 1))
                 found["joint_standard_error"] = (("sample", "joint"), error.astype(np.float32))
         return found
+
+
+def _level(outputs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the background's outputs (N, n)."""
+    mean = outputs @ weights
+    with np.errstate(invalid="ignore"):  # infinite outputs are refused later
+        return mean, np.sqrt((outputs - mean[:, None]) ** 2 @ weights)
 
 
 def _weighted(w: Tensor, phi: Tensor) -> np.ndarray:

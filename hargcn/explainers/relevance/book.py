@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hargcn.explainers.deepshap.decompositions import layer_norm
 from hargcn.explainers.deepshap.operations import STOPS, choose_rule
 from hargcn.explainers.deepshap.rules import Operation, RuleBook, Step
 from hargcn.explainers.deepshap.rules_unary import reduce_to
@@ -53,7 +54,12 @@ def _addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
     return x * beta + torch.matmul(a, b) * alpha
 
 
-_BODIES: dict[str, Callable[..., Tensor]] = {"diff": _diff, "addmm": _addmm, "baddbmm": _addmm}
+_BODIES: dict[str, Callable[..., Tensor]] = {
+    "diff": _diff,
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "layer_norm": layer_norm,
+}
 """Operations spelled out in simpler ones."""
 _FUNCTION_NAMES = """
 relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid

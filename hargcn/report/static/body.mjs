@@ -1,3 +1,5 @@
+import { drawEdges } from "./edges.mjs";
+
 /**
  * Bodies on a canvas: bones grey, joints coloured by sign and sized by magnitude.
  *
@@ -9,7 +11,10 @@
 
 const SMALL = 2.5;
 const LARGE = 9;
-const INTERPOLATED = 2;
+
+/** States of a joint that are shown. */
+export const ABSENT = 0;
+export const INTERPOLATED = 2;
 
 /** Azimuth and elevation in degrees. */
 export const VIEWS = { front: [0, 0], side: [90, 0], top: [0, 90] };
@@ -102,10 +107,10 @@ export function sides(place, mirror) {
  * @param {Uint8Array} state
  * @param {(joint: number, person: number) => number} level attribution from -127 to 127
  * @param {{frame: number, persons: number, skeleton: Skeleton, colours: string[],
- *   box: ReturnType<typeof bounds>}} scene
+ *   box: ReturnType<typeof bounds>, edges?: number[][]}} scene with `edges`, level is theirs
  */
 export function drawBodies(to, size, points, state, level, scene) {
-  const { frame, persons, skeleton, colours, box } = scene;
+  const { frame, persons, skeleton, colours, box, edges } = scene;
   const count = skeleton.joints.length;
   const margin = 26;
   const scale = Math.min((size.width - 2 * margin) / box.width, (size.height - 2 * margin) / box.height);
@@ -127,11 +132,12 @@ export function drawBodies(to, size, points, state, level, scene) {
     }
     to.stroke();
     const order = skeleton.joints.map((_, joint) => joint).filter((joint) => state[index(joint)]);
-    order.sort((a, b) => Math.abs(level(a, person)) - Math.abs(level(b, person)));
+    if (edges) drawEdges(to, edges, (edge) => level(edge, person), place, colours);
+    else order.sort((a, b) => Math.abs(level(a, person)) - Math.abs(level(b, person)));
     to.strokeStyle = "#4d4d4d";
     to.lineWidth = 1;
     for (const joint of order) {
-      const value = level(joint, person);
+      const value = edges ? 0 : level(joint, person);
       const radius = Math.sqrt(SMALL ** 2 + ((LARGE ** 2 - SMALL ** 2) * Math.abs(value)) / 127);
       dot(to, place(joint), radius, colours[value + 127]);
       if (state[index(joint)] === INTERPOLATED) dot(to, place(joint), radius * 0.6, "#ffffff");

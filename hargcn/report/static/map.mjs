@@ -1,8 +1,8 @@
 /**
- * The joint x time map of a window, and its attribution over time.
+ * Maps over the time of a window, of joints, parts or branches, and their sum over time.
  *
- * @typedef {{levels: Int8Array, cells: number, joints: number, persons: number}} Levels
- *   levels (cell, joint, person) from -127 to 127
+ * @typedef {{levels: Int8Array, cells: number, rows: number, persons: number, scale: number}} Levels
+ *   levels (cell, row, person) from -127 to 127 and the size of one of them
  */
 
 /** Pixels left of a map, for the names of joints. */
@@ -29,33 +29,67 @@ export function nearestCell(times, frame) {
  */
 export function peak(map) {
   const largest = map.levels.reduce((best, level, i) => (level > map.levels[best] ? i : best), 0);
-  return Math.floor(largest / (map.joints * map.persons));
+  return Math.floor(largest / (map.rows * map.persons));
 }
 
 /**
- * Add a map up over joints and persons.
+ * Add a map up over rows and persons.
  * @param {Levels} map
- * @param {number} scale size of a level
  * @returns {number[]} per cell
  */
-export function overTime(map, scale) {
-  const each = map.joints * map.persons;
+export function overTime(map) {
+  const each = map.rows * map.persons;
   return Array.from({ length: map.cells }, (_, cell) =>
-    map.levels.subarray(cell * each, (cell + 1) * each).reduce((sum, level) => sum + level, 0) * scale);
+    map.levels.subarray(cell * each, (cell + 1) * each).reduce((sum, level) => sum + level, 0) * map.scale);
 }
 
 /**
  * Add a map up over time and persons, and put the largest sums first.
  * @param {Levels} map
- * @param {number} scale size of a level
- * @returns {[number, number][]} joint and its sum
+ * @returns {[number, number][]} row and its sum
  */
-export function byJoint(map, scale) {
-  const sums = new Array(map.joints).fill(0);
+export function byRow(map) {
+  const sums = new Array(map.rows).fill(0);
   map.levels.forEach((level, i) => {
-    sums[Math.floor(i / map.persons) % map.joints] += level * scale;
+    sums[Math.floor(i / map.persons) % map.rows] += level * map.scale;
   });
-  return sums.map((sum, joint) => [joint, sum]).sort((a, b) => b[1] - a[1]);
+  return sums.map((sum, row) => [row, sum]).sort((a, b) => b[1] - a[1]);
+}
+
+/**
+ * Add rows of a map up, such as the joints of body parts, over all persons.
+ * @param {Levels} map
+ * @param {number[][]} groups rows of each new one
+ * @returns {Levels}
+ */
+export function grouped(map, groups) {
+  const sums = new Float64Array(map.cells * groups.length);
+  groups.forEach((rows, group) => rows.forEach((row) => {
+    for (let cell = 0; cell < map.cells; cell++) {
+      for (let person = 0; person < map.persons; person++) {
+        sums[cell * groups.length + group] += map.levels[(cell * map.rows + row) * map.persons + person] * map.scale;
+      }
+    }
+  }));
+  const scale = sums.reduce((most, sum) => Math.max(most, Math.abs(sum)), 0) / 127 || 1;
+  const levels = Int8Array.from(sums, (sum) => Math.round(sum / scale));
+  return { levels, cells: map.cells, rows: groups.length, persons: 1, scale };
+}
+
+/**
+ * Find where a value stays over time.
+ * @param {(frame: number) => boolean} is
+ * @param {number} frames
+ * @returns {[number, number][]} first frame, and the one behind the last
+ */
+export function stretches(is, frames) {
+  const found = [];
+  for (let frame = 0; frame < frames; frame++) {
+    if (!is(frame)) continue;
+    if (frame && is(frame - 1)) found[found.length - 1][1] = frame + 1;
+    else found.push([frame, frame + 1]);
+  }
+  return found;
 }
 
 /**
@@ -93,7 +127,7 @@ export function borders(times, frames) {
 }
 
 /**
- * Draw joints x time, a row per joint of every person who is there.
+ * Draw rows x time, a row per joint (or part, or branch) of every person who is there.
  * @param {CanvasRenderingContext2D} to
  * @param {{width: number, height: number}} size in CSS pixels
  * @param {Levels} map
@@ -107,14 +141,35 @@ export function drawMap(to, size, map, about) {
   to.font = `${Math.min(11, height)}px system-ui, sans-serif`;
   to.textBaseline = "middle";
   to.textAlign = "right";
-  people.forEach((person, block) => names.forEach((name, joint) => {
-    const top = (block * names.length + joint) * height;
+  people.forEach((person, block) => names.forEach((name, row) => {
+    const top = (block * names.length + row) * height;
     to.fillStyle = "#1f2328";
     const owner = people.length > 1 ? `${person + 1}: ` : "";
     to.fillText(owner + name, GUTTER - 5, top + height / 2, GUTTER - 8);
     for (let cell = 0; cell < map.cells; cell++) {
-      to.fillStyle = colours[map.levels[(cell * map.joints + joint) * map.persons + person] + 127];
+      to.fillStyle = colours[map.levels[(cell * map.rows + row) * map.persons + person] + 127];
       to.fillRect(ends[cell], top, ends[cell + 1] - ends[cell] + 0.5, height + 0.5);
+    }
+  }));
+}
+
+/**
+ * Draw lines along the rows of joints where something is so: interpolated, absent, planted.
+ * @param {CanvasRenderingContext2D} to
+ * @param {{width: number, height: number}} size in CSS pixels
+ * @param {(frame: number, joint: number, person: number) => boolean} is
+ * @param {{frames: number, names: string[], people: number[]}} about
+ * @param {{colour: string, thick: number, below: boolean}} look below the row, or above it
+ */
+export function drawAlong(to, size, is, about, look) {
+  const { frames, names, people } = about;
+  const height = size.height / (names.length * people.length);
+  to.fillStyle = look.colour;
+  people.forEach((person, block) => names.forEach((_, joint) => {
+    const top = (block * names.length + joint) * height;
+    for (const [from, end] of stretches((frame) => is(frame, joint, person), frames)) {
+      const [left, right] = [from, end].map((frame) => across(frame - 0.5, frames, size.width));
+      to.fillRect(left, look.below ? top + height - look.thick : top, right - left, look.thick);
     }
   }));
 }

@@ -3,9 +3,9 @@
  *
  * @typedef {{origin: number[], step: number, scales: number[]}} Scales
  * @typedef {{space: number, frames: number, joints: number, persons: number,
- *   maps: {cells: number, persons: number}[]}} Shape
+ *   maps: {cells: number, rows: number, persons: number}[]}} Shape
  * @typedef {{positions: Float32Array, state: Uint8Array, maps: Int8Array[]}} Decoded
- *   positions (space, joint, person, frame), state (frame, joint, person), maps (cell, joint,
+ *   positions (space, joint, person, frame), state (frame, joint, person), maps (cell, row,
  *   person) in steps from -127 to 127
  */
 
@@ -41,7 +41,7 @@ export function unpack(bytes, shape, scales) {
   const state = bytes.subarray(2 * count, 2 * count + each);
   let at = 2 * count + each;
   const maps = shape.maps.map((map) => {
-    const size = map.cells * joints * map.persons;
+    const size = map.cells * map.rows * map.persons;
     const values = new Int8Array(bytes.buffer, bytes.byteOffset + at, size);
     at += size;
     return values;

@@ -2,9 +2,10 @@
  * Which windows the list shows, and in which order.
  *
  * @typedef {{name: string, subject: string | null, label: number | null, predicted: number | null,
- *   probability: number | null, fps: number | null, scores: number[]}} Row
- * @typedef {{label: string, predicted: string, right: string, subject: string, least: string}}
- *   Filter "" lets all pass
+ *   probability: number | null, fps: number | null, scores: number[], recording: string,
+ *   start: number | null, checks: {text: string, failed: boolean}[][], page?: string}} Row
+ * @typedef {{label: string, predicted: string, right: string, subject: string, checked: string,
+ *   least: string}} Filter "" lets all pass
  */
 
 /**
@@ -17,6 +18,27 @@ export function isRight(row) {
 
 /**
  * @param {Row} row
+ * @returns {boolean | null} whether a check failed, null where nothing was checked
+ */
+export function failed(row) {
+  const all = row.checks.flat();
+  return all.length ? all.some((check) => check.failed) : null;
+}
+
+/**
+ * The windows of a recording, the earliest first.
+ * @param {Row[]} rows
+ * @param {string} recording
+ * @returns {number[]} of those whose start is known
+ */
+export function along(rows, recording) {
+  return rows.map((_, row) => row)
+    .filter((row) => rows[row].recording === recording && rows[row].start !== null)
+    .sort((a, b) => rows[a].start - rows[b].start);
+}
+
+/**
+ * @param {Row} row
  * @param {Filter} filter
  * @returns {boolean}
  */
@@ -24,6 +46,7 @@ export function passes(row, filter) {
   return (filter.label === "" || String(row.label) === filter.label)
     && (filter.predicted === "" || String(row.predicted) === filter.predicted)
     && (filter.right === "" || String(isRight(row)) === filter.right)
+    && (filter.checked === "" || String(failed(row)) === filter.checked)
     && (filter.subject === "" || row.subject === filter.subject)
     && (filter.least === "" || row.scores[0] >= Number(filter.least));
 }

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hargcn.explainers.deepshap import fused, rules_nary, rules_unary
+from hargcn.explainers.deepshap import fused, rules_nary, rules_norm, rules_unary
 from hargcn.explainers.deepshap.explainer import DeepSHAP
 
 CHANNELS_LAST = torch.channels_last
@@ -42,11 +42,22 @@ def test_secants_are_those_of_torch_bit_by_bit(form, dtype, equal, threads):
 def test_slopes_are_asked_for_only_where_inputs_are_equal():
     x, x0 = drawn(1, (70, 40)), drawn(30, (70, 40))
 
-    def nobody() -> Tensor:
-        raise AssertionError
+    out = torch.empty_like(x0)
+    assert fused.secants(x, x.sin(), x0, x0.sin(), torch.ones_like(x0), 0.0, nobody, out)
 
-    given = (x, x.sin(), x0, x0.sin(), torch.ones_like(x0), 0.0, nobody, torch.empty_like(x0))
-    assert fused.secants(*given)
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, CHANNELS_LAST])
+def test_digits_that_results_lost_count(form):
+    x, x0, grad = (drawn(n, (24, 33, 17)).to(memory_format=form) for n in (1, 7, 8))
+    grad, y, y0 = grad[:7], torch.tanh(x), torch.tanh(x0)
+    lost = [(a.double().tanh() - b).float() for a, b in ((x, y), (x0, y0))]
+    out = torch.empty_like(x0)
+    assert fused.secants(x, y, x0, y0, grad, 0.0, nobody, out, lost)
+    assert torch.equal(out, ((y - y0) + (lost[0] - lost[1])) / (x - x0) * grad)
+
+
+def nobody(*_: Tensor) -> Tensor:
+    raise AssertionError
 
 
 @pytest.mark.parametrize("why", ["few", "half", "apart", "order", "negative"])
@@ -63,7 +74,7 @@ def test_other_tensors_are_left_to_torch(why):
     if why == "negative":
         x0 = torch.complex(x0, -x0).conj().imag
     out = torch.zeros(x0.shape, dtype=x0.dtype)
-    assert not fused.secants(x, x.exp(), x0, y0, torch.ones_like(x0), 0.0, lambda: x, out)
+    assert not fused.secants(x, x.exp(), x0, y0, torch.ones_like(x0), 0.0, nobody, out)
     assert not out.any()
 
 
@@ -94,21 +105,43 @@ def test_whole_networks_say_the_same_with_and_without(monkeypatch):
     assert float(mine.relative_gap.max()) < 1e-5
 
 
-@pytest.mark.parametrize("dim", [-1, -2])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_softmax_is_that_in_double_precision(dim, scale):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_softmax_is_that_in_double_precision(scale, dtype):
     """Though its probabilities are of single precision."""
-    x, x0, grad = (scale * drawn(n, (8, 30, 30)) for n in (1, 10, 11))
+    x, x0, grad = (scale * drawn(n, (8, 30, 30), dtype) for n in (1, 10, 11))
     grad = grad[:10]
     x[..., 2], x0[..., 2], x0[:, 0, :, 4] = -torch.inf, -torch.inf, -torch.inf  # masked
-    if dim == -2:
-        x, x0 = x.mT.contiguous(), x0.mT.contiguous()
-    found = fused.softmax_multipliers(x, x.softmax(dim), x0, x0.softmax(dim), grad, dim)
-    expected = by_pairs(x.double(), x0.double(), grad.double(), dim)
+    total0 = x0.double().logsumexp(-1)
+    found = fused.softmax_multipliers(x, x.softmax(-1), x0, x0.softmax(-1), grad, total0)
+    expected = by_pairs(x.double(), x0.double(), grad.double(), -1)
     assert found is not None
-    torch.testing.assert_close(
-        found.double(), expected, rtol=2e-4, atol=3e-6 * float(expected.abs().max())
-    )
+    rtol, atol = (2e-4, 3e-6) if dtype == torch.float32 else (1e-7, 1e-9)
+    size = float(expected.abs().max())
+    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=atol * size)
+
+
+@pytest.mark.parametrize("shape", [(30, 20, 16), (20, 50, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_norms_are_those_of_torch(shape, dtype, threads):
+    x, x0, grad = (drawn(n, shape, dtype) + 2 for n in (1, 12, 13))
+    grad, weight = grad[:12], drawn(1, shape[-1:], dtype)[0]
+    given = (
+        x, rules_norm._statistics(x, 1e-5), weight,
+        x0, rules_norm._statistics(x0, 1e-5), grad,
+    )  # fmt: skip
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = fused.norm_multipliers(*given)
+    finally:
+        torch.set_num_threads(before)
+    assert found is not None
+    expected = rules_norm._passes(*given)
+    size = float(expected.abs().max())
+    tolerance = 16 * torch.finfo(dtype).eps
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * size)
 
 
 def by_pairs(x: Tensor, x0: Tensor, grad: Tensor, dim: int) -> Tensor:

@@ -39,9 +39,9 @@ def test_knows_rules_modules_and_places():
     assert ruled[0].rule is rescale_smooth
     assert ruled[0].layouts == ruled[0].output_layouts == [Layout(-2)]
     assert not plan.overwrites_input
-    # Input, its copy, two hidden layers and the output, in float32.
+    # Input (and its copy), hidden layer, its activation and what that lost, output, in float32.
     assert plan.largest == 4 * 4
-    assert plan.bytes == 4 * (4 + 3 + 3 + 2)
+    assert plan.bytes == 4 * (4 + 3 + 3 + 3 + 2)
 
 
 def test_persons_in_front_of_the_samples_are_found():

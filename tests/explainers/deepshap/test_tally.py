@@ -90,6 +90,19 @@ def test_some_samples_are_replaced_by_better_ones():
     np.testing.assert_array_equal(found["joint_by_background"][1][1], [[9, 9], [9, 9]])
 
 
+def test_sums_are_judged_by_better_scores():
+    tally = Tally((2, 2), ("sample", "joint"), np.full(2, 0.5), np.array([[0.0, 1.0]] * 2))
+    for i in range(2):
+        tally.add(i, 0, torch.full((2, 2), 1.0))
+    tally.close(np.array([2.0, 2.0]))
+    tally.judge(np.array([1]), np.array([2.25]), np.array([[0.25, 0.25]]))
+    np.testing.assert_array_equal(tally.base_value, [0.5, 0.25])
+    np.testing.assert_array_equal(tally.scores, [2, 2.25])
+    np.testing.assert_array_equal(tally.additivity_gap, [0.5, 0])
+    np.testing.assert_array_equal(tally.spread, [0.5, 0])
+    np.testing.assert_array_equal(tally.values, np.ones((2, 2)))
+
+
 def test_two_rows_have_an_error_and_one_has_none():
     for rows in (1, 2):
         tally = Tally((1, 3), ("sample", "joint"), np.full(rows, 1 / rows), np.zeros((1, rows)))
