@@ -48,7 +48,11 @@ myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a page of the repository may begin with a table or a picture
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "ignore-module-all": True}
+autodoc_default_options = {
+    "members": True,
+    "ignore-module-all": True,
+    "show-inheritance": True,  # settings of a base class are described there
+}
 autodoc_typehints = "none"  # the numpydoc sections say types in words, with shapes and units
 napoleon_numpy_docstring, napoleon_google_docstring = True, False
 napoleon_use_param = napoleon_use_rtype = napoleon_use_keyword = False
@@ -67,7 +71,10 @@ html_theme_options = {
     "collapse_navigation": True,  # else each of 300 pages draws the whole tree
 }
 html_show_sourcelink = False
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["style.css"]
+html_sidebars: dict[str, list[str]] = {"docs/start-here": []}
+smartquotes = False  # --option is no dash
 templates_path = ["templates"]
 html_additional_pages = {"index": "to_start.html"}
 

@@ -120,7 +120,7 @@ def _api() -> str:
 
 
 def _tree(modules: list[str], depth: int = 1) -> str:
-    listed = "".join(f"   {name}\n" for name in modules)
+    listed = "".join(f"   {name.rpartition('.')[2]} <{name}>\n" for name in modules)
     return f".. toctree::\n   :maxdepth: {depth}\n\n{listed}\n"
 
 
