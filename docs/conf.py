@@ -7,6 +7,7 @@ the same for a reader of the code host and of the built pages.
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -123,6 +124,9 @@ def setup(app: Sphinx) -> None:
         for image in document.findall(nodes.image):
             image["uri"] = unquote(image["uri"])
 
+    scratch = tempfile.TemporaryDirectory()  # what examples write goes with the build
+    tempfile.tempdir = scratch.name
+    app.connect("build-finished", lambda *_: scratch.cleanup())
     app.add_role("name", name_role)
     app.connect("doctree-read", unquoted, priority=100)  # before pictures are collected
     app.connect("autodoc-process-docstring", process)
