@@ -128,7 +128,7 @@ def _module(module: ModuleType, names: list[str]) -> str:
     """Return the page of a module; that of a package leads to its modules."""
     name = module.__name__
     below = [other for other in names if other.rpartition(".")[0] == name]
-    text = _title(name, "=") + f".. automodule:: {name}\n\n"
+    text = _title(name.removeprefix("hargcn."), "=") + f".. automodule:: {name}\n\n"
     return text + (_tree(below) if below else "")
 
 

@@ -1,6 +1,6 @@
 """
-Reading a picture without being misled
-======================================
+A picture that misleads
+=======================
 
 A ranking can be clear, stable and true of the network, and still tell nothing about the movement
 in question. Here one class has, besides its tremor of the right wrist, a twitch of the left ankle
@@ -75,19 +75,16 @@ figure, _ = plot_ranking(shap, top=12)
 # %%
 # *What is seen:* the left ankle and foot lead, the right hand, which trembles, follows far
 # behind. The picture is right: this is what the network goes by. What would be wrong is to read
-# it as "one tells the tremor by the left ankle". The circles at the left are the hint to look
-# closer: windows of the same class for which the ankle speaks *against* it.
+# it as "one tells the tremor by the left ankle". The circles far
+# to the left are the hint to look closer: in a few windows of the same class (printed below) the
+# ankle speaks *against* it.
 
 ranking = Ranking.of(shap)
 assert set(ranking.features[:2]) == {"left_ankle", "left_foot"}
 ankle = shap.sum("branch", "channel", "time", "person").values.sel(joint="left_ankle")
-print(
-    "windows for which the ankle speaks against the class:",
-    int((ankle < -0.5).sum()),
-    "of",
-    len(ankle),
-)
-assert 1 <= int((ankle < -0.5).sum()) <= 3
+against = int((ankle < -0.5).sum())
+print(f"windows in which the ankle speaks against the class: {against} of {len(ankle)}")
+assert 1 <= against <= 3
 
 # %%
 # **The control.** The same recordings without the twitch; hands tremble as before.
