@@ -12,7 +12,7 @@ N ?= 500
 SEED ?= 1234
 JOBS ?= 2
 
-.PHONY: help install demo check test test-rest results bench mutants clean
+.PHONY: help install demo check test test-rest docs results bench mutants clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -42,6 +42,9 @@ test: check  ## the check, and the tests everybody runs (under 4 minutes on two 
 test-rest: install  ## every other test: slow, documents, browser, cluster
 	$(PARALLEL) -m "$(REST)" --ignore=tests/benchmarks
 
+docs: install  ## the documents as HTML, examples executed, warnings as errors: docs/_build/html/index.html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -b html -W --keep-going -j $(JOBS) -d docs/_build/doctrees -c docs . docs/_build/html
+
 results: install  ## make every committed table of the experiments again, and compare (hours)
 	$(PYTEST) -q -m remake --benchmark-disable
 
@@ -52,4 +55,4 @@ mutants: install  ## put N faults into the core and list those no test notices (
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --number $(N) --seed $(SEED) --jobs $(JOBS)
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mutants demo-out
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mutants demo-out docs/_build docs/examples docs/reference

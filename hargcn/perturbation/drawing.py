@@ -18,7 +18,7 @@ def as_keys(seeds: Sequence[int] | np.ndarray | None, rows: int) -> np.ndarray:
 
 
 def normal(shape: Sequence[int], keys: np.ndarray, like: Tensor) -> Tensor:
-    """Draw (rows, *shape) standard normal numbers, the same for rows of the same key.
+    """Draw standard normal numbers `(rows, *shape)`, the same for rows of the same key.
 
     A row's numbers depend on its key alone, never on the batch it happens to travel in.
     """
