@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.command_line import TINY
+from fixtures.report_pages import against_truth
 
 from hargcn import Explanation, load_model
 from hargcn.data.windows import Windows
@@ -9,7 +10,8 @@ from hargcn.pipeline.demo import demo
 
 FILES = (
     "windows.h5", "run/model.safetensors", "run/model.json", "gradcam.main.0.tcn.h5",
-    "gradcam.main.0.attention.h5", "shap.h5", "ranking.png", "strip.png",
+    "gradcam.main.0.attention.h5", "shap.h5", "ranking.png", "strip.png", "table.csv",
+    "report.html",
 )  # fmt: skip
 SMALL = (
     *TINY,
@@ -37,6 +39,11 @@ def test_a_small_demo_leaves_its_files_and_says_what_it_found(tmp_path):
         assert (out / name).stat().st_size > 0, name
     assert not list(out.glob("*.parts"))
     assert found.pictures == [out / "ranking.png", out / "strip.png"]
+    assert found.report == out / "report.html"
+    page = found.report.read_text(encoding="utf-8")
+    assert 'id="measured"' in page
+    assert 'id="origin"' in page
+    assert "it&#39;s mine" not in page, "where the demo was run is nobody's business"
     assert found.classified.windows["n"] == 16
     check(found)
     data = Windows.open(out / "windows.h5")
@@ -57,3 +64,9 @@ def test_the_demo_learns_the_evidence_and_every_method_finds_it(tmp_path):
     check(found)
     chance = found.shares["chance"][0]
     assert all(shares[0] > chance for name, shares in found.shares.items() if name != "chance")
+    planted, told = against_truth(found.report.read_text(encoding="utf-8"))
+    assert len(planted) == 4, "the right hand"
+    assert len(told) == 3
+    for title, (joints, peaks) in told.items():
+        assert planted.issuperset(joints[:3]), (title, joints)
+        assert peaks > 0.9, title
