@@ -20,6 +20,7 @@ __all__ = [
     "explainers",
     "load_model",
     "save_model",
+    "show",
     "skeleton",
 ]
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hargcn.explanation import Explanation
     from hargcn.networks.checkpoint import load_model, save_model
     from hargcn.networks.stgcn import MultiBranchSTGCN
+    from hargcn.report.notebook import show
 
     __version__: str
 else:
@@ -39,6 +41,7 @@ else:
         "Windows": "hargcn.data.windows",
         "load_model": "hargcn.networks.checkpoint",
         "save_model": "hargcn.networks.checkpoint",
+        "show": "hargcn.report.notebook",
     }
 
     def __getattr__(name):

@@ -181,8 +181,6 @@ class Explanation:
             attrs["frames"] = frames
         return cls(dataset.assign_coords({**known, **several}).assign_attrs(attrs))
 
-    # -- what it holds ---------------------------------------------------------------------------
-
     @property
     def values(self) -> xr.DataArray:
         """The attributions, signed and unscaled."""
@@ -254,8 +252,6 @@ class Explanation:
             Names the consumer, the axes it understands and the first other one.
         """
         _expect(self.dims, known, who)
-
-    # -- views -----------------------------------------------------------------------------------
 
     def joint_scores(self) -> xr.DataArray:
         """Return (sample, joint) scores: the signed mean over every other axis of `DIMS`."""
@@ -432,6 +428,10 @@ class Explanation:
         """
         # A higher floor, asked by name and late: what reads explanations must not import torch.
         return import_module("hargcn.explainers.geometric").explanation_graph(self, sample, x)
+
+    def _repr_html_(self) -> str:
+        # Of a higher floor, too.
+        return import_module("hargcn.report.notebook").summary(self)
 
     def to_shap(self) -> shap.Explanation:
         """Return a shap.Explanation that shap's own plots (bar, waterfall, beeswarm ...) accept.

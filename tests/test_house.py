@@ -27,6 +27,7 @@ SHARED_NAMES = {
     "convert": "a checkpoint file of the published code; the pipeline's reads names of classes too",
     "correlate": "layers' maps with one layer's; the pipeline's makes the maps first",
     "check": "refuses what the functions of its module cannot take",
+    "show": "a window in a notebook; the pipeline's draws strips and clips into files",
     "ordering": "joints from the most to the least important; a measure breaks ties at random",
 }
 """Public names that several modules define, and why."""

@@ -20,7 +20,7 @@ def demo(out: Out = Path("demo-out"), seed: Seed = 1234, set_: Set = None) -> No
 
     One class trembles with the right wrist; both classes show the same tremor elsewhere, so that
     size of movement alone points nowhere. The table says how much of each explanation's positive
-    attribution lies on the evidence.
+    attribution lies on the evidence; report.html shows it in motion.
 
     Example: hargcn demo --out demo-out
     """
@@ -36,6 +36,7 @@ def demo(out: Out = Path("demo-out"), seed: Seed = 1234, set_: Set = None) -> No
     ]
     header = ["", "evidence", "distractors", "elsewhere", "evidence / (evidence + distractors)"]
     table("where the positive attribution lies", header, rows)
+    typer.echo(f"all of it in motion: open {found.report} in a browser, by double click")
 
 
 COMMANDS = (demo,)

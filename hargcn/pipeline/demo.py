@@ -17,16 +17,21 @@ from hargcn.explanation import Explanation
 from hargcn.metrics.localisation import energy, mask_area
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline import network
+from hargcn.pipeline.evaluate import evaluate
 from hargcn.pipeline.explain_windows import explain_windows
 from hargcn.pipeline.opening import open_explanations
 from hargcn.pipeline.pictures import rank, show
 from hargcn.pipeline.prepare import synthesise
+from hargcn.pipeline.report import write_report
 from hargcn.pipeline.train import train
 from hargcn.training.classification import Evaluation
 
 _CLASS = "tremor"
 _EXPLAINED = 24
 _BACKGROUND = 40
+_MEASURES = (
+    "pgi,localisation"  # whether the network heeds the joints, and whether they are the sign
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +47,14 @@ class DemoResult:
         the evidence, on the distractors and elsewhere, and evidence / (evidence + distractors).
     pictures
         The pictures drawn.
+    report
+        The page of all of it.
     """
 
     classified: Evaluation
     shares: dict[str, tuple[float, float, float, float]]
     pictures: list[Path]
+    report: Path
 
 
 def demo(
@@ -57,7 +65,7 @@ def demo(
     Parameters
     ----------
     out
-        Folder of everything that is made.
+        Folder of everything that is made, `report.html` last.
     seed
         Seed of everything random.
     set_
@@ -88,7 +96,13 @@ def demo(
     pictures = [out / "ranking.png", out / "strip.png"]
     rank(files, pictures[0])
     show(files[0], pictures[1], progress=progress)
-    return DemoResult(classified, _shares(open_explanations(files), explained), pictures)
+    table = out / "table.csv"
+    evaluate(trained.path, windows, files, table, metrics=_MEASURES, seed=seed, progress=progress)
+    report, *_ = write_report(
+        files, out / "report.html", network=trained.path, windows=windows, tables=[table]
+    )
+    shares = _shares(open_explanations(files), explained)
+    return DemoResult(classified, shares, pictures, report)
 
 
 def _explain(

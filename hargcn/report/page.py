@@ -193,27 +193,35 @@ def _page(
     library = _library() if several or data.get("charts") else ""
     style = _static("style.css") + (_static("uPlot.min.css") if library else "")
     script = _script()
-    environment = Environment(
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            **known,
+            whole=whole,
+            pages=pages,
+            block=block,
+            recordings=several,
+            skeleton=first.skeleton,
+            classes=data["classes"],
+            steps=2 * STEPS,
+            data=data,
+            windows=windows,
+            script=script,
+            library=library,
+            style=style,
+            script_hashes=[_hash(text) for text in (script, library) if text],
+            style_hash=_hash(style),
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return the templates, whose every name becomes text."""
+    return Environment(
         loader=PackageLoader("hargcn.report", "static"),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("page.html").render(
-        **known,
-        whole=whole,
-        pages=pages,
-        block=block,
-        recordings=several,
-        skeleton=first.skeleton,
-        classes=data["classes"],
-        steps=2 * STEPS,
-        data=data,
-        windows=windows,
-        script=script,
-        library=library,
-        style=style,
-        script_hashes=[_hash(text) for text in (script, library) if text],
-        style_hash=_hash(style),
-    )
 
 
 def _about(explanations: Mapping[str, Explanation], skeleton: Skeleton) -> dict[str, Any]:

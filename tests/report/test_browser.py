@@ -16,6 +16,7 @@ from fixtures.report_pages import edges_explained, explained, judged, perturbed
 from PIL import Image
 
 from hargcn.plots.skeletons import joint_map
+from hargcn.report.notebook import show
 from hargcn.report.page import Beside, render_pages, render_report
 from hargcn.report.results import curve_charts, measured
 
@@ -248,6 +249,27 @@ def test_an_index_leads_to_its_pages_and_back(browser, made, tmp_path):
     page.get_by_role("link", name="All windows, overview").click()
     page.wait_for_selector("#overview")
     assert page.locator("#list tbody tr").count() == 6
+    page.close()
+
+
+def test_a_window_plays_inside_a_notebook(browser, made, tmp_path):
+    file = tmp_path / "notebook.html"
+    shown = show(next(iter(made.values())), 1)._repr_html_()
+    file.write_text(f"<!DOCTYPE html><title>n</title>{shown}", encoding="utf-8")
+    page = browser.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(file.as_uri())
+    frame = page.frames[1]
+    frame.wait_for_selector("body[data-shown='0']")
+    before = frame.inner_text("#at")
+    frame.click("#on")
+    assert frame.inner_text("#at") != before
+    frame.click("nav a[href='#overview']")
+    frame.wait_for_function("scrollY > 0")
+    assert page.url == file.as_uri()
+    assert said == []
     page.close()
 
 

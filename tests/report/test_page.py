@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.fake_explanations import explanation
-from fixtures.report_pages import edges_explained, embedded, explained, judged, unpacked
+from fixtures.report_pages import (
+    against_truth,
+    edges_explained,
+    embedded,
+    explained,
+    judged,
+    unpacked,
+)
 
 from hargcn.plots.skeletons import joint_map
 from hargcn.report.page import LIBRARY, MODULES, Beside, render_pages, render_report
@@ -193,6 +200,33 @@ def test_a_recording_is_shown_where_a_page_has_several_of_its_windows():
     along = render_report(explained(names=[f"r0@{8 * i}" for i in range(6)]))
     assert 'id="recording"' in along
     assert "Leon Sorokin" in along, "the licence of the charts' library comes with it"
+
+
+@pytest.mark.parametrize(
+    ("joint", "frame", "share"),
+    [(0, 0, 1.0), (5, 0, 0.0), (0, 12, 0.0)],
+    ids=["on", "joint", "time"],
+)
+def test_a_page_tells_whether_evidence_was_found(joint, frame, share):
+    """An attribution of 1 at the planted cells, at other joints, and at other times."""
+    shap = explained()["shap"]
+    frames, joints = shap.dataset.sizes["frame"], shap.values.sizes["joint"]
+    truth = np.zeros((6, frames, joints), int)
+    truth[:, 3:8, 2:4] = 1
+    times = shap.values["time"].to_numpy().astype(int)
+    moved = np.roll(truth, (frame, joint), axis=(1, 2))[:, times].astype(float)
+    axes = dict(zip(("sample", "time", "joint"), moved.shape, strict=True))
+    shown = [axes.get(str(dim), 1) for dim in shap.values.dims]
+    values = np.broadcast_to(moved.reshape(shown), shap.values.shape)
+    told = shap.assign(
+        {"truth": (("sample", "frame", "joint"), truth), "attribution": (shap.dims, values)}
+    )
+    planted, found = against_truth(render_report({"shap": told}))
+    names = shap.skeleton.joints
+    assert planted == set(names[2:4])
+    first, hits = found["SHAP"]
+    assert set(first[:2]) == set(names[2 + joint : 4 + joint])
+    assert hits == share
 
 
 def test_edges_and_other_questions_stand_beside_joints():

@@ -28,6 +28,14 @@ find("windows").append(savers("the list", {
   CSV: () => saveCsv(fileName(data.stem, "windows"), tableTexts(find("list"))),
 }));
 
+// In a notebook's frame an address leads to the notebook: a place is scrolled to instead.
+if (location.protocol === "about:") {
+  document.querySelectorAll("nav a").forEach((each) => each.addEventListener("click", (event) => {
+    event.preventDefault();
+    find(each.hash.slice(1)).scrollIntoView();
+  }));
+}
+
 /** The window that an address names, such as report-2.html#window=7. */
 const addressed = () => {
   const row = Number(/^#window=(\d+)$/.exec(location.hash)?.[1] ?? 0);
