@@ -57,7 +57,7 @@ def write_clip(pictures: Iterable[np.ndarray], path: str | Path, fps: float) -> 
         first.save(temporary, format=kind[1:].upper(), save_all=True, **options)
 
 
-def drawn(figure: Figure) -> np.ndarray:
+def pixels(figure: Figure) -> np.ndarray:
     """Return a figure as it looks now, (height, width, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

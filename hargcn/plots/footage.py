@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hargcn.plots.clips import drawn, write_clip
+from hargcn.plots.clips import pixels, write_clip
 from hargcn.plots.skeletons import Scene
 from hargcn.plots.strips import caption, draw_people, finish, moment
 from hargcn.plots.style import STYLE, canvas
@@ -97,7 +97,7 @@ def _pictures(shown: Scene, images: Images) -> Iterator[np.ndarray]:
         _picture(axis, image, 0)
         draw_people(axis, shown, shown.points[:, frame], frame, scale=0.6)
         text.set_text(moment(frame, shown))
-        yield drawn(figure)
+        yield pixels(figure)
 
 
 def _picture(ax: Axes, image: np.ndarray, left: float) -> None:

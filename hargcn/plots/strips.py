@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hargcn.explanation import Explanation
 from hargcn.files import track
-from hargcn.plots.clips import drawn, write_clip
+from hargcn.plots.clips import pixels, write_clip
 from hargcn.plots.skeletons import (
     HOLLOW,
     Scene,
@@ -248,7 +248,7 @@ def _moving(shown: Scene, frames: Iterable[int], dpi: int) -> Iterator[np.ndarra
             artist.remove()
         draw_people(axis, shown, shown.points[:, frame], frame)
         stamp.set_text(moment(frame, shown))
-        yield drawn(figure)
+        yield pixels(figure)
 
 
 def chosen_frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:

@@ -144,7 +144,7 @@ def fit_titles(figure: Figure, titles: Sequence[Text], grow: bool = True) -> Non
         for text, lines, room in zip(titles, said, rooms, strict=True):
             _wrap(figure, text, lines, room)
             added = text.get_text().count("\n") + 1 - len(lines)
-            more += LINE * text.get_fontsize() / 10 * added
+            more += LINE * float(text.get_fontsize()) / 10 * added
         if grow:
             figure.set_figheight(height + more)
         figure.draw_without_rendering()
@@ -155,9 +155,9 @@ def fit_titles(figure: Figure, titles: Sequence[Text], grow: bool = True) -> Non
 
 def _wrap(figure: Figure, title: Text, lines: Sequence[str], room: float) -> None:
     """Wrap a title to the inches there are, first as its font says, then as it is drawn."""
-    allowed = room
+    allowed, size = room, float(title.get_fontsize())
     for _ in range(2):
-        title.set_text("\n".join(wrapped(each, allowed, title.get_fontsize()) for each in lines))
+        title.set_text("\n".join(wrapped(each, allowed, size) for each in lines))
         # Pixels are whole: letters may be some percent wider on them than in their font.
         allowed *= min(1.0, room * figure.dpi / max(title.get_window_extent().width, 1.0))
 

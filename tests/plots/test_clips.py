@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hargcn.plots.clips import CLIPS, drawn, is_clip, write_clip
+from hargcn.plots.clips import CLIPS, is_clip, pixels, write_clip
 
 
 def pictures(count=5, tall=33, wide=47):
@@ -59,6 +59,6 @@ def test_other_names_are_no_clips(tmp_path):
 
 def test_a_figure_is_drawn_at_its_own_size():
     figure = Figure((2, 1), dpi=50, facecolor="red")
-    picture = drawn(figure)
+    picture = pixels(figure)
     assert picture.shape == (50, 100, 3)
     assert picture[0, 0].tolist() == [255, 0, 0]
