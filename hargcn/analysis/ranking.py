@@ -45,6 +45,19 @@ def ordering(scores: ArrayLike, by: Order = "signed") -> np.ndarray:
     return np.argsort(-(np.abs(scores) if by == "magnitude" else scores), axis=-1, kind="stable")
 
 
+def common_order(orders: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Order features by their mean rank over several orders, the smallest first.
+
+    Parameters
+    ----------
+    orders
+        The same features, each time from the most to the least important; of equal means the one
+        that the first order puts first goes first.
+    """
+    ranks = [{name: rank for rank, name in enumerate(order)} for order in orders]
+    return tuple(sorted(orders[0], key=lambda name: sum(each[name] for each in ranks)))
+
+
 def top_k_overlap(a: ArrayLike, b: ArrayLike, k: int, by: Order = "signed") -> np.ndarray:
     """Return the share of the k most important joints that two score arrays have in common.
 

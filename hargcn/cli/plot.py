@@ -28,6 +28,9 @@ By = Annotated[
 Kind = Annotated[
     str, typer.Option("--picture", help="boxes, beeswarm (a dot per window) or bar (mean sizes).")
 ]
+Sort = Annotated[
+    str, typer.Option(help="Order of the picture: mean rank over the files, or as NAME has it.")
+]
 OfRecording = Annotated[
     str | None, typer.Option("--recording", help="A recording's mean over its windows instead.")
 ]
@@ -41,9 +44,7 @@ Strip = Annotated[
 Top = Annotated[int, typer.Option(min=1, help="Rows of the printed table.")]
 Drawing = Annotated[
     Path,
-    typer.Option(
-        "--out", "-o", help="Strip (.png, .svg) or clip (.gif; of a video .mp4) to write."
-    ),
+    typer.Option("--out", "-o", help="Strip (.png, .svg) or clip (.gif, .webp, .mp4) to write."),
 ]
 Sample = Annotated[
     str | None, typer.Option(help="Name of a window (recording@start); default the first.")
@@ -72,6 +73,7 @@ def rank(
     out: Picture,
     by: By = "joint",
     picture: Kind = "boxes",
+    sort: Sort = "mean",
     class_: OfClass = None,
     subject: OfSubject = None,
     recording: OfRecording = None,
@@ -91,13 +93,15 @@ def rank(
 
     Example: hargcn rank shap.h5 --by branch,channel --picture beeswarm --out channels.png
 
+    Example: hargcn rank shap.h5 gradcam.h5 --sort shap --out ranking.png
+
     Example: hargcn rank rhythm.h5 --by joint,frequency --out rhythm.png
     """
     from hargcn.analysis.features import FEATURES
     from hargcn.pipeline.pictures import rank
 
     found = rank(
-        explanations, out, by=by, picture=picture, class_=class_ or (), subject=subject,
+        explanations, out, by=by, picture=picture, sort=sort, class_=class_ or (), subject=subject,
         recording=recording, other_data=other_data, cells=cells, strip=strip, dpi=dpi, say=say,
     )  # fmt: skip
     columns = map(_medians, found.values())

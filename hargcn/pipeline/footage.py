@@ -20,7 +20,8 @@ from hargcn.data.recording import ABSENT, Recording
 from hargcn.explanation import Explanation
 from hargcn.files import track
 from hargcn.pipeline.config import read_content
-from hargcn.plots.footage import CLIPS, plot_footage, save_footage
+from hargcn.plots.clips import is_clip
+from hargcn.plots.footage import plot_footage, save_footage
 from hargcn.plots.skeletons import Scene, scene
 from hargcn.plots.strips import chosen_frames
 from hargcn.plots.style import save_figure
@@ -90,7 +91,7 @@ def draw_footage(
     at = _nearest(seconds, recording)
     shown = replace(shown, points=_pixels(recording, at, found, sample))
     numbers = at + _offset(source, footage, recording)
-    if out.suffix.lower() in CLIPS:
+    if is_clip(out):
         lasts = float(np.ptp(seconds[: len(at)]))
         images = _images(footage, numbers, range(len(at)), shown, progress)
         save_footage(shown, images, out, (len(at) - 1) / lasts if lasts else recording.fps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -29,9 +29,10 @@ from hargcn.plots import (
     plot_rhythm,
     plot_strip,
     plot_strips,
+    save_clip,
     save_figure,
-    save_gif,
 )
+from hargcn.plots.clips import is_clip
 from hargcn.plots.panels import PANELS
 from hargcn.plots.rhythm import of_rhythm
 
@@ -47,6 +48,7 @@ def rank(
     *,
     by: str = "joint",
     picture: str = "boxes",
+    sort: str = "mean",
     class_: str | Sequence[str] = (),
     subject: str | None = None,
     recording: str | None = None,
@@ -74,6 +76,9 @@ def rank(
     picture
         "boxes" of the windows, "beeswarm" (a dot per window) or "bar" (mean size with its
         interval); see `plots.plot_ranking`.
+    sort
+        Order of the features in the picture: by their "mean" rank over the files, or as one of them
+        has it, named as in the table (method and layer, or file).
     class_
         Only windows that were explained for this class; several make a row of the picture each.
     subject
@@ -125,6 +130,7 @@ def rank(
             raise ValueError(f"{strip}: expected another file for the strip than for the ranking")
     classes = [class_] if isinstance(class_, str) else list(class_)
     rows = _rows(explanations, classes, subject, recording, other_data)
+    one_of("--sort", sort, ["mean", *rows[0]])
     for each in rows:
         _tell(each, say)
     alone = _alone(rows[0], by)
@@ -137,7 +143,7 @@ def rank(
             ranked[name + ending] = Ranking.of(one, cells=chosen, feature=by)
             if chosen == "all":
                 warn_unseen(name, one)
-    save_figure(_ranked(rows, alone, by, picture, chosen), out, dpi)
+    save_figure(_ranked(rows, alone, chosen, feature=by, picture=picture, sort=sort), out, dpi)
     if alone is None:
         write_rankings(rows, classes, by, chosen, out.with_suffix(".csv"))
     if strip is not None:
@@ -164,18 +170,14 @@ def _rows(
 
 
 def _ranked(
-    rows: Sequence[dict[str, Explanation]],
-    alone: Explanation | None,
-    by: str,
-    picture: str,
-    cells: Cells,
+    rows: Sequence[dict[str, Explanation]], alone: Explanation | None, cells: Cells, **looks: Any
 ) -> Figure:
     """Draw a ranking: of edges or frequencies, of classes below each other, or of one."""
     if alone is not None:
         return (plot_edges if of_edges(alone) else plot_rhythm)(alone)[0]
     if len(rows) > 1:
-        return plot_rankings(rows, feature=by, picture=picture, cells=cells)[0]
-    return plot_ranking(rows[0], feature=by, picture=picture, cells=cells)[0]
+        return plot_rankings(rows, cells=cells, **looks)[0]
+    return plot_ranking(rows[0], cells=cells, **looks)[0]
 
 
 def show(
@@ -200,7 +202,7 @@ def show(
         Explanation file; of several the strips below each other, those of one window on the same
         frames (see `plots.plot_strips`).
     out
-        Picture (.png, .svg, .pdf) or clip (.gif) to write.
+        Picture (.png, .svg, .pdf) or clip (.gif, .webp, .mp4) to write.
     sample
         Name of a window, `recording@start`, or of a recording, whose first it is then; by default
         the first window.
@@ -215,7 +217,7 @@ def show(
         Frames that a cell of the picture adds up; by default the network's own step, where it is
         known, since attributions of single frames alternate with it (see `analysis.comb`).
     footage
-        Draw on the frames of a video; a clip may be an .mp4 then.
+        Draw on the frames of a video.
     dpi
         Dots per inch of a PNG.
     progress
@@ -240,13 +242,14 @@ def show(
         Without the file.
     ValueError
         For a window or frames that are not there, an explanation without positions, or another
-        kind of picture; with a video, what `pipeline.footage.draw_footage` refuses.
+        kind of picture, an .mp4 without PyAV; with a video, what `pipeline.footage.draw_footage`
+        refuses.
     """
     at_least("--time-step", time_step, 1)
     files = [explanation] if isinstance(explanation, str | Path) else list(explanation)
     inputs = [] if footage is None else [footage.video, footage.points]
     out = writable(out, *files, *inputs)
-    if heatmap and (out.suffix == ".gif" or footage is not None):
+    if heatmap and (is_clip(out) or footage is not None):
         what = "a clip" if footage is None else "a video"
         raise ValueError(f"{out}: expected a picture .png or .svg of a heatmap (got {what})")
     if sample is not None and recording is not None:
@@ -260,7 +263,7 @@ def show(
             files[0], chosen[0], out, frames=frames, heatmap=heatmap, time_step=time_step,
             footage=footage, dpi=dpi, progress=progress,
         )  # fmt: skip
-    if heatmap or footage is not None or out.suffix == ".gif":
+    if heatmap or footage is not None or is_clip(out):
         raise ValueError(f"{out}: expected one explanation of a map or clip (got {len(files)})")
     lengths = [_length(each, one) for each, one in zip(files, chosen, strict=True)]
     figure, _ = plot_strips(chosen, _frames(frames, min(lengths)), time_step=time_step)
@@ -330,7 +333,7 @@ def _draw(
     if of_edges(one) or of_rhythm(one):
         edges = of_edges(one)
         what = "edges, which have no time" if edges else "frequencies, which have no frames"
-        if heatmap or footage is not None or frames is not None or out.suffix == ".gif":
+        if heatmap or footage is not None or frames is not None or is_clip(out):
             raise ValueError(
                 f"{out}: expected a picture .png or .svg of {what} (got a heatmap, "
                 "frames, a clip or a video)"
@@ -346,8 +349,8 @@ def _draw(
             one, name, footage, out, chosen, time_step=time_step, dpi=dpi, progress=progress
         )
         return out
-    if out.suffix == ".gif":
-        save_gif(one, name, positions, out, time_step=time_step, progress=progress)
+    if is_clip(out):
+        save_clip(one, name, positions, out, time_step=time_step, progress=progress)
         return out
     if heatmap:
         figure, _ = plot_heatmap(one, name, time_step=time_step)

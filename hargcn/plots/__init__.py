@@ -17,7 +17,7 @@ from hargcn.plots.masked import plot_masked
 from hargcn.plots.rankings import plot_mean_ranks, plot_ranking, plot_rankings
 from hargcn.plots.rhythm import plot_rhythm, plot_shares
 from hargcn.plots.skeletons import plot_layout
-from hargcn.plots.strips import plot_strip, plot_strips, save_gif
+from hargcn.plots.strips import plot_strip, plot_strips, save_clip
 from hargcn.plots.style import save_figure
 from hargcn.plots.tables import plot_table
 
@@ -46,6 +46,6 @@ __all__ = [
     "plot_strips",
     "plot_sweep",
     "plot_table",
+    "save_clip",
     "save_figure",
-    "save_gif",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hargcn.plots.style import COLOURS, GREY, STYLE, canvas
+from hargcn.plots.style import COLOURS, GREY, STYLE, canvas, wrapped
 
 _BARS = {
     "share": ("SHAP: share of |attribution|", COLOURS[0]),
@@ -46,7 +46,7 @@ def plot_branches(
         own = worths[worths["data"] == data]
         whole = max(own["network"], key=len)
         _worth(right, own[own["network"] == whole])
-        left.set_title(f"{data}: accuracy by branches".removeprefix(": "))
+        left.set_title(wrapped(f"{data}: accuracy by branches".removeprefix(": "), 5.2))
         right.set_title(f"branches of the network {whole}")
     if ax is None:
         figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=5)

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from hargcn.data.footage import pyav
-from hargcn.files import replacing
+from hargcn.plots.clips import pixels, write_clip
 from hargcn.plots.skeletons import Scene
-from hargcn.plots.strips import caption, draw_people, finish, moment, more_lines
+from hargcn.plots.strips import caption, draw_people, finish, moment
 from hargcn.plots.style import STYLE, canvas
-
-CLIPS = (".gif", ".mp4")
-"""What a clip's name may end in."""
 
 Images = Iterable[tuple[int, np.ndarray]]
 """Numbers of frames in the window, and (height, width, 3) pictures."""
@@ -51,7 +44,7 @@ def _page(
     """Draw some frames; the legend is about those that it is said of."""
     tall, wide = next(iter(images.values())).shape[:2]
     width = float(np.clip(1.6 + 3.2 * len(images) * wide / tall, 4, 16))
-    height = (width - 1.4) * tall / (1.02 * wide * len(images)) + 1.4 + more_lines(shown, width)
+    height = (width - 1.4) * tall / (1.02 * wide * len(images)) + 1.4
     figure, (axis,) = canvas(ax, (width, height))
     for place, (frame, image) in enumerate(images.items()):
         left = 1.02 * wide * place
@@ -61,7 +54,7 @@ def _page(
         caption(axis, left + wide / 2, tall, frame, shown)
     axis.set_xlim(0, left + wide)
     axis.set_ylim(tall, 0)
-    finish(figure, axis, shown, width, said_of)
+    finish(figure, axis, shown, said_of, grow=ax is None)
     return figure, axis
 
 
@@ -75,7 +68,7 @@ def save_footage(shown: Scene, images: Images, path: str | Path, fps: float) -> 
     images
         One after the other; only one is in memory.
     path
-        A `.gif` or `.mp4`.
+        A `.gif`, `.webp` or `.mp4`.
     fps
         Frames per second.
 
@@ -84,17 +77,8 @@ def save_footage(shown: Scene, images: Images, path: str | Path, fps: float) -> 
     ValueError
         For another suffix, no image at all, or an .mp4 without PyAV.
     """
-    path = Path(path)
-    if path.suffix.lower() not in CLIPS:
-        raise ValueError(f"{path}: expected a clip {' or '.join(CLIPS)} (got {path.suffix!r})")
-    with replacing(path) as temporary, mpl.rc_context(STYLE):
-        pictures = _pictures(shown, images)
-        if path.suffix.lower() == ".gif":
-            first, *others = (Image.fromarray(picture) for picture in pictures)
-            options = {"duration": 1000 / fps, "loop": 0, "append_images": others}
-            first.save(temporary, format="GIF", save_all=True, **options)
-        else:
-            _encode(pictures, temporary, fps)
+    with mpl.rc_context(STYLE):
+        write_clip(_pictures(shown, images), path, fps)
 
 
 def _pictures(shown: Scene, images: Images) -> Iterator[np.ndarray]:
@@ -106,32 +90,16 @@ def _pictures(shown: Scene, images: Images) -> Iterator[np.ndarray]:
     figure.set_dpi(110)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    canvas_, text = FigureCanvasAgg(figure), axis.texts[0]
+    text = axis.texts[0]
     for frame, image in chain([first], images):
         for artist in [*axis.collections, *axis.images]:
             artist.remove()
         _picture(axis, image, 0)
         draw_people(axis, shown, shown.points[:, frame], frame, scale=0.6)
         text.set_text(moment(frame, shown))
-        canvas_.draw()
-        pixels = np.asarray(canvas_.buffer_rgba())[..., :3]
-        # Codecs want even heights and widths.
-        yield pixels[: len(pixels) // 2 * 2, : pixels.shape[1] // 2 * 2].copy()
+        yield pixels(figure)
 
 
 def _picture(ax: Axes, image: np.ndarray, left: float) -> None:
     tall, wide = image.shape[:2]
     ax.imshow(image, extent=(left, left + wide, tall, 0), interpolation="nearest", zorder=0)
-
-
-def _encode(pictures: Iterable[np.ndarray], path: Path, fps: float) -> None:
-    av = pyav(path)
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
-        stream.pix_fmt, size = "yuv420p", None
-        for picture in pictures:
-            if size is None:
-                size = stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())

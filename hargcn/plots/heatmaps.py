@@ -23,7 +23,7 @@ from hargcn.analysis.observed import cell_states, tells_seen
 from hargcn.data.recording import ABSENT, INTERPOLATED, STATES
 from hargcn.explanation import Explanation
 from hargcn.plots.skeletons import frame_seconds, joint_map, one_sample, title, unit_of
-from hargcn.plots.style import LINE, SIGNED, STYLE, canvas, signed_bar, signed_norm, wrapped
+from hargcn.plots.style import SIGNED, STYLE, canvas, fit_titles, inches, signed_bar, signed_norm
 from hargcn.skeleton import Skeleton
 
 
@@ -83,8 +83,7 @@ def plot_heatmap(
     table = np.concatenate([values[:, order, p].T for p in persons])
     names = [joint_names(one)[joint].replace("_", " ") for joint in order]
 
-    said = wrapped(title(one), 6)
-    figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table) + LINE * said.count("\n")))
+    figure, (axis,) = canvas(ax, (7.2, 1.6 + 0.17 * len(table)))
     norm = signed_norm(table, limit)
     frames = int(one.dataset.attrs.get("frames", np.ceil(times[-1]) + 1))
     edges = cell_edges(times, frames)
@@ -110,7 +109,7 @@ def plot_heatmap(
                 fontsize=8,
             )
     axis.set_xlabel(_frames_seen(whole))
-    axis.set_title(said)
+    said = axis.set_title(title(one))
     seconds = frame_seconds(one, frames, fps)
     if seconds is not None and seconds[-1] > seconds[0]:
         count = np.arange(len(seconds))
@@ -118,6 +117,7 @@ def plot_heatmap(
         above = axis.secondary_xaxis("top", functions=there_and_back)
         above.set_xlabel("time (s)")
     signed_bar(figure, axis, norm, f"attribution ({unit_of(one)})", float(table.min()))
+    fit_titles(figure, [said], grow=ax is None)
     return figure, axis
 
 
@@ -153,7 +153,8 @@ def plot_correlation(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figu
     image = draw_matrix(axis, values, texts, rows, columns, signed_norm(values, 1.0), SIGNED)
     bar = figure.colorbar(image, ax=axis, label=kind, shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
-    axis.set_title(f"agreement with {table.attrs['reference']} (n = {int(table['n'].max())})")
+    said = f"agreement with {table.attrs['reference']} (n = {int(table['n'].max())})"
+    fit_titles(figure, [axis.set_title(said)], grow=ax is None)
     return figure, axis
 
 
@@ -208,7 +209,8 @@ def plot_means(
     bar.outline.set_visible(False)
     runs = grouped.size()
     said = str(runs.max()) if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
-    axis.set_title(f"mean ± standard deviation over {said} networks")
+    about = axis.set_title(f"mean ± standard deviation over {said} networks")
+    fit_titles(figure, [about], grow=ax is None)
     return figure, axis
 
 
@@ -255,9 +257,8 @@ def plot_agreement(
         "overlap": f"shared top {table.attrs['k']} joints",
     }.get(measure, measure)
     figure.colorbar(image, ax=axis, label=unit, shrink=0.9, pad=0.02).outline.set_visible(False)
-    axis.set_title(
-        f"agreement, {label if label != 'all' else 'all classes'} (n = {int(chosen['n'])})"
-    )
+    said = f"agreement, {label if label != 'all' else 'all classes'} (n = {int(chosen['n'])})"
+    fit_titles(figure, [axis.set_title(said)], grow=ax is None)
     return figure, axis
 
 
@@ -288,9 +289,9 @@ def plot_confusion(
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     texts = np.where(counts == 0, "", _formatted(counts, "{:g}"))
-    side = 2.2 + 0.3 * n
-    figure, (axis,) = canvas(ax, (side + 0.8, side))
     names = [str(name).replace("_", " ") for name in classes]
+    side = 1.2 + 0.3 * n + max(1.0, *(inches(name, 8) for name in names))
+    figure, (axis,) = canvas(ax, (side + 0.8, side))
     image = draw_matrix(axis, shares, texts, names, names, Normalize(0, 1), "Blues")
     axis.tick_params(axis="x", labelrotation=90)
     axis.set_xlabel("predicted class")
@@ -298,7 +299,8 @@ def plot_confusion(
     bar = figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8, pad=0.02)
     bar.outline.set_visible(False)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
-    axis.set_title(f"accuracy {accuracy:.3f} (n = {int(counts.sum())})")
+    said = axis.set_title(f"accuracy {accuracy:.3f} (n = {int(counts.sum())})")
+    fit_titles(figure, [said], grow=ax is None)
     return figure, axis
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hargcn.plots.style import COLOURS, GREY, STYLE, all_drawn, canvas
+from hargcn.plots.style import COLOURS, GREY, STYLE, all_drawn, canvas, fit_titles
 
 _MEASURES = {
     "accuracy": "accuracy",
@@ -262,9 +262,10 @@ def plot_convergence(table: xr.Dataset, *, ax: Axes | None = None) -> tuple[Figu
     axis.minorticks_off()
     axis.set_xlabel("background windows")
     axis.set_ylabel(f"Spearman ρ with {sizes[-1]} windows")
-    axis.set_title(f"joint ranking of {table.attrs.get('name', '')}")
+    said = axis.set_title(f"joint ranking of {table.attrs.get('name', '')}")
     axis.grid(color="#e5e5e5", linewidth=0.6)
     axis.legend(loc="lower right")
+    fit_titles(figure, [said], grow=ax is None)
     return figure, axis
 
 

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from hargcn.plots.skeletons import View, project
-from hargcn.plots.style import STYLE, all_drawn, canvas
+from hargcn.plots.style import STYLE, all_drawn, canvas, wrapped
 from hargcn.skeleton import Skeleton
 
 _WHOLE, _SHOWN = "#c4c4c4", "#0072b2"
@@ -81,7 +81,7 @@ def plot_masked(
         axis.autoscale_view()
         axis.set_aspect("equal")
         axis.set_axis_off()
-        axis.set_title(panel.title, fontsize=8)
+        axis.set_title(wrapped(panel.title, 2.2, 8), fontsize=8)
     return figure, all_drawn(axes)
 
 

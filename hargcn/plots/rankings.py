@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hargcn.analysis.asked import asked_name
 from hargcn.analysis.observed import Cells
-from hargcn.analysis.ranking import Order, Ranking
+from hargcn.analysis.ranking import Order, Ranking, common_order
 from hargcn.checks import one_of
 from hargcn.explanation import Explanation, titles
 from hargcn.plots.panels import PANELS
@@ -40,14 +40,15 @@ def plot_ranking(
     by: Order = "signed",
     feature: str = "joint",
     picture: str = "boxes",
+    sort: str = "mean",
     top: int | None = None,
     cells: Cells = "all",
     ax: Axes | Sequence[Axes] | None = None,
 ) -> tuple[Figure, Any]:
     """Draw how much is attributed to every joint, or other feature, methods side by side.
 
-    One panel per explanation, each on its own scale, features sorted by what the first explanation
-    that adds up, such as SHAP, shows of them, or the first (Tempel et al. 2024, figures 6 and 7).
+    One panel per explanation, each on its own scale, features in one order for all of them (Tempel
+    et al. 2024, figures 6 and 7).
 
     Parameters
     ----------
@@ -63,6 +64,9 @@ def plot_ranking(
         parts. Of a single window a bar. "beeswarm": a dot per window, coloured by how large the
         feature is in it (`analysis.sizes`) relative to the other windows. "bar": the mean size
         over the windows with its 95% interval, clustered by subject; sorted by it.
+    sort
+        "mean": by the mean over the explanations of the ranks that their panels show; or the name
+        of one of them, in whose order all are.
     top
         Show the first so many features only.
     cells
@@ -81,7 +85,7 @@ def plot_ranking(
         If there is nothing to draw, or the features differ or are not there.
     """
     named = _named(explanations)
-    ordered = _order(named, by, feature, picture, top, cells)
+    ordered = _order(named, by, feature, picture, sort, top, cells)
     figure, axes = canvas(ax, _size(feature, len(ordered.features), named), len(named), sharey=True)
     ordered.draw(figure, axes)
     if ordered.panel.parted and feature == "joint":
@@ -96,6 +100,7 @@ def plot_rankings(
     by: Order = "signed",
     feature: str = "joint",
     picture: str = "boxes",
+    sort: str = "mean",
     top: int | None = None,
     cells: Cells = "all",
 ) -> tuple[Figure, Any]:
@@ -105,7 +110,7 @@ def plot_rankings(
     ----------
     rows
         For each row explanations by name, as many in every row.
-    by, feature, picture, top, cells
+    by, feature, picture, sort, top, cells
         As of `plot_ranking`.
 
     Returns
@@ -118,7 +123,7 @@ def plot_rankings(
     ValueError
         As `plot_ranking`.
     """
-    ordered = [_order(named, by, feature, picture, top, cells) for named in rows]
+    ordered = [_order(named, by, feature, picture, sort, top, cells) for named in rows]
     wide, high = _size(feature, max(len(each.features) for each in ordered), rows[0])
     figure, axes = canvas(
         None, (wide, high * len(rows)), len(rows) * len(rows[0]), len(rows[0]), sharey="row"
@@ -181,7 +186,7 @@ def plot_mean_ranks(
 
 @dataclass(frozen=True, eq=False)
 class _Ordered:
-    """Explanations side by side, with the features in the order of the first that adds up."""
+    """Explanations side by side, with the features in one order; the leader knows their sizes."""
 
     named: Mapping[str, Explanation]
     rankings: Mapping[str, Ranking]
@@ -190,6 +195,7 @@ class _Ordered:
     looks: Mapping[str, tuple[str, Look]]
     panel: Any
     cells: Cells
+    sort: str
 
     def draw(self, figure: Figure, axes: list[Axes]) -> None:
         """Draw a panel for each explanation."""
@@ -207,6 +213,12 @@ class _Ordered:
         names = [each.replace("_", " ") for each in self.features]
         axes[0].set_yticks(range(len(names)), names)
         axes[0].set_ylim(len(names) - 0.4, -0.6)
+        if len(shown) > 1:
+            axes[0].set_ylabel(
+                "sorted by the mean rank"
+                if self.sort == "mean"
+                else wrapped(f"sorted by {shown[self.sort]}", 0.2 * len(names) + 1, 9)
+            )
         leader = self.named[self.leader], self.rankings[self.leader]
         self.panel.finish(figure, axes, *leader, self.features)
 
@@ -216,29 +228,36 @@ def _order(
     by: Order,
     feature: str,
     picture: str,
+    sort: str,
     top: int | None,
     cells: Cells,
 ) -> _Ordered:
-    """Rank features as the first explanation that adds up does, or the first."""
+    """Rank features by all explanations or as one of them does."""
+    one_of("sort", sort, ["mean", *named])
     panel = PANELS[one_of("picture", picture, PANELS)]
     rankings = {name: Ranking.of(each, by, cells, feature) for name, each in named.items()}
     sums = [n for n, each in named.items() if "base_value" in each.dataset]
     leader = next(iter(sums or named))
-    features = panel.order(rankings[leader])[:top]
+    leader = leader if sort == "mean" else sort
+    known = set(panel.order(rankings[leader]))
     for name, ranking in rankings.items():
-        missing = set(features) - {str(each) for each in ranking.scores[feature].to_numpy()}
-        if missing:
+        if missing := known - {str(each) for each in ranking.scores[feature].to_numpy()}:
             raise ValueError(
                 f"explanation {name!r}: expected the {feature}s of {leader!r} too "
                 f"(missing {sorted(missing)})"
             )
+    chosen = [leader, *sorted({*rankings} - {leader})] if sort == "mean" else [leader]
+    orders = [[each for each in panel.order(rankings[name]) if each in known] for name in chosen]
+    features = common_order(orders)[:top]
     look = _looks(named[leader].skeleton, feature, features)
-    return _Ordered(named, rankings, leader, features, look, panel, cells)
+    return _Ordered(named, rankings, leader, features, look, panel, cells, sort)
 
 
 def _size(feature: str, features: int, named: Mapping[str, Explanation]) -> tuple[float, float]:
     """Return width and height of a row of panels in inches."""
-    return 1.7 + 0.9 * ("," in feature) + 2.8 * len(named), 1.9 + 0.21 * features
+    return 1.7 + 0.9 * ("," in feature) + 0.2 * (len(named) > 1) + 2.8 * len(
+        named
+    ), 1.9 + 0.21 * features
 
 
 def _named(

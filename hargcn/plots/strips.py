@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hargcn.explanation import Explanation
-from hargcn.files import replacing, track
+from hargcn.files import track
+from hargcn.plots.clips import pixels, write_clip
 from hargcn.plots.skeletons import (
     HOLLOW,
     Scene,
@@ -25,7 +25,7 @@ from hargcn.plots.skeletons import (
     scene,
     window_said,
 )
-from hargcn.plots.style import LINE, STYLE, canvas, signed_bar, wrapped
+from hargcn.plots.style import STYLE, canvas, fit_titles, signed_bar
 
 _STRIPS = 7.0
 """Inches that strips below each other are wide: a page's two columns."""
@@ -86,7 +86,7 @@ def plot_strip(
     persons = shown.points.shape[-1]
     width = float(np.clip(1.6 + 1.25 * len(chosen) * persons**0.5, 4, 12))
     body = float(np.clip((width - 1) * tall / span, 1.2, 5.0))
-    figure, (axis,) = canvas(ax, (width, body + 1.4 + more_lines(shown, width)))
+    figure, (axis,) = canvas(ax, (width, body + 1.4))
     for offset, frame in zip(offsets, chosen, strict=True):
         points = shown.points[:, frame] + np.array([offset, 0])[:, None, None]
         draw_people(axis, shown, points, frame, scale=min(1.0, body / 3))
@@ -95,7 +95,7 @@ def plot_strip(
             axis.axvline(offset + low[0], color="#dddddd", linewidth=0.8)
     axis.set_xlim(low[0], offsets[-1] + high[0])
     axis.set_ylim(low[1], high[1])
-    finish(figure, axis, shown, width, chosen)
+    finish(figure, axis, shown, chosen, grow=ax is None)
     return figure, axis
 
 
@@ -151,6 +151,7 @@ def plot_strips(
             for place, f, e in zip(places, first, last, strict=True)]  # fmt: skip
     size = (_STRIPS, sum(tall) + 0.3)
     figure, axes = canvas(ax, size, len(scenes), 1, height_ratios=tall)
+    titles = []
     for row, axis in enumerate(axes):
         one, at, (offsets, low, high) = scenes[row], shown[row], places[row]
         for offset, frame in zip(offsets, at, strict=True):
@@ -164,18 +165,16 @@ def plot_strips(
         axis.set_axis_off()
         method = explanations[row].title
         about = f"{window_said(explanations[row])}\n{method}" if first[row] else method
-        axis.set_title(
-            "\n".join(wrapped(each, _STRIPS - 1.5, 9) for each in about.split("\n")),
-            loc="left",
-            fontsize=9,
-        )
+        titles.append(axis.set_title(about, loc="left", fontsize=9))
         bar = signed_bar(figure, axis, one.norm, one.unit, float(np.nanmin(one.values)))
+        axis.set_anchor("W")  # not beside its bar: narrow bodies leave the title no room there
         bar.locator = MaxNLocator(4)
         bar.update_ticks()
     handles = [pair for one, at in zip(scenes, shown, strict=True) for pair in _handles(one, at)]
     own = {name: handle for handle, name in handles}
     if own:
         figure.legend([*own.values()], [*own], loc="outside lower center", ncols=2)
+    fit_titles(figure, titles, grow=ax is None)
     return figure, np.array(axes)
 
 
@@ -185,7 +184,7 @@ def _row_height(offsets: np.ndarray, low: np.ndarray, high: np.ndarray) -> float
     return float(np.clip((_STRIPS - 1.2) * (high[1] - low[1]) / wide, 0.8, 2.2))
 
 
-def save_gif(
+def save_clip(
     explanation: Explanation,
     sample: str | int,
     positions: Any,
@@ -206,7 +205,7 @@ def save_gif(
     explanation, sample, positions, view, limit, time_step
         As for `plot_strip`.
     path
-        A `.gif`.
+        A `.gif`, `.webp` or `.mp4`.
     step
         Show every so-manieth frame only.
     fps
@@ -220,44 +219,36 @@ def save_gif(
     Raises
     ------
     ValueError
-        For another suffix, or what `plot_strip` refuses.
+        For another suffix, an .mp4 without PyAV, or what `plot_strip` refuses.
     """
-    if Path(path).suffix.lower() != ".gif":
-        raise ValueError(f"{path}: expected a moving picture .gif (got {Path(path).suffix!r})")
     shown = scene(explanation, sample, positions, view, limit, fps, time_step)
     count = shown.points.shape[1]
     lasts = 0.0 if shown.seconds is None else float(np.ptp(shown.seconds))
     rate = (count - 1) / lasts if lasts > 0 else 30.0
+    frames = range(0, count, step)
+    pictures = _moving(shown, track(frames, "drawing frames", len(frames), progress), dpi)
+    with mpl.rc_context(STYLE):
+        write_clip(pictures, path, max(1, round(rate / step)))
+
+
+def _moving(shown: Scene, frames: Iterable[int], dpi: int) -> Iterator[np.ndarray]:
+    """Yield frames as (height, width, 3) pictures."""
     _, low, high = _places(shown.points, shown.title)
-    with replacing(path) as temporary, mpl.rc_context(STYLE):
-        width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
-        figure, (axis,) = canvas(None, (width, 5.0 + more_lines(shown, width)))
-        finish(figure, axis, shown, width, range(count))
-        axis.set_xlim(low[0], high[0])
-        axis.set_ylim(low[1], high[1])
-        stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # placed once; laying out every frame anew is slow
-        writer = PillowWriter(fps=max(1, round(rate / step)))
-        writer.setup(figure, str(temporary), dpi)
-        frames = range(0, count, step)
-        for frame in track(frames, "drawing frames", len(frames), progress):
-            for artist in list(axis.collections):
-                artist.remove()
-            draw_people(axis, shown, shown.points[:, frame], frame)
-            stamp.set_text(moment(frame, shown))
-            writer.grab_frame()
-        writer.finish()  # not where it is interrupted: `saving` would, and fail without a frame
-
-
-def headline(shown: Scene, width: float) -> str:
-    """Return the title of a picture so many inches wide, in lines left of the colour bar."""
-    return wrapped(shown.title, width - 1.3)
-
-
-def more_lines(shown: Scene, width: float) -> float:
-    """Return how many inches the title needs beyond its first line."""
-    return LINE * headline(shown, width).count("\n")
+    width = float(np.clip(4.0 * (high[0] - low[0]) / (high[1] - low[1]) + 1.4, 3.2, 7.0))
+    figure, (axis,) = canvas(None, (width, 5.0))
+    figure.set_dpi(dpi)
+    axis.set_xlim(low[0], high[0])
+    axis.set_ylim(low[1], high[1])
+    finish(figure, axis, shown, range(shown.points.shape[1]))
+    stamp = axis.text(0.0, 1.0, "", transform=axis.transAxes, va="top")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # placed once; laying out every frame anew is slow
+    for frame in frames:
+        for artist in list(axis.collections):
+            artist.remove()
+        draw_people(axis, shown, shown.points[:, frame], frame)
+        stamp.set_text(moment(frame, shown))
+        yield pixels(figure)
 
 
 def chosen_frames(shown: Scene, frames: Sequence[int] | int | None) -> list[int]:
@@ -317,17 +308,20 @@ def draw_people(ax: Axes, shown: Scene, points: np.ndarray, frame: int, scale: f
         draw_body(ax, points[..., person], own, shown.skeleton, shown.norm, scale, guessed)
 
 
-def finish(figure: Figure, ax: Axes, shown: Scene, width: float, frames: Sequence[int]) -> None:
-    """Add what strip and moving picture share."""
+def finish(
+    figure: Figure, ax: Axes, shown: Scene, frames: Sequence[int], grow: bool = True
+) -> None:
+    """Add what strip and moving picture share; `grow` as of `fit_titles`."""
     ax.set_aspect("equal")
     ax.set_axis_off()
-    ax.set_title(headline(shown, width))
+    title = ax.set_title(shown.title)
     low = float(np.nanmin(shown.values))
     signed_bar(figure, ax, shown.norm, f"attribution ({shown.unit})", low)
     if pairs := _handles(shown, frames):
         handles, named = zip(*pairs, strict=True)
         where: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
         ax.legend(handles, named, borderaxespad=5.5, **where)
+    fit_titles(figure, [title], grow)
 
 
 def _handles(shown: Scene, frames: Sequence[int]) -> list[tuple[Any, str]]:

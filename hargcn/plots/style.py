@@ -19,6 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import ScalarFormatter
 
@@ -52,6 +53,9 @@ PICTURES = (".png", ".svg", ".pdf")
 
 LINE = 0.17
 """Inches that a line of a title takes."""
+
+_EDGE = 0.1  # inches between a title and the picture's edge
+_ROUNDS = 4  # at most, of laying out a picture to fit its titles
 
 GREY = "#8c8c8c"
 
@@ -93,7 +97,7 @@ def wrapped(text: str, width: float, size: float = 10.0) -> str:
     lines = [""]
     for word in chain.from_iterable(_parts(each, width, size) for each in text.split()):
         together = f"{lines[-1]} {word}".strip()
-        if _inches(together, size) <= width:
+        if inches(together, size) <= width:
             lines[-1] = together
         else:
             lines.append(word)
@@ -101,21 +105,71 @@ def wrapped(text: str, width: float, size: float = 10.0) -> str:
 
 
 def _parts(word: str, width: float, size: float) -> list[str]:
-    """Cut a word that is too wide into the longest parts that fit, one letter at least."""
+    """Cut a word that is too wide into parts that fit, behind "_" where there is one."""
     parts = []
     while word:
         end = len(word)
-        while end > 1 and _inches(word[:end], size) > width:
+        while end > 1 and inches(word[:end], size) > width:
             end -= 1
+        if end < len(word):
+            end = word.rfind("_", 0, end) + 1 or end
         parts.append(word[:end])
         word = word[end:]
     return parts
 
 
-def _inches(text: str, size: float) -> float:
+def inches(text: str, size: float) -> float:
     """Return how wide a text is in the font of pictures."""
     font = FontProperties(size=size)
     return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
+
+
+def fit_titles(figure: Figure, titles: Sequence[Text], grow: bool = True) -> None:
+    """Wrap titles where they would run out of the picture, as its renderer lays them out.
+
+    Parameters
+    ----------
+    figure
+        The picture, with all that takes room beside its axes.
+    titles
+        Titles below each other, a line for each thing that is said; they are wrapped in place.
+    grow
+        Make the picture higher by the lines that came; not a caller's own.
+    """
+    said = [text.get_text().split("\n") for text in titles]
+    height, wide = figure.get_figheight(), figure.get_figwidth() - 2 * _EDGE
+    rooms = [0.8 * wide] * len(titles)  # no wider, or titles would push their axes aside
+    for _ in range(_ROUNDS):  # a higher picture may have its axes elsewhere
+        more = 0.0
+        for text, lines, room in zip(titles, said, rooms, strict=True):
+            _wrap(figure, text, lines, room)
+            added = text.get_text().count("\n") + 1 - len(lines)
+            more += LINE * float(text.get_fontsize()) / 10 * added
+        if grow:
+            figure.set_figheight(height + more)
+        figure.draw_without_rendering()
+        before, rooms = rooms, [_room(figure, text) for text in titles]
+        if np.allclose(before, rooms, atol=0.02):
+            return
+
+
+def _wrap(figure: Figure, title: Text, lines: Sequence[str], room: float) -> None:
+    """Wrap a title to the inches there are, first as its font says, then as it is drawn."""
+    allowed, size = room, float(title.get_fontsize())
+    for _ in range(2):
+        title.set_text("\n".join(wrapped(each, allowed, size) for each in lines))
+        # Pixels are whole: letters may be some percent wider on them than in their font.
+        allowed *= min(1.0, room * figure.dpi / max(title.get_window_extent().width, 1.0))
+
+
+def _room(figure: Figure, title: Text) -> float:
+    """Return how many inches a title may be wide where it stands."""
+    box, high = title.get_window_extent(), figure.get_figwidth() - _EDGE
+    left, right = box.x0 / figure.dpi, box.x1 / figure.dpi
+    if title.get_horizontalalignment() == "left":
+        return high - left
+    middle = (left + right) / 2
+    return 2 * min(middle - _EDGE, high - middle)
 
 
 def canvas(

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from hargcn.analysis.features import joint_names
 from hargcn.analysis.ranking import (
     Ranking,
+    common_order,
     convergence,
     ordering,
     sample_groups,
@@ -161,3 +162,10 @@ def test_the_seed_of_a_convergence_is_that_of_its_intervals():
     one, same, other = (convergence(runs, n=20, seed=seed) for seed in (1, 1, 2))
     xr.testing.assert_identical(one, same)
     assert float(one["low"][0]) != float(other["low"][0])
+
+
+def test_a_common_order_is_by_mean_rank_and_of_equal_ones_as_the_first():
+    assert common_order(["abcd", "dabc", "cabd"]) == ("a", "b", "c", "d")  # ranks 4 7 8 11, less 3
+    assert common_order(["ab", "ba"]) == ("a", "b")
+    assert common_order(["ba", "ab"]) == ("b", "a")
+    assert common_order(["cab"]) == ("c", "a", "b")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from fixtures.command_line import done, refused, run
@@ -142,6 +144,7 @@ def test_files_of_different_skeletons_are_refused_with_and_without_other_data(tm
         (("show",), "s.svg"),
         (("show", "--heatmap"), "m.png"),
         (("show",), "c.gif"),
+        (("show",), "c.webp"),
     ],
 )
 def test_a_picture_that_is_interrupted_half_way_leaves_the_earlier_one(
@@ -158,6 +161,39 @@ def test_a_picture_that_is_interrupted_half_way_leaves_the_earlier_one(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Figure, "savefig", half)
+    monkeypatch.setattr(Image.Image, "save", half)
     assert run(*words, path, "--out", out).code == 130
     assert out.read_bytes() == b"an earlier picture"
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([name, "x.h5"])
+
+
+@pytest.mark.parametrize("suffix", ["webp", "mp4"])
+def test_a_clip_is_of_the_kind_that_its_name_says(tmp_path, suffix):
+    out = tmp_path / f"clip.{suffix}"
+    assert done("show", drawable(tmp_path / "x.h5"), "--out", out) == f"{out}\n"
+    start = out.read_bytes()[:12]
+    assert (start[8:] == b"WEBP") if suffix == "webp" else (start[4:8] == b"ftyp")
+
+
+def test_an_mp4_without_pyav_is_refused_in_one_line(tmp_path, monkeypatch):
+    path, out = drawable(tmp_path / "x.h5"), tmp_path / "clip.mp4"
+    monkeypatch.setitem(sys.modules, "av", None)
+    line = refused("show", path, "--out", out)
+    assert line.startswith(f"{out}: expected PyAV")
+    assert line.endswith("pip install 'hargcn[video]'")
+
+
+def test_the_order_of_the_picture_is_chosen(tmp_path):
+    path = drawable(tmp_path / "x.h5")
+    other = Explanation(Explanation.open(path).dataset.assign(attribution=lambda d: -d.attribution))
+    other.assign(method="other").save(tmp_path / "y.h5")
+    said = []
+    for words in ((), ("--sort", "mean"), ("--sort", "shap"), ("--sort", "other")):
+        out = tmp_path / f"r{len(said)}.svg"
+        done("rank", path, tmp_path / "y.h5", *words, "--out", out)
+        said.append(out.read_text("utf-8"))
+    assert said[0] == said[1]
+    assert len({*said}) == 3
+    line = refused("rank", path, "--sort", "shapp", "--out", tmp_path / "no.svg")
+    assert "Expected --sort of mean, shap (got 'shapp'" in line
+    assert not (tmp_path / "no.svg").exists()

@@ -217,3 +217,15 @@ def test_colours_of_means_go_below_zero_where_they_do(sign, ends):
     _, axis = plot_means(table, "layer", "case", "rho")
     (image,) = axis.images
     assert (image.norm.vmin, image.norm.vmax) == ends
+
+
+def test_long_classes_leave_the_matrix_room():
+    classes = [f"sitting_down_and_then_standing_up_again_without_any_help_{i}" for i in range(3)]
+    figure, axis = plot_confusion(np.eye(3), classes)
+    figure.draw_without_rendering()  # a warning, where cells collapse
+    page = figure.bbox.padded(1)
+    for text in (axis.title, *axis.get_xticklabels(), *axis.get_yticklabels()):
+        box = text.get_window_extent()
+        assert page.x0 <= box.x0 <= box.x1 <= page.x1
+        assert page.y0 <= box.y0 <= box.y1 <= page.y1
+    assert min(axis.get_window_extent().size) > 0.5 * figure.dpi

@@ -23,7 +23,7 @@ def boxes(axis):
 
 def test_a_box_per_joint_and_a_panel_per_method_sorted_by_the_median_of_shap():
     shap, cam = shap_like(9), cam_like(9)
-    figure, axes = plot_ranking([cam, shap])
+    figure, axes = plot_ranking([cam, shap], sort="shap")
     medians = shap.joint_scores().median("sample").to_numpy()
     expected = [shap.skeleton.joints[j].replace("_", " ") for j in np.argsort(-medians)]
     assert labels(axes[0]) == expected
@@ -41,6 +41,23 @@ def test_a_box_per_joint_and_a_panel_per_method_sorted_by_the_median_of_shap():
     # The first joint is drawn on top.
     bottom, top = axes[0].get_ylim()
     assert bottom > top
+
+
+def test_features_stand_by_their_mean_rank_over_the_panels():
+    first = explanation([[4.0, 3.0, 2.0, 1.0]], ("sample", "joint"), joint=list("abcd"))
+    second = explanation([[-9.0, 8.0, 7.0, 6.0]], ("sample", "joint"), joint=list("abcd"))
+    pair = {"first": first, "second": second}
+    axes = plot_ranking(pair)[1]
+    assert labels(axes[0]) == list("bacd")  # ranks 1 2 3 4 and 4 1 2 3: means 2.5 1.5 2.5 3.5
+    assert axes[0].get_ylabel() == "sorted by the mean rank"
+    assert labels(plot_ranking(pair, top=1)[1][0]) == ["b"]
+    for name, order in (("first", "abcd"), ("second", "bcda")):
+        axes = plot_ranking(pair, sort=name)[1]
+        assert labels(axes[0]) == list(order)
+        assert axes[0].get_ylabel() == f"sorted by {name}"
+    assert not plot_ranking({"first": first})[1].get_ylabel()
+    with pytest.raises(ValueError, match=r"Expected sort of mean, first, second \(got 'third'"):
+        plot_ranking(pair, sort="third")
 
 
 def test_every_row_has_its_own_order():
