@@ -104,7 +104,13 @@ def test_a_sample_costs_one_pass(network, judge):
         )
     mine = took["mine"]
     judge(f"{CP}: a further window", mine / took["unit"], UNIT, most=0.75)
-    judge(f"{CP}: a further window, to its floor", mine / took["floor"], FLOOR, most=AIM, limit=1.1 * AIM)
+    judge(
+        f"{CP}: a further window, to its floor",
+        mine / took["floor"],
+        FLOOR,
+        most=AIM,
+        limit=1.1 * AIM,
+    )
     best = min(took["shap"], took["shap, plain"])
     judge(
         f"{CP}: the package captum",
