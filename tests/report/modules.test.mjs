@@ -5,7 +5,7 @@ import test from "node:test";
 
 const modules = "../../hargcn/report/static";
 const { inflate, unpack } = await import(`${modules}/payload.mjs`);
-const { bounds, project, projected, sides } = await import(`${modules}/body.mjs`);
+const { bounds, facing, project, projected, sides } = await import(`${modules}/body.mjs`);
 const { across, borders, byRow, frameAt, grouped, nearestCell, overTime, peak, stretches } = await import(`${modules}/map.mjs`);
 const { along, failed, isRight, passes, sorted } = await import(`${modules}/windows.mjs`);
 const { csv, fileName } = await import(`${modules}/save.mjs`);
@@ -48,6 +48,16 @@ test("views are those of pictures", () => {
   near(project([1, 2], "-y", [0, 0]), [1, -2]);
   near(project([1, 2, 3], "y", [90, 0]), [3, 2]);
   near(project([1, 2, 3], "y", [0, 90]), [1, 3]);
+});
+
+test("bodies are seen from their front, whichever way the axes show them", () => {
+  const body = { space: 3, frames: 1, joints: 2, persons: 1 };
+  const skeleton = { mirror: [[0, 1]] };
+  const seen = (left, right, state = [1, 1]) => facing({ positions: [left, right, 0, 0, 0, 0], state }, body, skeleton);
+  assert.equal(seen(1, -1), 0);
+  assert.equal(seen(-1, 1), 180);
+  assert.equal(seen(-1, 1, [1, 0]), 0);
+  assert.equal(facing({ positions: [-1, 1, 0, 0], state: [1, 1] }, { ...body, space: 2 }, skeleton), 0);
 });
 
 test("what is absent has no place on the paper, and the box holds the rest", () => {

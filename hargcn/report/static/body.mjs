@@ -38,6 +38,32 @@ export function project(position, up, view) {
 }
 
 /**
+ * Tell by how many degrees to turn bodies so that they are seen from their front.
+ *
+ * From there their left is on the right; a sensor's axes may show them from behind.
+ * @param {Decoded} window
+ * @param {Shape} shape
+ * @param {Skeleton} skeleton
+ * @returns {number} 0 or 180; 0 for bodies in the plane, which are a camera's picture
+ */
+export function facing(window, shape, skeleton) {
+  const { space, frames, joints, persons } = shape;
+  if (space < 3) return 0;
+  let rightwards = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    for (let person = 0; person < persons; person++) {
+      for (const pair of skeleton.mirror) {
+        const rows = pair.map((joint) => joint * persons + person);
+        if (!rows.every((row) => window.state[frame * joints * persons + row])) continue;
+        const [left, right] = rows.map((row) => window.positions[row * frames + frame]);
+        rightwards += left - right;
+      }
+    }
+  }
+  return rightwards < 0 ? 180 : 0;
+}
+
+/**
  * Project all positions of a window.
  * @param {Decoded} window
  * @param {Shape} shape

@@ -1,5 +1,5 @@
 /** A window in motion: bodies, maps and one cursor for all methods. */
-import { ABSENT, INTERPOLATED, VIEWS, bounds, drawBodies, projected } from "./body.mjs";
+import { ABSENT, INTERPOLATED, VIEWS, bounds, drawBodies, facing, projected } from "./body.mjs";
 import { element, find, fitted, tableRow } from "./dom.mjs";
 import { across, byRow, drawAlong, drawLine, drawMap, frameAt, grouped, nearestCell, overTime, peak } from "./map.mjs";
 import { inflate, unpack } from "./payload.mjs";
@@ -135,7 +135,8 @@ export function windowView(data, className, shown) {
   }
 
   function look() {
-    now.points = projected(now.window, shape, skeleton, now.view);
+    const [azimuth, elevation] = now.view;
+    now.points = projected(now.window, shape, skeleton, [azimuth + facing(now.window, shape, skeleton), elevation]);
     now.box = bounds(now.points);
     document.querySelectorAll("[data-view]").forEach((each) => {
       each.setAttribute("aria-pressed", String(VIEWS[each.dataset.view].every((angle, i) => angle === now.view[i])));
