@@ -1,7 +1,8 @@
 """Measures how explanations are stored best, and what opening a large file reads.
 
 `python experiments/scale/storage.py filters SHAP.h5` writes results/filters.csv, `... large FOLDER`
-results/large.csv, for which it needs 10 GB of disk there and removes them.
+results/large.csv, for which it needs 10 GB of disk there and removes them, `... keep CHECKPOINT
+WINDOWS FOLDER` results/keep.csv: what a file holds of a window.
 """
 
 from __future__ import annotations
@@ -102,6 +103,25 @@ def large(folder: Path) -> None:
     )
 
 
+def keep(checkpoint: str, windows: str, folder: Path) -> None:
+    """Explain 32 windows and store what each `--keep` leaves."""
+    from hargcn.pipeline.explain import explain
+
+    rows, count = [], 32
+    for kept, summed in (("full", ""), ("joint-time", "branches, channels"),
+                         ("joint", "branches, channels, time")):  # fmt: skip
+        out = folder / f"{kept}.h5"
+        given = {"method": "shap", "background": 10, "limit": count, "keep": kept}
+        explain(checkpoint, windows, out, **given)
+        with h5py.File(out) as file:
+            own = sum(file[name].id.get_storage_size() for name in ("positions", "state"))
+        rows.append((kept, summed, out.stat().st_size / count / 1000, own / count / 1000))
+    columns = ["keep", "sums_over", "file_kB", "window_kB"]
+    pd.DataFrame(rows, columns=columns).to_csv(
+        RESULTS / "keep.csv", index=False, float_format="%.3g"
+    )
+
+
 def _windows(path: Path, count: int) -> Path:
     """Write a windows file of so many windows: one window's chunks again and again."""
     from hargcn.data.cutting import WindowConfig
@@ -143,4 +163,8 @@ def _windows(path: Path, count: int) -> Path:
 
 
 if __name__ == "__main__":
-    {"filters": filters, "large": large}[sys.argv[1]](Path(sys.argv[2]))
+    step, *given = sys.argv[1:]
+    if step == "keep":
+        keep(*given[:2], Path(given[2]))
+    else:
+        {"filters": filters, "large": large}[step](Path(given[0]))
