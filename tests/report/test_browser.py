@@ -39,7 +39,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def driver():
-    return pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    return pytest.importorskip("playwright.sync_api", reason="needs playwright: the extra browser")
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ def test_it_prints_every_window_s_parts_on_few_sheets(page):
 
 
 def test_axe_finds_no_serious_fault(browser, made, tmp_path):
-    axe = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
+    axe = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python: the extra browser")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     pages = {**render_pages(made, "index.html", BESIDE, most=4)}
     pages["single.html"] = render_report(made, BESIDE)
