@@ -286,7 +286,7 @@ def test_it_prints_every_window_s_parts_on_few_sheets(page):
 
 
 def test_axe_finds_no_serious_fault(browser, made, tmp_path):
-    axe = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python: the extra browser")
+    axe = pytest.importorskip("axe_playwright_python", reason="needs the extra browser")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     pages = {**render_pages(made, "index.html", BESIDE, most=4)}
     pages["single.html"] = render_report(made, BESIDE)
