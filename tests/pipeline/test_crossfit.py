@@ -315,7 +315,7 @@ def test_cameras_are_held_out_too(tmp_path) -> None:
         ({"by": "person"}, "Expected by of subject, group, camera, setup .got 'person'"),
         ({"by": "camera"}, r"w\.h5: Expected windows that state their camera"),
         ({"aggregate": "max"}, "Expected aggregate of mean, median"),
-        ({"keep": "some"}, "Expected --keep of all, joint-time"),
+        ({"keep": "some"}, "Expected --keep of full, joint-time"),
         ({"methods": ["gradcan"]}, "did you mean 'gradcam'"),
         ({"methods": ["shap"], "layer": ["main.0.tcn"]}, "--layer: expected a method of layers"),
         ({"methods": ["gradcam"], "layer": ["main.0.tcm"]}, "did you mean 'main.0.tcn'"),
