@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from hargcn import hdf5
 from hargcn.analysis.edges import of_edges
 from hargcn.analysis.statistics import cluster_bootstrap
 from hargcn.explainers.baselines import Given, Random, Truth
@@ -74,8 +75,8 @@ class MetricTable:
         if self.raters is not None:
             with replacing(raters_file(path)) as temporary:
                 self.raters.to_csv(temporary, index=False)
-        with replacing(samples_file(path)) as temporary:
-            self.samples.to_netcdf(temporary, engine="h5netcdf")
+        with replacing(samples_file(path)) as temporary, hdf5.writing(temporary) as sink:
+            self.samples.to_netcdf(sink, engine="h5netcdf")
         with replacing(path) as temporary:
             self.rows.to_csv(temporary, index=False)
 

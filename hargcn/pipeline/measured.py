@@ -118,8 +118,8 @@ class Measuring:
 
 
 def _save(found: xr.Dataset, path: Path) -> None:
-    with replacing(path) as temporary:
-        found.to_netcdf(temporary, engine="h5netcdf")
+    with replacing(path) as temporary, hdf5.writing(temporary) as sink:
+        found.to_netcdf(sink, engine="h5netcdf")
 
 
 def _joined(parts: Iterable[xr.Dataset]) -> xr.Dataset:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -263,8 +264,13 @@ def file_size(limit: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [100, 20000])
-@pytest.mark.parametrize("name", ["prepare", "train", "explain", "perturb", "rank", "show"])
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        *product(["prepare", "train", "explain", "perturb", "rank", "show"], [100, 20000]),
+        ("evaluate", 100),  # has less to write
+    ],
+)
 def test_nowhere_to_write_is_said_in_one_line(long, tmp_path, name, limit):
     words, out = long[name]
     folder = tmp_path / "out"
