@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,16 @@ def test_pieces_are_done_once_and_errors_are_those_of_the_work(cluster, tmp_path
         on_cluster(fails, [0], done.append, address=cluster.address)
 
 
+def begun(seen: Path) -> Path:
+    """Wait for a piece that is begun just now, which `Slow` does not end before 0.3 s."""
+    for _ in range(3000):
+        newest = max(seen.iterdir(), key=lambda path: path.stat().st_mtime)
+        if time.time() - newest.stat().st_mtime < 0.15:
+            return newest
+        time.sleep(0.01)
+    raise AssertionError("nobody is at work")
+
+
 def killed_once(seen: Path):
     """Return `on_cluster` that kills a worker at work when the first piece is done."""
     seen.mkdir()
@@ -113,7 +124,7 @@ def killed_once(seen: Path):
         def killing(number: int) -> None:
             told(number)
             if len(list(seen.glob("*.killed"))) == 0:
-                busy = max(seen.iterdir(), key=lambda path: path.stat().st_mtime)
+                busy = begun(seen)
                 os.kill(int(busy.name.split(".")[1]), signal.SIGKILL)
                 (seen / f"{busy.name}.killed").touch()
 
