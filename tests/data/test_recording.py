@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -117,6 +118,9 @@ def test_a_refused_recording_leaves_no_bar_behind() -> None:
     try:
         with pytest.raises(ValueError, match="bad: broken"):
             list(Recordings(["a", "bad"], _load, ("x",), progress=True))
+        until = time.monotonic() + 5  # a busy machine lets a thread end late
+        while threading.active_count() > before and time.monotonic() < until:
+            time.sleep(0.01)
         assert threading.active_count() == before
     finally:
         gc.enable()
