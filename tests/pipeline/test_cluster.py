@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from fixtures.cluster_work import Noting, Slow, dies, fails
+from fixtures.cluster_work import KilledOnce, Noting, dies, fails
 from fixtures.command_line import SMALL_DEMO, refused
 from fixtures.moving_windows import moving_windows
 from fixtures.small_model import small_model
@@ -106,31 +104,20 @@ def test_pieces_are_done_once_and_errors_are_those_of_the_work(cluster, tmp_path
         on_cluster(fails, [0], done.append, address=cluster.address)
 
 
-def begun(seen: Path) -> Path:
-    """Wait for a piece that is begun just now, which `Slow` does not end before 0.3 s."""
-    for _ in range(3000):
-        newest = max(seen.iterdir(), key=lambda path: path.stat().st_mtime)
-        if time.time() - newest.stat().st_mtime < 0.15:
-            return newest
-        time.sleep(0.01)
-    raise AssertionError("nobody is at work")
-
-
 def killed_once(seen: Path):
-    """Return `on_cluster` that kills a worker at work when the first piece is done."""
+    """Return `on_cluster` whose first worker is killed while it works."""
     seen.mkdir()
 
-    def slowly(work, numbers, told, **options):
-        def killing(number: int) -> None:
-            told(number)
-            if len(list(seen.glob("*.killed"))) == 0:
-                busy = begun(seen)
-                os.kill(int(busy.name.split(".")[1]), signal.SIGKILL)
-                (seen / f"{busy.name}.killed").touch()
+    def far(work, numbers, told, **options):
+        on_cluster(KilledOnce(work, seen), numbers, told, **options)
 
-        on_cluster(Slow(work, seen), numbers, killing, **options)
+    return far
 
-    return slowly
+
+def done_again(seen: Path) -> bool:
+    """Say whether a piece was begun twice, which is so where a worker was killed."""
+    tried = [path.name.split(".")[0] for path in seen.glob("*.*")]
+    return (seen / "killed").exists() and len(tried) > len(set(tried))
 
 
 def alike(one: Path, other: Path, *timed: str) -> list[str]:
@@ -173,8 +160,7 @@ def test_measures_on_nodes_are_those_of_one_process(cluster, tmp_path, monkeypat
         *given, Path("far") / name, shard=3, engine="ray", address=cluster.address,
         progress=False, **more,
     )  # fmt: skip
-    assert len(list((tmp_path / "seen").glob("*.killed"))) == 1
-    assert len(list((tmp_path / "seen").iterdir())) > 5, "nothing was done again"
+    assert done_again(tmp_path / "seen")
     assert name in alike(tmp_path / "local", tmp_path / "far")
 
 
@@ -215,7 +201,7 @@ def test_an_experiment_on_nodes_gives_the_files_of_one_process(cluster, tmp_path
     experiment(file, out="far", **options, progress=False, say=said.append)
     assert said[0].startswith("16 steps to do")
     assert "wrist/seed2/steps.json: done" in said
-    assert len(list((tmp_path / "seen").glob("*.killed"))) == 1
+    assert done_again(tmp_path / "seen")
     timed = ("seconds.csv", "once.json", "steps.json", "afterwards.json", "log.csv", "model.json")
     same = alike(file.parent / "results", tmp_path / "far", *timed)
     assert {"measures.csv", "paired.csv", "made.csv", "wrist/seed1/run/model.safetensors"} <= {
@@ -230,33 +216,25 @@ def test_an_experiment_on_nodes_gives_the_files_of_one_process(cluster, tmp_path
 
 @pytest.mark.cluster
 def test_a_killed_worker_and_a_lost_node_change_nothing(cluster, asked, tmp_path, monkeypatch):
-    """The first worker that is seen at work gets SIGKILL; then a node goes with all it has."""
+    """The first worker gets SIGKILL at its work; then a node goes with all it has."""
     given, local = asked
-    seen, events = tmp_path / "seen", []
-    seen.mkdir()
-    lost = cluster.list_all_nodes()[-1]
+    far, lost = killed_once(tmp_path / "seen"), [cluster.list_all_nodes()[-1]]
 
-    def slowly(work, numbers, told, **options):
-        def disturbing(number: int) -> None:
+    def disturbed(work, numbers, told, **options):
+        def losing(number: int) -> None:
             told(number)
-            if not events:
-                busy = max(seen.iterdir(), key=lambda path: path.stat().st_mtime)
-                os.kill(int(busy.name.split(".")[1]), signal.SIGKILL)
-                events.append("killed")
-            elif len(events) == 1:
-                cluster.remove_node(lost, allow_graceful=False)
-                events.append("removed")
+            while lost:
+                cluster.remove_node(lost.pop(), allow_graceful=False)
 
-        on_cluster(Slow(work, seen), numbers, disturbing, **options)
+        far(work, numbers, losing, **options)
 
-    monkeypatch.setattr("hargcn.pipeline.cluster.on_cluster", slowly)
-    (far,) = explain_windows(
+    monkeypatch.setattr("hargcn.pipeline.cluster.on_cluster", disturbed)
+    (there,) = explain_windows(
         *given, tmp_path / "far.h5", shard=3, engine="ray", address=cluster.address, progress=False
     )
-    assert events == ["killed", "removed"]
-    equal(local, far)
-    tried = [path.name.split(".")[0] for path in seen.iterdir()]
-    assert len(tried) > len(set(tried)), "nothing was done again: nobody was disturbed"
+    assert not lost
+    assert done_again(tmp_path / "seen")
+    equal(local, there)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["far.h5", "seen"]
 
 
