@@ -16,7 +16,6 @@ from hargcn.cli.options import (
     Json,
     OtherPreparation,
     Seed,
-    Shard,
     Split,
     WindowsFile,
     next_command,
@@ -103,6 +102,15 @@ Part = Annotated[
     str,
     typer.Option(help="K/N: only every N-th shard from the K-th on (from 0); nothing is joined."),
 ]
+FittingShard = Annotated[
+    int | None,
+    typer.Option(
+        "--shard",
+        min=1,
+        help="Windows per shard, by default 256 for methods of a few passes, else 32; a killed run "
+        "resumes.",
+    ),
+]
 
 _SEVERAL = ("settings", "layer", "of", "background_class", "background_group")
 
@@ -131,7 +139,7 @@ def explain(
     keep: Keep = "full",
     seed: Seed = 1234,
     device: Device = "cpu",
-    shard: Shard = 32,
+    shard: FittingShard = None,
     part: Part = "",
     engine: Engine = "local",
     address: Address = None,

@@ -60,7 +60,7 @@ def explain(
     keep: str = "full",
     seed: int = 1234,
     device: str = "cpu",
-    shard: int = 32,
+    shard: int | None = None,
     part: str = "",
     engine: str = "local",
     address: str | None = None,
@@ -113,7 +113,7 @@ def explain(
     device
         Where to compute.
     shard
-        Windows per shard.
+        Windows per shard; by default 256 for methods that take a few passes, else 32.
     part
         "K/N": only every N-th shard from the K-th on, counted from 0, on storage that all parts
         share; nothing is joined before the same call without it, which makes what is left.
@@ -158,7 +158,8 @@ def explain(
         "seed": seed, "device": device, "other_preparation": other_preparation, "keep": keep,
     }  # fmt: skip
     METHODS.find(method)
-    at_least("--shard", shard, 1)
+    if shard is not None:
+        at_least("--shard", shard, 1)
     inputs = [
         checkpoint,
         windows,

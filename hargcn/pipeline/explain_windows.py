@@ -39,6 +39,14 @@ Network = SkeletonNetwork | PositionModel
 KEPT = {"full": (), "joint-time": ("branch", "channel"), "joint": ("branch", "channel", "time")}
 """What of the attributions a file may keep: over which axes they are added up."""
 
+AT_ONCE = 32
+"""Windows in memory with all that explaining them takes."""
+
+LARGE = 256
+"""Windows of a shard of a fast method: describing and writing one costs the same for any number."""
+
+_FEW = 4  # passes of a window through the network
+
 
 def _asked(
     explainer: Explainer, layers: Sequence[str], words: tuple[str, str], network: Network
@@ -65,7 +73,7 @@ def explain_windows(
     target: str = "predicted",
     versus: str = "",
     request: dict[str, Any] | None = None,
-    shard: int = 32,
+    shard: int | None = None,
     keep: str = "full",
     part: str = "",
     engine: str = "local",
@@ -97,7 +105,8 @@ def explain_windows(
         Arguments of `explain`, stored with the explanations so that they can be made again;
         without, those of the explainer, which say nothing of where a background came from.
     shard
-        Windows per shard.
+        Windows per shard, `AT_ONCE` of which are explained at once; by default as many, or `LARGE`
+        where a window takes a few passes, so that writing takes little beside them.
     keep, part, engine, address
         As for `explain`.
     progress
@@ -129,6 +138,8 @@ def explain_windows(
     _check_rates(network, windows, explainer)
     out = Path(out)
     own = [*layers] or [getattr(explainer, "layer", "")]
+    if shard is None:
+        shard = LARGE if 0 < _rows_each(network, explainer, windows) <= _FEW else AT_ONCE
     asked = json.dumps(request or _asked(explainer, layers, (target, versus), network))
     job = {
         "code": code_of(explainer), "model": identity(network), "data": windows.digest,
@@ -191,13 +202,24 @@ class _Work:
 
     def __call__(self, number: int) -> dict[str, Explanation]:
         """Explain a shard, write it and return it, by layer."""
-        some = self.windows.subset(slice(number * self.shard, (number + 1) * self.shard))
-        words = (self.target, self.layers, self.versus)
-        made = explain_batch(self.network, some, self.explainer, *words)
-        kept = {name: reduced(one, self.keep) for name, one in made.items()}
-        said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in kept.items()}
+        first, size = number * self.shard, self.size(number)
+        parts = [
+            self._explained(slice(first + at, first + min(at + AT_ONCE, size)))
+            for at in range(0, size, AT_ONCE)
+        ]
+        made = {
+            layer: Explanation.concat([each[layer] for each in parts]) if len(parts) > 1 else one
+            for layer, one in parts[0].items()
+        }
+        said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in made.items()}
         self.shards.add(number, said)
         return said
+
+    def _explained(self, some: slice) -> dict[str, Explanation]:
+        """Explain windows at once and keep of it what is asked, by layer."""
+        words = (self.target, self.layers, self.versus)
+        made = explain_batch(self.network, self.windows.subset(some), self.explainer, *words)
+        return {name: reduced(one, self.keep) for name, one in made.items()}
 
     @cached_property
     def rows(self) -> int:

@@ -15,11 +15,12 @@ from hargcn.data.cutting import WindowConfig
 from hargcn.data.planted.planting import PlantConfig
 from hargcn.data.planted.synthetic import SyntheticConfig, generate
 from hargcn.data.windows import Windows, write_windows
-from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM, make
+from hargcn.explainers import DeepSHAP, GradCAM, NegatedGradCAM, ScoreCAM, make
 from hargcn.networks.branches import PositionModel
 from hargcn.networks.stgcn import MultiBranchSTGCN
 from hargcn.pipeline.explain_windows import explain_batch, explain_windows
 from hargcn.pipeline.opening import true_classes
+from hargcn.pipeline.shards import Shards
 
 LAYERS = ["main.1.tcn", "main.1.attention"]
 
@@ -83,6 +84,32 @@ def test_shards_equal_the_whole(model, windows, tmp_path, kill):
         else:
             np.testing.assert_array_equal(other.dataset[name], values)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5", "w.h5"]
+
+
+def test_shards_are_as_large_as_a_method_is_fast_but_explained_in_pieces(
+    model, windows, tmp_path, kill, monkeypatch
+):
+    """Describing and writing a shard costs the same for any number; memory is that of a piece."""
+    shards = "hargcn.pipeline.explain_windows.Shards"
+    monkeypatch.setattr("hargcn.pipeline.explain_windows.AT_ONCE", 5)
+    counts = []
+
+    class Counted(Shards):
+        def __init__(self, folder, job, count):
+            counts.append(count)
+            super().__init__(folder, job, count)
+
+    monkeypatch.setattr(shards, Counted)
+    whole = explain_windows(model, windows, GRADCAM, tmp_path / "w.h5", progress=False)
+    assert kill.met == [5, 5, 2]
+    parts = explain_windows(model, windows, GRADCAM, tmp_path / "s.h5", shard=5, progress=False)
+    shap = DeepSHAP(model.inputs(windows.subset(slice(0, 3)).read()))
+    explain_windows(model, windows, ScoreCAM(LAYERS[0]), tmp_path / "c.h5", progress=False)
+    explain_windows(model, windows, shap, tmp_path / "x.h5", progress=False)
+    assert counts == [1, 3, 3, 3]
+    one, other = (Explanation.open(each[0]).dataset for each in (whole, parts))
+    assert one.drop_attrs().identical(other.drop_attrs())
+    assert {name for name in one.attrs if one.attrs[name] != other.attrs[name]} <= {"job"}
 
 
 def killed_at(kill, number, *arguments, **settings):
