@@ -2,7 +2,9 @@
 
 `python experiments/scale/storage.py filters SHAP.h5` writes results/filters.csv, `... large FOLDER`
 results/large.csv, for which it needs 10 GB of disk there and removes them, `... keep CHECKPOINT
-WINDOWS FOLDER` results/keep.csv: what a file holds of a window.
+WINDOWS FOLDER` results/keep.csv: what a file holds of a window, `... joined FOLDER`
+results/joined.csv: the memory of joining. `PYTHONPATH=tests ... elsewhere FOLDER` writes
+results/elsewhere.csv: what is asked of the tests' server for a windows file on it.
 """
 
 from __future__ import annotations
@@ -122,6 +124,70 @@ def keep(checkpoint: str, windows: str, folder: Path) -> None:
     )
 
 
+JOIN = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from hargcn import Explanation
+from hargcn.pipeline.joining import join
+
+values = np.random.default_rng(0).normal(size=(64, 500, 60)).astype("f4")
+one = Explanation.build(
+    values, ("sample", "time", "joint"), method="m", target=[0] * 64, score=[0.0] * 64
+)
+file = Path(sys.argv[1]) / "part.tmp.h5"
+one.save(file)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+join([file] * int(sys.argv[2]), file.with_name("joined.tmp.h5"), "sample")
+print(values.nbytes / 2**20, peak() - before)
+"""
+
+
+def joined(folder: Path) -> None:
+    """Join some and many parts, each in a process of its own, and note how its memory grows."""
+    rows = []
+    for parts in (2, 40):
+        said = subprocess.run(
+            [sys.executable, "-c", JOIN, folder, str(parts)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        rows.append((parts, *map(float, said.stdout.split())))
+    for name in ("part.tmp.h5", "joined.tmp.h5"):
+        (folder / name).unlink()
+    columns = ["parts", "part_MiB", "more_MiB"]
+    pd.DataFrame(rows, columns=columns).to_csv(
+        RESULTS / "joined.csv", index=False, float_format="%.3g"
+    )
+
+
+def elsewhere(folder: Path) -> None:
+    """Open a windows file on a server and read one window of it; count requests and bytes."""
+    from fixtures.object_store import object_store
+
+    from hargcn import Windows
+
+    path = _windows(folder / "elsewhere.tmp.h5", count := 2048)
+    rows, size = [], path.stat().st_size / 2**20
+    with object_store({"w.h5": path.read_bytes()}) as store:
+
+        def told(step: str) -> None:
+            rows.append((count, size, step, len(store.asked), store.sent / 2**20))
+            store.asked.clear()
+            store.sent = 0
+
+        windows = Windows.open(store.url("w.h5"))
+        told("open")
+        windows.read([count // 2])
+        told("read one window")
+    path.unlink()
+    columns = ["windows", "file_MiB", "step", "requests", "read_MiB"]
+    pd.DataFrame(rows, columns=columns).to_csv(
+        RESULTS / "elsewhere.csv", index=False, float_format="%.3g"
+    )
+
+
 def _windows(path: Path, count: int) -> Path:
     """Write a windows file of so many windows: one window's chunks again and again."""
     from hargcn.data.cutting import WindowConfig
@@ -167,4 +233,5 @@ if __name__ == "__main__":
     if step == "keep":
         keep(*given[:2], Path(given[2]))
     else:
-        {"filters": filters, "large": large}[step](Path(given[0]))
+        steps = {"filters": filters, "large": large, "joined": joined, "elsewhere": elsewhere}
+        steps[step](Path(given[0]))

@@ -1,8 +1,8 @@
 """`explain` from a windows file to explanation files, against the bare explainer inside it.
 
-What is more: reading, describing, writing, joining. Shards as they are by default, on the network of
-the published CP experiments; CPU time on one thread, both from the same runs: what other work on the
-machine takes, it takes from both.
+What is more: reading, describing, writing, joining. Shards as they are by default, on the network
+of the published CP experiments; CPU time on one thread, both from the same runs: what other work on
+the machine takes, it takes from both.
 """
 
 from __future__ import annotations

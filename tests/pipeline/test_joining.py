@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -72,34 +74,16 @@ def test_parts_unlike_the_first_are_refused(tmp_path, other, name):
             join(given, tmp_path / "joined.h5", "sample")
 
 
-PEAK = """
-import resource, sys
-import numpy as np
-from pathlib import Path
-from hargcn import Explanation
-from hargcn.pipeline.joining import join
-
-values = np.random.default_rng(0).normal(size=(64, 500, 60)).astype("f4")
-one = Explanation.build(
-    values, ("sample", "time", "joint"), method="m", target=[0] * 64, score=[0.0] * 64
-)
-file = Path(sys.argv[1]) / "part.h5"
-one.save(file)
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before = peak()
-join([file] * int(sys.argv[2]), file.with_name("joined.h5"), "sample")
-print(values.nbytes / 2**20, peak() - before)
-"""
+STORAGE = Path(__file__).parents[2] / "experiments" / "scale" / "storage.py"
 
 
 @pytest.mark.slow
 def test_joining_takes_the_memory_of_one_part(tmp_path):
     """Parts of 7.3 MiB: 40 of them, 293 MiB together, are joined in the memory of a few."""
-    more = {}
+    more, script = {}, runpy.run_path(str(STORAGE))["JOIN"]
     for parts in (2, 40):
         said = subprocess.run(
-            [sys.executable, "-c", PEAK, tmp_path, str(parts)],
+            [sys.executable, "-c", script, tmp_path, str(parts)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         size, more[parts] = map(float, said.stdout.split())
