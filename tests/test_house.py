@@ -115,6 +115,7 @@ def test_the_front_door_shows_all_it_has():
         _ = hargcn.NoSuchThing
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_every_public_name(tmp_path):
     names = ", ".join(hargcn.__all__)
     lines = [
@@ -152,6 +153,7 @@ def test_make_runs_the_tests_of_every_marker():
     assert "-m remake" in makefile
 
 
+@pytest.mark.slow
 def test_what_reads_outside_files_is_marked_and_skipped_without_them(tmp_path):
     (tmp_path / "empty").mkdir()
     file = tmp_path / "test_outside.py"

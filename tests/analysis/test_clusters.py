@@ -52,6 +52,7 @@ def test_groups_that_touch_are_told_apart_and_one_group_stays_one():
         spectral_clusters(draw[:10])
 
 
+@pytest.mark.slow
 def test_figures_of_groupings_are_those_of_paper():
     """Of 1 1 0 0 and 1 0 0 0: 2 pairs agree in both of 6; (1 - 2 * 3 / 6) / (2.5 - 1) = 0."""
     labels, known = np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0])

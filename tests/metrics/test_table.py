@@ -263,6 +263,7 @@ def test_runs_are_joined_with_intervals_over_runs_and_subjects(judged, tmp_path)
         pooled({"a": samples, "b": samples.isel(explanation=slice(1, None))})
 
 
+@pytest.mark.slow
 def test_parts_of_the_windows_have_the_values_that_all_have(judged):
     """Of every measure; draws, ties and random maps go by the number of a window among all."""
     table, case, explainers, made = judged

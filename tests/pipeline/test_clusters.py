@@ -36,6 +36,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_marks_the_decoys_tells_them_apart_and_noise_does_not(files, tmp_path):
     out, picture = tmp_path / "clusters.csv", tmp_path / "clusters.svg"
     maps = [files / "marks.h5", files / "noise.h5"]

@@ -74,6 +74,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_file(
         assert (tmp_path / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_the_size_of_shards_changes_rounding_alone(checkpoint, waving, cam, tmp_path):
     given = checkpoint, waving, [cam]
     options = {**CALLS["e.csv"][1], "metrics": "pgi,pgu,deletion,complexity,infidelity"}
@@ -88,6 +89,7 @@ def test_the_size_of_shards_changes_rounding_alone(checkpoint, waving, cam, tmp_
         np.testing.assert_allclose(*(found.samples[each] for found in tables), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "more"),
     [("p.h5", {"seed": 5}), ("e.csv", {"top": 1}), ("e.csv", {"shard": 3})],

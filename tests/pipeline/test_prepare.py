@@ -130,6 +130,7 @@ def test_by_default_many_files_are_read_by_as_many_processes_as_there_are_cores(
     assert asked == [1, 2, 3, 2]
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_file(tmp_path):
     folder = tmp_path / "ntu"
     folder.mkdir()

@@ -122,6 +122,7 @@ def test_show_refuses_a_window_that_is_not_there(window):
         hargcn.show(explained()["shap"], window)
 
 
+@pytest.mark.slow
 def test_neither_needs_jupyter_nor_torch(tmp_path):
     file = tmp_path / "shap.h5"
     explained()["shap"].save(file)
