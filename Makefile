@@ -12,7 +12,12 @@ N ?= 500
 SEED ?= 1234
 JOBS ?= 2
 
-.PHONY: help install demo check test test-rest docs results bench mutants clean
+# Debian's chromium is the one that the tests start; installing it takes an administrator.
+CHROMIUM = command -v chromium > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+	&& apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; }
+NPM = command -v npm > /dev/null && npm install --prefix tests/report --no-package-lock --no-audit --no-fund
+
+.PHONY: help install demo check browser test test-rest docs results bench mutants clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -42,6 +47,13 @@ test: check  ## the check, and the tests everybody runs (under 4 minutes on two 
 test-rest: install  ## every other test: slow, documents, browser, cluster
 	$(PARALLEL) -m "$(REST)" --ignore=tests/benchmarks
 
+# What cannot be had is said in a line, and its tests skip.
+browser: install  ## what tests of report pages need, where it can be had: chromium, its driver, linters of JavaScript
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[browser]' \
+		|| echo "make browser: no playwright: pip could not install the extra 'browser'"
+	@$(CHROMIUM) || echo 'make browser: no chromium: as root, where apt is, run apt-get install chromium'
+	@$(NPM) || echo 'make browser: no eslint and no tsc: they need npm and its registry'
+
 docs: install  ## the documents as HTML, examples executed, warnings as errors: docs/_build/html/index.html
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -b html -W --keep-going -j $(JOBS) -d docs/_build/doctrees -c docs . docs/_build/html
 
@@ -55,4 +67,4 @@ mutants: install  ## put N faults into the core and list those no test notices (
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --number $(N) --seed $(SEED) --jobs $(JOBS)
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mutants demo-out docs/_build docs/examples docs/reference
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mutants demo-out docs/_build docs/examples docs/reference tests/report/node_modules

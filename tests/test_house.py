@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -151,6 +152,69 @@ def test_make_runs_the_tests_of_every_marker():
     assert '-m "not ($(REST) or remake)"' in makefile
     assert '-m "$(REST)"' in makefile
     assert "-m remake" in makefile
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """A folder with the Makefile, an environment that is up to date, and programs of its own."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text(encoding="utf-8"))
+    for name in ("pyproject.toml", "constraints.txt", "requirements-peers.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / ".installed").touch()
+    (tmp_path / "bin").mkdir()
+
+    def program(name: str, does: str) -> None:
+        file = tmp_path / name
+        file.write_text(f"#!/bin/sh\n{does.replace('SAY', f'echo {file.name} $* >> {log}')}\n")
+        file.chmod(0o755)
+
+    def browser() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [shutil.which("make"), "browser"], cwd=tmp_path, env={"PATH": str(tmp_path / "bin")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    log = tmp_path / "log"
+    return program, browser, log
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_what_browser_tests_need_is_said_where_it_cannot_be_had(apart, user):
+    program, browser, _ = apart
+    program(".venv/bin/python", "exit 1")
+    program("bin/id", f"echo {user}")
+    if user:
+        program("bin/apt-get", "echo may not; exit 1")
+    made = browser()
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    assert [line.split(":")[1].split()[1] for line in lines] == ["playwright", "chromium", "eslint"]
+
+
+def test_what_browser_tests_need_is_installed_where_it_can_be(apart):
+    program, browser, log = apart
+    for name in (".venv/bin/python", "bin/apt-get", "bin/npm"):
+        program(name, "SAY")
+    program("bin/id", "echo 0")
+    made = browser()
+    assert (made.returncode, made.stdout) == (0, "")
+    python, update, install, npm = log.read_text().splitlines()
+    assert "-c constraints.txt" in python
+    assert python.endswith(".[browser]")
+    assert (update, install.split()[-1]) == ("apt-get update -q", "chromium")
+    assert "--prefix tests/report --no-package-lock" in npm
+    program("bin/chromium", "exit 0")
+    log.unlink()
+    browser()
+    assert "apt-get" not in log.read_text(), "it is there already"
+
+
+def test_ci_runs_the_browser_s_tests_where_it_may():
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make")] == [
+        "make test", "make browser", "make test-rest"
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -31,8 +31,8 @@ from hargcn.report.rows import about_windows, drawn
 from hargcn.skeleton import Skeleton
 
 MODULES = (
-    "payload", "dom", "save", "body", "edges", "map", "windows", "list", "window", "recording",
-    "groups", "charts", "page",
+    "payload", "dom", "save", "body", "edges", "map", "windows", "list", "panel", "window",
+    "recording", "groups", "charts", "page",
 )  # fmt: skip
 """The page's own JavaScript, in the order in which it is put together."""
 

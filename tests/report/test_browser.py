@@ -106,6 +106,21 @@ def test_it_plays_and_steps_by_keys(page, driver):
     assert page.inner_text("#play") == "Play"
 
 
+def test_keys_before_a_window_is_read_do_nothing(browser, made, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(render_report(made), encoding="utf-8")
+    page = browser.new_page()
+    page.add_init_script("Response.prototype.arrayBuffer = () => new Promise(() => {})")
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(file.as_uri())
+    page.keyboard.press("ArrowRight")
+    page.set_viewport_size({"width": 700, "height": 700})
+    assert page.inner_text("#name") == ""
+    assert faults == []
+    page.close()
+
+
 def test_a_click_on_a_map_moves_every_cursor_and_body(page):
     before = shots(page)
     box = page.locator(".map").first.bounding_box()

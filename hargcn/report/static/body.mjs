@@ -5,8 +5,8 @@ import { drawEdges } from "./edges.mjs";
  *
  * @typedef {import("./payload.mjs").Decoded} Decoded
  * @typedef {import("./payload.mjs").Shape} Shape
- * @typedef {{joints: string[], edges: number[][], mirror: number[][], ndim: number, up: string}}
- *   Skeleton
+ * @typedef {import("./data.mjs").Skeleton} Skeleton
+ * @typedef {[number, number]} Point
  */
 
 const SMALL = 2.5;
@@ -16,7 +16,10 @@ const LARGE = 9;
 export const ABSENT = 0;
 export const INTERPOLATED = 2;
 
-/** Azimuth and elevation in degrees. */
+/**
+ * Azimuth and elevation in degrees.
+ * @type {Record<"front" | "side" | "top", [number, number]>}
+ */
 export const VIEWS = { front: [0, 0], side: [90, 0], top: [0, 90] };
 
 /**
@@ -24,7 +27,7 @@ export const VIEWS = { front: [0, 0], side: [90, 0], top: [0, 90] };
  * @param {number[]} position two or three coordinates
  * @param {string} up the axis that points up: y, -y or z
  * @param {number[]} view azimuth and elevation in degrees
- * @returns {number[]} right and up
+ * @returns {Point} right and up
  */
 export function project(position, up, view) {
   const [x, y, z] = position;
@@ -43,7 +46,7 @@ export function project(position, up, view) {
  * From there their left is on the right; a sensor's axes may show them from behind.
  * @param {Decoded} window
  * @param {Shape} shape
- * @param {Skeleton} skeleton
+ * @param {Pick<Skeleton, "mirror">} skeleton
  * @returns {number} 0 or 180; 0 for bodies in the plane, which are a camera's picture
  */
 export function facing(window, shape, skeleton) {
@@ -110,11 +113,12 @@ export function bounds(points) {
 
 /**
  * Choose the mirrored joints that lie farthest apart, to write L and R beside.
- * @param {(joint: number) => number[]} place of a joint on the paper
- * @param {number[][]} mirror pairs (left, right)
- * @returns {number[] | null} a pair, null where none is drawn
+ * @param {(joint: number) => Point} place of a joint on the paper
+ * @param {[number, number][]} mirror pairs (left, right)
+ * @returns {[number, number] | null} a pair, null where none is drawn
  */
 export function sides(place, mirror) {
+  /** @type {[number, number] | null} */
   let best = null;
   let most = -1;
   for (const pair of mirror) {
@@ -133,7 +137,7 @@ export function sides(place, mirror) {
  * @param {Uint8Array} state
  * @param {(joint: number, person: number) => number} level attribution from -127 to 127
  * @param {{frame: number, persons: number, skeleton: Skeleton, colours: string[],
- *   box: ReturnType<typeof bounds>, edges?: number[][]}} scene with `edges`, level is theirs
+ *   box: ReturnType<typeof bounds>, edges?: [number, number][]}} scene with `edges`, level is theirs
  */
 export function drawBodies(to, size, points, state, level, scene) {
   const { frame, persons, skeleton, colours, box, edges } = scene;
@@ -142,7 +146,9 @@ export function drawBodies(to, size, points, state, level, scene) {
   const scale = Math.min((size.width - 2 * margin) / box.width, (size.height - 2 * margin) / box.height);
   to.clearRect(0, 0, size.width, size.height);
   for (let person = 0; person < persons; person++) {
+    /** @param {number} joint */
     const index = (joint) => (frame * count + joint) * persons + person;
+    /** @type {(joint: number) => Point} */
     const place = (joint) => [
       size.width / 2 + (points[2 * index(joint)] - box.x) * scale,
       size.height / 2 - (points[2 * index(joint) + 1] - box.y) * scale,
@@ -181,7 +187,7 @@ function dot(to, at, radius, colour) {
   to.stroke();
 }
 
-/** @param {CanvasRenderingContext2D} to @param {number[] | null} pair @param {(joint: number) => number[]} place */
+/** @param {CanvasRenderingContext2D} to @param {[number, number] | null} pair @param {(joint: number) => Point} place */
 function mark(to, pair, place) {
   if (!pair) return;
   const [left, right] = pair.map(place);
@@ -192,8 +198,8 @@ function mark(to, pair, place) {
   to.strokeStyle = "#ffffff";
   to.lineWidth = 4;
   const out = left[0] < right[0] ? -17 : 17;
-  for (const [letter, x, y] of [["L", left[0] + out, left[1]], ["R", right[0] - out, right[1]]]) {
-    to.strokeText(letter, x, y);
-    to.fillText(letter, x, y);
+  for (const { letter, at, by } of [{ letter: "L", at: left, by: out }, { letter: "R", at: right, by: -out }]) {
+    to.strokeText(letter, at[0] + by, at[1]);
+    to.fillText(letter, at[0] + by, at[1]);
   }
 }

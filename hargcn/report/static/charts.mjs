@@ -1,13 +1,15 @@
 /** Curves of `hargcn perturb`, drawn by uPlot. */
-import { element, find } from "./dom.mjs";
+import { element, find, pen, pick, pickAll, select } from "./dom.mjs";
 import { fileName, saveCsv, savePng, savers } from "./save.mjs";
+
+/** @typedef {import("./data.mjs").Line} Line */
 
 const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3]];
 
 /**
  * The smallest and the largest number of a chart, so that its panels share a scale.
- * @param {{panels: {band: (number | null)[][], lines: {mean: (number | null)[], low: (number | null)[], high: (number | null)[]}[]}[]}} chart
+ * @param {{panels: {band: (number | null)[][], lines: import("./data.mjs").Means[]}[]}} chart
  * @returns {[number, number]}
  */
 export function rangeOf(chart) {
@@ -18,14 +20,22 @@ export function rangeOf(chart) {
   return [low - pad, high + pad];
 }
 
-/** How a line looks: its own colour and dashes, grey dashes of random orders. */
+/**
+ * How a line looks: its own colour and dashes, grey dashes of random orders.
+ * @param {Line[]} lines
+ * @param {number} i
+ */
 function lookOf(lines, i) {
   if (lines[i].name === "random") return { stroke: "#57606a", dash: [4, 4], width: 1.5 };
   const own = lines.slice(0, i).filter((line) => line.name !== "random").length;
   return { stroke: LINES[own % LINES.length], dash: DASHES[Math.floor(own / LINES.length + own) % DASHES.length], width: 2 };
 }
 
-/** Draw the intervals of the methods' lines. */
+/**
+ * Draw the intervals of the methods' lines.
+ * @param {Line[]} lines
+ * @returns {(chart: uPlot) => void}
+ */
 function whiskers(lines) {
   return (chart) => {
     const to = chart.ctx;
@@ -36,11 +46,12 @@ function whiskers(lines) {
       if (line.name === "random") return;
       to.strokeStyle = lookOf(lines, i).stroke;
       line.low.forEach((low, j) => {
-        if (low === null || line.high[j] === null) return;
+        const high = line.high[j];
+        if (low === null || high === null) return;
         const x = chart.valToPos(chart.data[0][j], "x", true) + (i - (lines.length - 1) / 2) * 3;
         to.beginPath();
         to.moveTo(x, chart.valToPos(low, "y", true));
-        to.lineTo(x, chart.valToPos(line.high[j], "y", true));
+        to.lineTo(x, chart.valToPos(high, "y", true));
         to.stroke();
       });
     });
@@ -48,7 +59,11 @@ function whiskers(lines) {
   };
 }
 
-/** Name the lines of a chart; a canvas, so that a saved picture has it too. */
+/**
+ * Name the lines of a chart; a canvas, so that a saved picture has it too.
+ * @param {Line[]} lines
+ * @param {number} width
+ */
 function legend(lines, width) {
   const canvas = element("canvas", "", { role: "img", "aria-label": `Lines: ${lines.map((line) => line.name).join(", ")}` });
   const ratio = devicePixelRatio || 1;
@@ -56,7 +71,7 @@ function legend(lines, width) {
   Object.assign(canvas, { width: width * ratio, height: high * ratio });
   canvas.style.height = `${high}px`;
   canvas.style.width = `${width}px`;
-  const to = canvas.getContext("2d");
+  const to = pen(canvas);
   to.scale(ratio, ratio);
   to.font = "13px system-ui, sans-serif";
   to.textBaseline = "middle";
@@ -76,12 +91,14 @@ function legend(lines, width) {
 }
 
 /**
- * @param {any} data
+ * @param {import("./data.mjs").Data} data
  */
 export function chartsView(data) {
   if (!data.charts?.length) return;
+  const { charts } = data;
+  const choice = select("curve");
   const box = find("curves");
-  const current = () => data.charts[Number(find("curve").value)];
+  const current = () => charts[Number(choice.value)];
 
   function draw() {
     const chart = current();
@@ -101,18 +118,18 @@ export function chartsView(data) {
         bands: banded ? [{ series: [2, 1], fill: "rgba(128,128,128,0.25)" }] : [],
         hooks: { draw: [whiskers(panel.lines)] },
       }, [chart.k, ...(banded ? panel.band : []), ...panel.lines.map((line) => line.mean)], figure);
-      const canvas = figure.querySelector("canvas");
+      const canvas = pick(figure, "canvas", HTMLCanvasElement);
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${chart.y} against the ${chart.x}, ${panel.title}; saved as CSV it is a table`);
       return figure;
     }), legend(chart.panels[0].lines, Math.max(260, Math.min(430, box.clientWidth))));
   }
 
-  find("curve").addEventListener("input", draw);
-  find("curve").form.addEventListener("submit", (event) => event.preventDefault());
+  choice.addEventListener("input", draw);
+  choice.form?.addEventListener("submit", (event) => event.preventDefault());
   box.after(savers("the curves", {
     PNG: () => savePng(fileName(current().title, current().y), [current().title, current().y],
-      [...box.querySelectorAll("canvas")].map((canvas) => [canvas.closest("figure")?.querySelector("figcaption").textContent ?? "", canvas])),
+      pickAll(box, "canvas", HTMLCanvasElement).map((canvas) => [canvas.closest("figure")?.querySelector("figcaption")?.textContent ?? "", canvas])),
     CSV: () => saveCsv(fileName(current().title, current().y), [
       ["set", "method", "k", "mean", "low", "high"],
       ...current().panels.flatMap((panel) => panel.lines.flatMap((line) =>

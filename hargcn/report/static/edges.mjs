@@ -5,9 +5,9 @@ const WIDEST = 6;
 
 /**
  * @param {CanvasRenderingContext2D} to
- * @param {number[][]} edges pairs (source, target)
+ * @param {[number, number][]} edges pairs (source, target)
  * @param {(edge: number) => number} level attribution from -127 to 127
- * @param {(joint: number) => number[]} place of a joint; NaN where it is not drawn
+ * @param {(joint: number) => [number, number]} place of a joint; NaN where it is not drawn
  * @param {string[]} colours
  */
 export function drawEdges(to, edges, level, place, colours) {
@@ -29,11 +29,18 @@ export function drawEdges(to, edges, level, place, colours) {
   }
 }
 
-/** Draw a bent arrow, so that the two directions of a bone lie beside each other. */
+/**
+ * Draw a bent arrow, so that the two directions of a bone lie beside each other.
+ * @param {CanvasRenderingContext2D} to
+ * @param {[number, number]} from
+ * @param {[number, number]} end
+ * @param {number} head its length
+ */
 function arrow(to, from, end, head) {
   const [dx, dy] = [end[0] - from[0], end[1] - from[1]];
   const length = Math.hypot(dx, dy);
   if (length < 1) return;
+  /** @type {[number, number]} */
   const bend = [(from[0] + end[0]) / 2 - 0.18 * dy, (from[1] + end[1]) / 2 + 0.18 * dx];
   to.moveTo(...from);
   to.quadraticCurveTo(...bend, ...end);

@@ -49,11 +49,12 @@ export function overTime(map) {
  * @returns {[number, number][]} row and its sum
  */
 export function byRow(map) {
-  const sums = new Array(map.rows).fill(0);
+  const sums = Array.from({ length: map.rows }, () => 0);
   map.levels.forEach((level, i) => {
     sums[Math.floor(i / map.persons) % map.rows] += level * map.scale;
   });
-  return sums.map((sum, row) => [row, sum]).sort((a, b) => b[1] - a[1]);
+  const pairs = sums.map((sum, row) => /** @type {[number, number]} */ ([row, sum]));
+  return pairs.sort((a, b) => b[1] - a[1]);
 }
 
 /**
@@ -83,6 +84,7 @@ export function grouped(map, groups) {
  * @returns {[number, number][]} first frame, and the one behind the last
  */
 export function stretches(is, frames) {
+  /** @type {[number, number][]} */
   const found = [];
   for (let frame = 0; frame < frames; frame++) {
     if (!is(frame)) continue;
@@ -183,6 +185,7 @@ export function drawAlong(to, size, is, about, look) {
  */
 export function drawLine(to, size, sums, about) {
   const most = Math.max(...sums.map(Math.abs)) || 1;
+  /** @param {number} value */
   const high = (value) => size.height / 2 - (value / most) * (size.height / 2 - 8);
   to.clearRect(0, 0, size.width, size.height);
   to.strokeStyle = "#8c8c8c";

@@ -1,37 +1,44 @@
 /** The score along a recording: a bar per window, a click opens it. */
-import { find } from "./dom.mjs";
+import { find, pick } from "./dom.mjs";
 import { fileName, saveCsv, savePng, savers } from "./save.mjs";
 import { along, isRight } from "./windows.mjs";
 
 const HIGH = 250; // of the chart, in CSS pixels
 
+/** @typedef {{from: number[], to: number[], unit: string}} Span */
+
 /**
  * Where windows lie in their recording.
- * @param {import("./windows.mjs").Row[]} rows
- * @param {number[]} chosen
+ * @param {Pick<import("./windows.mjs").Row, "fps" | "start">[]} rows
+ * @param {number[]} chosen whose start is known
  * @param {number} frames of a window
- * @returns {{from: number[], to: number[], unit: string}} in seconds, or frames where no rate is known
+ * @returns {Span} in seconds, or frames where no rate is known
  */
 export function spans(rows, chosen, frames) {
   const timed = chosen.every((row) => rows[row].fps);
-  const per = (row) => (timed ? rows[row].fps : 1);
+  /** @param {number} row @param {number} after frames after its start */
+  const at = (row, after) => (Number(rows[row].start) + after) / (timed ? Number(rows[row].fps) : 1);
   return {
-    from: chosen.map((row) => rows[row].start / per(row)),
-    to: chosen.map((row) => (rows[row].start + frames) / per(row)),
+    from: chosen.map((row) => at(row, 0)),
+    to: chosen.map((row) => at(row, frames)),
     unit: timed ? "s" : "frames",
   };
 }
 
 /**
- * @param {any} data
+ * @param {import("./data.mjs").Data} data
  * @param {(row: number) => void} open
  * @returns {(row: number) => void} shows the recording of a window
  */
 export function recordingView(data, open) {
   const { windows, methods } = data;
-  const state = { chosen: [], row: 0, chart: null, span: null };
+  /** @type {{chosen: number[], row: number, chart: uPlot | null, span: Span}} */
+  const state = { chosen: [], row: 0, chart: null, span: { from: [], to: [], unit: "" } };
+  const box = find("score");
+  /** @param {number} row */
   const score = (row) => windows[row].scores[0];
 
+  /** @param {uPlot} chart */
   function paint(chart) {
     const to = chart.ctx;
     const ratio = devicePixelRatio || 1;
@@ -64,8 +71,8 @@ export function recordingView(data, open) {
     const middle = chosen.map((_, i) => (span.from[i] + span.to[i]) / 2);
     const scores = chosen.map(score);
     const pad = (Math.max(...scores) - Math.min(...scores)) * 0.1 || 1;
-    state.chart = new uPlot({
-      width: Math.max(300, find("score").clientWidth), height: HIGH, legend: { show: false },
+    const chart = new uPlot({
+      width: Math.max(300, box.clientWidth), height: HIGH, legend: { show: false },
       cursor: { drag: { x: false, y: false } },
       scales: {
         x: { time: false, range: [Math.min(...span.from), Math.max(...span.to)] },
@@ -74,26 +81,28 @@ export function recordingView(data, open) {
       axes: [{ label: `time in the recording (${span.unit})` }, { label: `score (${methods[0].score})`, size: 60 }],
       series: [{}, { stroke: "#b5c9dd", width: 1, points: { show: false } }],
       hooks: { draw: [paint] },
-    }, [middle, scores], find("score"));
-    state.chart.over.addEventListener("click", (event) => {
-      const x = state.chart.posToVal(event.offsetX, "x");
-      const y = state.chart.posToVal(event.offsetY, "y");
+    }, [middle, scores], box);
+    state.chart = chart;
+    chart.over.addEventListener("click", (event) => {
+      const x = chart.posToVal(event.offsetX, "x");
+      const y = chart.posToVal(event.offsetY, "y");
       open(chosen[nearestWindow(span, scores, x, y, pad)]);
     });
-    const box = find("score");
     box.setAttribute("role", "group");
     box.setAttribute("aria-label", "Score of each window along the recording; the buttons above go from window to window");
   }
 
+  /** @param {number} by */
   function move(by) {
     const place = state.chosen.indexOf(state.row) + by;
     if (place >= 0 && place < state.chosen.length) open(state.chosen[place]);
   }
 
-  find("earlier").addEventListener("click", () => move(-1));
-  find("later").addEventListener("click", () => move(1));
+  const [earlier, later] = ["#earlier", "#later"].map((way) => pick(document, way, HTMLButtonElement));
+  earlier.addEventListener("click", () => move(-1));
+  later.addEventListener("click", () => move(1));
   find("recording").append(savers("the score along the recording", {
-    PNG: () => savePng(fileName(windows[state.row].recording, "score"), [windows[state.row].recording], [["", state.chart.ctx.canvas]]),
+    PNG: () => state.chart && savePng(fileName(windows[state.row].recording, "score"), [windows[state.row].recording], [["", state.chart.ctx.canvas]]),
     CSV: () => saveCsv(fileName(windows[state.row].recording, "score"), [
       ["window", `from (${state.span.unit})`, `to (${state.span.unit})`, "explained", "score", "outcome"],
       ...state.chosen.map((row, i) => [
@@ -102,7 +111,7 @@ export function recordingView(data, open) {
       ]),
     ]),
   }));
-  addEventListener("resize", () => state.chart?.setSize({ width: Math.max(300, find("score").clientWidth), height: HIGH }));
+  addEventListener("resize", () => state.chart?.setSize({ width: Math.max(300, box.clientWidth), height: HIGH }));
 
   return (row) => {
     const chosen = along(windows, windows[row].recording);
@@ -111,15 +120,15 @@ export function recordingView(data, open) {
     if (chosen.length < 2) return;
     Object.assign(state, { chosen, span: spans(windows, chosen, data.frames) });
     find("whole").textContent = `${windows[row].recording}: ${chosen.length} windows; the one above is number ${chosen.indexOf(row) + 1}, explained for ${windows[row].asked[0]}.`;
-    find("earlier").disabled = chosen[0] === row;
-    find("later").disabled = chosen[chosen.length - 1] === row;
+    earlier.disabled = chosen[0] === row;
+    later.disabled = chosen[chosen.length - 1] === row;
     draw();
   };
 }
 
 /**
  * The window whose bar is nearest to a place.
- * @param {{from: number[], to: number[]}} span
+ * @param {Pick<Span, "from" | "to">} span
  * @param {number[]} scores
  * @param {number} x
  * @param {number} y

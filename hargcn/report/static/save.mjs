@@ -1,12 +1,13 @@
 /** Saving figures as PNG or SVG and their numbers as CSV: files made here, nothing is sent. */
-import { button, element } from "./dom.mjs";
+import { button, element, pen, pickAll } from "./dom.mjs";
 
 /**
  * Write rows as CSV (RFC 4180); a text that a spreadsheet would take for a formula gets an apostrophe.
- * @param {(string | number | null)[][]} rows
+ * @param {(string | number | null | undefined)[][]} rows
  * @returns {string}
  */
 export function csv(rows) {
+  /** @param {string | number | null | undefined} value */
   const cell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
@@ -32,7 +33,7 @@ export function saveBlob(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-/** @param {string} name @param {(string | number | null)[][]} rows */
+/** @param {string} name @param {(string | number | null | undefined)[][]} rows */
 export function saveCsv(name, rows) {
   saveBlob(`${name}.csv`, new Blob(["\ufeff", csv(rows)], { type: "text/csv;charset=utf-8" }));
 }
@@ -55,12 +56,13 @@ export function savePng(name, lines, pictures) {
   const made = document.createElement("canvas");
   made.width = Math.max(...pictures.map(([, canvas]) => canvas.width)) + 2 * gap;
   made.height = pictures.reduce((sum, [, canvas]) => sum + canvas.height + 1.6 * gap, (lines.length + 1) * gap);
-  const to = made.getContext("2d");
+  const to = pen(made);
   to.fillStyle = "#ffffff";
   to.fillRect(0, 0, made.width, made.height);
   to.fillStyle = "#1f2328";
   to.textBaseline = "middle";
   let top = gap;
+  /** @param {string} text @param {string} weight */
   const write = (text, weight) => {
     to.font = `${weight} ${13 * ratio}px system-ui, sans-serif`;
     to.fillText(text, gap, top, made.width - 2 * gap);
@@ -72,7 +74,10 @@ export function savePng(name, lines, pictures) {
     to.drawImage(canvas, gap, top - gap / 2);
     top += canvas.height + gap * 0.6;
   }
-  made.toBlob((blob) => saveBlob(`${name}.png`, blob), "image/png");
+  made.toBlob((blob) => {
+    if (!blob) throw new RangeError(`${name}.png: a picture of ${made.width} x ${made.height} is more than this browser makes`);
+    saveBlob(`${name}.png`, blob);
+  }, "image/png");
 }
 
 /**
@@ -94,11 +99,14 @@ export function savers(what, ways) {
  */
 export function tableTexts(table) {
   return [...table.rows].map((row) => [...row.cells].filter((cell) => !cell.hidden).flatMap((cell) => {
-    const text = cell.textContent.trim();
+    const text = textOf(cell);
     const value = text === "" || Number.isNaN(Number(text)) ? text : Number(text);
     return Array.from({ length: cell.colSpan }, () => value);
   }));
 }
+
+/** @param {Element} cell */
+const textOf = (cell) => (cell.textContent ?? "").trim();
 
 /**
  * Draw a table as a picture, with the small charts in its cells.
@@ -106,23 +114,24 @@ export function tableTexts(table) {
  * @returns {SVGElement}
  */
 export function tableSvg(table) {
-  const space = table.querySelector("svg").namespaceURI; // no address stands here
+  const [{ namespaceURI: space }] = pickAll(table, "svg", SVGSVGElement); // no address stands here
   const whole = table.getBoundingClientRect();
+  /** @param {"svg" | "rect" | "text"} tag @param {Record<string, string | number>} attributes */
   const made = (tag, attributes) => {
-    const each = document.createElementNS(space, tag);
+    const each = /** @type {SVGElement} */ (document.createElementNS(space, tag));
     for (const [name, value] of Object.entries(attributes)) each.setAttribute(name, String(value));
     return each;
   };
   const size = { width: Math.ceil(whole.width), height: Math.ceil(whole.height) };
   const svg = made("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
   svg.append(made("rect", { ...size, fill: "#ffffff" }));
-  for (const cell of table.querySelectorAll("caption, th, td")) {
+  for (const cell of pickAll(table, "caption, th, td", HTMLElement)) {
     const box = cell.getBoundingClientRect();
     const [left, top] = [box.left - whole.left, box.top - whole.top];
-    const chart = cell.querySelector("svg");
+    const [chart] = pickAll(cell, "svg", SVGSVGElement);
     if (chart) {
       const own = chart.getBoundingClientRect();
-      const copy = chart.cloneNode(true);
+      const copy = /** @type {SVGElement} */ (chart.cloneNode(true));
       copy.setAttribute("x", String(own.left - whole.left));
       copy.setAttribute("y", String(own.top - whole.top));
       svg.append(copy);
@@ -134,7 +143,7 @@ export function tableSvg(table) {
       "text-anchor": right ? "end" : "start", "font-family": "system-ui, sans-serif", "font-size": 14,
       "font-weight": cell.tagName === "TD" ? "normal" : "bold", fill: "#1f2328",
     });
-    text.textContent = cell.textContent.trim();
+    text.textContent = textOf(cell);
     svg.append(text);
   }
   return svg;

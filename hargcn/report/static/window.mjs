@@ -1,10 +1,13 @@
 /** A window in motion: bodies, maps and one cursor for all methods. */
 import { ABSENT, INTERPOLATED, VIEWS, bounds, drawBodies, facing, projected } from "./body.mjs";
-import { element, find, fitted, tableRow } from "./dom.mjs";
-import { across, byRow, drawAlong, drawLine, drawMap, frameAt, grouped, nearestCell, overTime, peak } from "./map.mjs";
+import { element, find, fitted, pick, pickAll, select, tableRow } from "./dom.mjs";
+import { across, drawAlong, drawLine, drawMap, frameAt, grouped, nearestCell, overTime, peak } from "./map.mjs";
+import { largestRows, mapRows, onlySize, partsOf } from "./panel.mjs";
 import { inflate, unpack } from "./payload.mjs";
 import { fileName, saveCsv, savePng, savers } from "./save.mjs";
 import { isRight } from "./windows.mjs";
+
+/** @typedef {import("./data.mjs").WindowData} WindowData */
 
 const LOOKS = {
   interpolated: { colour: "#1f2328", thick: 1.5, below: true },
@@ -14,7 +17,7 @@ const LOOKS = {
 
 /**
  * Name joints for the map, with the side where a layout's names do not tell it.
- * @param {{joints: string[], mirror: number[][]}} skeleton
+ * @param {Pick<import("./data.mjs").Skeleton, "joints" | "mirror">} skeleton
  * @returns {string[]}
  */
 export function sidedNames(skeleton) {
@@ -49,7 +52,7 @@ export function seenText(state, people, persons) {
 
 /**
  * Tie the window's part of the page together.
- * @param {any} data
+ * @param {WindowData} data
  * @param {(number: number) => string} className
  * @param {(row: number) => void} shown called with each window that is opened
  * @returns {{open: (row: number, focus?: boolean) => void, now: {row: number}}}
@@ -62,16 +65,28 @@ export function windowView(data, className, shown) {
   };
   const names = sidedNames(skeleton);
   const parts = Object.entries(skeleton.parts);
-  const now = { row: 0, frame: 0, view: VIEWS.front, playing: false, window: null, points: null, box: null };
-  const panels = [...document.querySelectorAll(".method")];
+  const nothing = { positions: new Float32Array(), state: new Uint8Array(), maps: [] };
+  const now = {
+    row: 0, frame: 0, view: VIEWS.front, playing: false, points: /** @type {Float32Array} */ (new Float32Array()), box: bounds(new Float32Array()),
+    window: /** @type {import("./payload.mjs").Decoded} */ (nothing),
+  };
+  const panels = pickAll(document, ".method", HTMLElement).map((panel, i) => partsOf(panel, methods[i]));
+  const slider = pick(document, "#frame", HTMLInputElement);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  /** A stored map of the window that is shown. */
-  const levels = (map) => ({ levels: now.window.maps[map], ...data.maps[map], scale: windows[now.row].scales[map] });
-  const mainMap = (i) => levels(data.own[i][methods[i].kind]);
-  const onlySize = (map, unit) => `colours from −${(127 * map.scale).toPrecision(2)} to ${(127 * map.scale).toPrecision(2)} (${unit})`;
+  /**
+   * A stored map of the window that is shown.
+   * @param {number} map
+   * @returns {import("./panel.mjs").Shown}
+   */
+  const levels = (map) => ({ ...data.maps[map], levels: now.window.maps[map], scale: windows[now.row].scales[map] });
+  /** @param {number} i */
+  const mainMap = (i) => levels(Number(data.own[i][methods[i].kind]));
 
-  /** Who is there in any frame; everybody where a map does not tell persons apart. */
+  /**
+   * Who is there in any frame; everybody where a map does not tell persons apart.
+   * @param {number} persons
+   */
   function people(persons) {
     const each = Array.from({ length: persons }, (_, person) => person);
     if (persons < shape.persons) return each;
@@ -79,20 +94,19 @@ export function windowView(data, className, shown) {
   }
 
   function drawFrame() {
+    if (now.window === nothing) return;
     const window = windows[now.row];
-    panels.forEach((panel, i) => {
+    panels.forEach(({ method, body, time }, i) => {
       const map = mainMap(i);
       const cell = nearestCell(map.times, now.frame);
-      const level = (row, person) => map.levels[(cell * map.rows + row) * map.persons + Math.min(person, map.persons - 1)];
-      const [to, size] = fitted(panel.querySelector(".body"));
-      drawBodies(to, size, now.points, now.window.state, level, {
-        frame: now.frame, persons: shape.persons, skeleton, colours: data.colours, box: now.box,
-        edges: methods[i].kind === "edge" ? map.edges : undefined,
-      });
-      const time = panel.querySelector(".time");
-      if (time) time.querySelector(".cursor").style.left = `${across(now.frame, shape.frames, time.clientWidth)}px`;
+      const [to, size] = fitted(body);
+      drawBodies(to, size, now.points, now.window.state,
+        (row, person) => map.levels[(cell * map.rows + row) * map.persons + Math.min(person, map.persons - 1)], {
+          frame: now.frame, persons: shape.persons, skeleton, colours: data.colours, box: now.box,
+          edges: method.kind === "edge" ? map.edges : undefined,
+        });
+      if (time) time.cursor.style.left = `${across(now.frame, shape.frames, time.box.clientWidth)}px`;
     });
-    const slider = find("frame");
     slider.value = String(now.frame);
     const at = window.fps ? `, ${(now.frame / window.fps).toFixed(2)} s` : "";
     const said = `frame ${now.frame} of ${shape.frames - 1}${at}`;
@@ -100,6 +114,13 @@ export function windowView(data, className, shown) {
     find("at").textContent = said;
   }
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {import("./map.mjs").Levels & {times: number[]}} map
+   * @param {string[]} labels
+   * @param {number[]} each who has rows
+   * @param {number} lanes height of a row
+   */
   function drawRows(canvas, map, labels, each, lanes) {
     const about = { times: map.times, frames: shape.frames, names: labels, colours: data.colours, people: each };
     canvas.style.height = `${Math.min(900, lanes * labels.length * each.length)}px`;
@@ -108,13 +129,13 @@ export function windowView(data, className, shown) {
   }
 
   function drawMaps() {
-    panels.forEach((panel, i) => {
-      if (methods[i].kind !== "joint") return;
+    panels.forEach(({ panel, method, time }, i) => {
+      if (!time) return;
       const map = mainMap(i);
-      const canvas = panel.querySelector(".map");
-      const about = drawRows(canvas, map, names, people(map.persons), 12);
-      const [to, size] = fitted(canvas);
+      const about = drawRows(time.map, map, names, people(map.persons), 12);
+      const [to, size] = fitted(time.map);
       const { state } = now.window;
+      /** @param {number} frame @param {number} joint @param {number} person */
       const at = (frame, joint, person) => state[(frame * shape.joints + joint) * shape.persons + person];
       drawAlong(to, size, (...place) => at(...place) === INTERPOLATED, about, LOOKS.interpolated);
       drawAlong(to, size, (...place) => at(...place) === ABSENT, about, LOOKS.absent);
@@ -123,14 +144,15 @@ export function windowView(data, className, shown) {
         drawAlong(to, size, (frame, joint) => truth[frame * shape.joints + joint] > 0, about, LOOKS.planted);
       }
       const sums = { ...grouped(map, parts.map(([, joints]) => joints)), times: map.times };
-      drawRows(panel.querySelector(".parts"), sums, parts.map(([name]) => name), [0], 14);
-      panel.querySelector(".size-part").textContent = onlySize(sums, methods[i].unit);
-      if ("branch" in data.own[i]) {
-        const branches = levels(data.own[i].branch);
-        drawRows(panel.querySelector(".branches"), branches, branches.names, [0], 14);
-        panel.querySelector(".size-branch").textContent = onlySize(branches, methods[i].unit);
+      drawRows(time.parts.canvas, sums, parts.map(([name]) => name), [0], 14);
+      time.parts.size.textContent = onlySize(sums, method.unit);
+      const { branch } = data.own[i];
+      if (branch !== undefined) {
+        const branches = levels(branch);
+        drawRows(pick(panel, ".branches", HTMLCanvasElement), branches, branches.names, [0], 14);
+        pick(panel, ".size-branch", HTMLElement).textContent = onlySize(branches, method.unit);
       }
-      drawLine(...fitted(panel.querySelector(".line")), overTime(map), about);
+      drawLine(...fitted(time.line), overTime(map), about);
     });
   }
 
@@ -138,22 +160,25 @@ export function windowView(data, className, shown) {
     const [azimuth, elevation] = now.view;
     now.points = projected(now.window, shape, skeleton, [azimuth + facing(now.window, shape, skeleton), elevation]);
     now.box = bounds(now.points);
-    document.querySelectorAll("[data-view]").forEach((each) => {
-      each.setAttribute("aria-pressed", String(VIEWS[each.dataset.view].every((angle, i) => angle === now.view[i])));
-    });
+    for (const { opener, view } of views) {
+      opener.setAttribute("aria-pressed", String(view.every((angle, i) => angle === now.view[i])));
+    }
     drawFrame();
   }
 
+  /** @param {number} azimuth @param {number} elevation */
   function turn(azimuth, elevation) {
     now.view = [now.view[0] + azimuth, Math.max(-90, Math.min(90, now.view[1] + elevation))];
     look();
   }
 
+  /** @param {number} frame */
   function seek(frame) {
     now.frame = (frame + shape.frames) % shape.frames;
     drawFrame();
   }
 
+  /** @param {import("./data.mjs").Row} window */
   function say(window) {
     const right = isRight(window);
     const sure = window.probability === null ? "" : ` (${(100 * window.probability).toFixed(0)}%)`;
@@ -167,27 +192,29 @@ export function windowView(data, className, shown) {
     find("name").textContent = window.name;
     find("facts").textContent = facts.filter(Boolean).join(" · ");
     find("seen").textContent = seenText(now.window.state, people(shape.persons), shape.persons);
-    panels.forEach((panel, i) => {
+    panels.forEach(({ method, asked, size, held, largest, time }, i) => {
       const map = mainMap(i);
-      panel.querySelector(".asked").textContent = `for ${window.asked[i]}, score ${window.scores[i].toPrecision(3)} (${methods[i].score})`;
-      panel.querySelector(".size").textContent = onlySize(map, methods[i].unit);
-      const held = panel.querySelector(".held");
+      asked.textContent = `for ${window.asked[i]}, score ${window.scores[i].toPrecision(3)} (${method.score})`;
+      size.textContent = onlySize(map, method.unit);
       held.replaceChildren(...window.checks[i].map((check) =>
         element("span", check.failed ? `⚠ Check failed: ${check.text}.` : `✓ Checked: ${check.text}.`,
           { class: check.failed ? "failed" : "kept" })));
-      panel.querySelector("tbody").replaceChildren(...largest(map, methods[i].kind).map(([row, sum]) =>
+      largest.replaceChildren(...largestRows(map, method.kind).map(([row, sum]) =>
         tableRow(map.kind === "joint" ? names[row] : map.names[row], [sum.toPrecision(2)])));
-      panel.querySelector(".map")?.setAttribute("aria-label",
-        `Joint by time map of ${methods[i].title}; the table below names its largest joints`);
+      time?.map.setAttribute("aria-label",
+        `Joint by time map of ${method.title}; the table below names its largest joints`);
     });
   }
 
-  /** Open a window at the frame of the first method's largest attribution. */
+  /**
+   * Open a window at the frame of the first method's largest attribution.
+   * @param {number} row
+   */
   async function show(row) {
     if (row && document.readyState === "loading") {
       await new Promise((read) => addEventListener("DOMContentLoaded", read, { once: true }));
     }
-    const decoded = unpack(await inflate(packed[row].textContent), shape, windows[row]);
+    const decoded = unpack(await inflate(packed[row].textContent ?? ""), shape, windows[row]);
     Object.assign(now, { row, window: decoded });
     const first = mainMap(0);
     now.frame = Math.max(0, Math.min(shape.frames - 1, Math.floor(first.times[peak(first)])));
@@ -201,15 +228,17 @@ export function windowView(data, className, shown) {
   let last = 0;
   let owed = 0;
 
+  /** @param {number} time */
   function tick(time) {
     if (!now.playing) return;
-    owed += ((time - last) / 1000) * (windows[now.row].fps || 25) * Number(find("speed").value);
+    owed += ((time - last) / 1000) * (windows[now.row].fps || 25) * Number(select("speed").value);
     last = time;
     if (owed >= 1) seek(now.frame + Math.floor(owed));
     owed %= 1;
     requestAnimationFrame(tick);
   }
 
+  /** @param {boolean} on */
   function play(on) {
     now.playing = on;
     find("play").textContent = on ? "Pause" : "Play";
@@ -219,20 +248,22 @@ export function windowView(data, className, shown) {
     requestAnimationFrame(tick);
   }
 
+  /** @param {number} by */
   function step(by) {
     play(false);
     seek(now.frame + by);
   }
 
-  function wireSaving(panel, i) {
-    const name = () => fileName(windows[now.row].name, methods[i].title);
-    panel.append(savers(`the pictures of ${methods[i].title}`, {
+  /** @param {ReturnType<typeof partsOf>} parts @param {number} i */
+  function wireSaving({ panel, method, asked, size }, i) {
+    const name = () => fileName(windows[now.row].name, method.title);
+    panel.append(savers(`the pictures of ${method.title}`, {
       PNG: () => savePng(name(), [
-        `${windows[now.row].name}: ${methods[i].title}`, find("facts").textContent,
-        `${panel.querySelector(".asked").textContent}; ${panel.querySelector(".size").textContent}`, find("at").textContent,
-      ], [...panel.querySelectorAll("canvas")].map((canvas) => {
+        `${windows[now.row].name}: ${method.title}`, find("facts").textContent ?? "",
+        `${asked.textContent}; ${size.textContent}`, find("at").textContent ?? "",
+      ], pickAll(panel, "canvas", HTMLCanvasElement).map((canvas) => {
         const above = canvas.previousElementSibling;
-        return [above?.classList.contains("strip") ? above.textContent : "", canvas];
+        return [above?.classList.contains("strip") ? above.textContent ?? "" : "", canvas];
       })),
       CSV: () => saveCsv(name(), [
         ["of", "frame", "row", "person", "attribution"],
@@ -244,42 +275,50 @@ export function windowView(data, className, shown) {
   find("play").addEventListener("click", () => play(!now.playing));
   find("back").addEventListener("click", () => step(-1));
   find("on").addEventListener("click", () => step(1));
-  find("frame").addEventListener("input", (event) => {
+  slider.addEventListener("input", () => {
     play(false);
-    seek(Number(event.target.value));
+    seek(Number(slider.value));
   });
-  if (still) find("speed").value = "0.25";
-  document.querySelectorAll("[data-view]").forEach((each) => each.addEventListener("click", () => {
-    now.view = VIEWS[each.dataset.view];
-    look();
-  }));
-  document.querySelectorAll("[data-turn]").forEach((each) =>
-    each.addEventListener("click", () => turn(Number(each.dataset.turn), 0)));
-  panels.forEach((panel, i) => {
-    wireSaving(panel, i);
-    const time = panel.querySelector(".time");
+  if (still) select("speed").value = "0.25";
+  const views = pickAll(document, "[data-view]", HTMLButtonElement).map((opener) => {
+    const view = VIEWS[/** @type {keyof typeof VIEWS} */ (opener.dataset.view)];
+    opener.addEventListener("click", () => {
+      now.view = view;
+      look();
+    });
+    return { opener, view };
+  });
+  for (const each of pickAll(document, "[data-turn]", HTMLButtonElement)) {
+    each.addEventListener("click", () => turn(Number(each.dataset.turn), 0));
+  }
+  panels.forEach((found, i) => {
+    wireSaving(found, i);
+    const box = found.time?.box;
+    /** @param {PointerEvent} event */
     const follow = (event) => {
-      if (!event.buttons) return;
+      if (!event.buttons || !box) return;
       play(false);
-      seek(frameAt(event.clientX - time.getBoundingClientRect().left, shape.frames, time.clientWidth));
+      seek(frameAt(event.clientX - box.getBoundingClientRect().left, shape.frames, box.clientWidth));
     };
-    time?.addEventListener("pointerdown", follow);
-    time?.addEventListener("pointermove", follow);
+    box?.addEventListener("pointerdown", follow);
+    box?.addEventListener("pointermove", follow);
     if (skeleton.ndim < 3) return;
-    panel.querySelector(".body").addEventListener("pointermove", (event) => {
+    found.body.addEventListener("pointermove", (event) => {
       if (event.buttons) turn(-event.movementX / 2, event.movementY / 2);
     });
   });
   document.addEventListener("keydown", (event) => {
-    if (event.target.closest("input, select, .high") || event.ctrlKey || event.metaKey || event.altKey) return;
+    /** @param {string} selector */
+    const inside = (selector) => event.target instanceof Element && event.target.closest(selector) !== null;
+    if (inside("input, select, .high") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
-    else if (event.key === " " && !event.target.closest("button, a, summary")) play(!now.playing);
+    else if (event.key === " " && !inside("button, a, summary")) play(!now.playing);
     else return;
     event.preventDefault();
   });
   addEventListener("resize", () => {
-    if (!now.window) return;
+    if (now.window === nothing) return;
     drawMaps();
     drawFrame();
   });
@@ -292,20 +331,4 @@ export function windowView(data, className, shown) {
       find("name").focus({ preventScroll: true });
     },
   };
-}
-
-/** The largest rows: joints by signed sums, edges by size. */
-function largest(map, kind) {
-  const ranked = byRow(map);
-  if (kind === "edge") ranked.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
-  return ranked.slice(0, 5);
-}
-
-/** The numbers of a map, a row each. */
-function mapRows(map) {
-  return Array.from(map.levels, (level, i) => {
-    const row = Math.floor(i / map.persons) % map.rows;
-    const cell = Math.floor(i / (map.persons * map.rows));
-    return [map.kind, map.kind === "edge" ? "" : map.times[cell], map.names[row], i % map.persons, Number((level * map.scale).toPrecision(4))];
-  });
 }

@@ -3,13 +3,14 @@
  *
  * @typedef {{name: string, subject: string | null, label: number | null, predicted: number | null,
  *   probability: number | null, fps: number | null, scores: number[], recording: string,
- *   start: number | null, checks: {text: string, failed: boolean}[][], page?: string}} Row
+ *   start: number | null, asked: string[], second: number | null,
+ *   checks: {text: string, failed: boolean}[][], page?: string}} Row
  * @typedef {{label: string, predicted: string, right: string, subject: string, checked: string,
  *   least: string}} Filter "" lets all pass
  */
 
 /**
- * @param {Row} row
+ * @param {Pick<Row, "label" | "predicted">} row
  * @returns {boolean | null} null where the true class or the predicted one is not known
  */
 export function isRight(row) {
@@ -17,7 +18,7 @@ export function isRight(row) {
 }
 
 /**
- * @param {Row} row
+ * @param {Pick<Row, "checks">} row
  * @returns {boolean | null} whether a check failed, null where nothing was checked
  */
 export function failed(row) {
@@ -34,7 +35,7 @@ export function failed(row) {
 export function along(rows, recording) {
   return rows.map((_, row) => row)
     .filter((row) => rows[row].recording === recording && rows[row].start !== null)
-    .sort((a, b) => rows[a].start - rows[b].start);
+    .sort((a, b) => Number(rows[a].start) - Number(rows[b].start));
 }
 
 /**
@@ -61,8 +62,8 @@ export function passes(row, filter) {
 export function sorted(rows, key, descending) {
   return [...rows].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
-    if (x === null || y === null) return (x === null) - (y === null);
-    const order = typeof x === "string" ? x.localeCompare(y, undefined, { numeric: true }) : x - y;
+    if (x === null || y === null) return Number(x === null) - Number(y === null);
+    const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
     return descending ? -order : order;
   });
 }
