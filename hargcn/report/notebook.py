@@ -15,6 +15,9 @@ from hargcn.report.overview import how_kept, promise
 from hargcn.report.page import environment, render_report
 
 _TOP = 5
+_INSTEAD = escape(
+    "Window in motion: shown once the cell is run or the notebook trusted (File > Trust Notebook)."
+)
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,13 @@ class Player:
     height: int = 720
 
     def _repr_html_(self) -> str:
-        # Its own origin: the page's script reaches nothing of the notebook.
+        # Its own origin: the page's script reaches nothing of the notebook. Jupyter leaves frames
+        # out of a notebook that is not trusted; the text that the frame covers is seen then.
         return (
+            f'<div style="display:grid"><p style="grid-area:1/1">{_INSTEAD}</p>'
             f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts allow-downloads" '
-            f'title="Window in motion" style="border:0;width:100%;height:{self.height}px"></iframe>'
+            f'title="Window in motion" style="grid-area:1/1;border:0;width:100%;'
+            f'height:{self.height}px"></iframe></div>'
         )
 
 

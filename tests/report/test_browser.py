@@ -278,6 +278,11 @@ def test_a_window_plays_inside_a_notebook(browser, made, tmp_path):
     page.goto(file.as_uri())
     frame = page.frames[1]
     frame.wait_for_selector("body[data-shown='0']")
+    said_instead, player = (page.locator(each).bounding_box() for each in ("p", "iframe"))
+    assert said_instead["y"] >= player["y"], "covered by the frame"
+    assert said_instead["y"] + said_instead["height"] <= player["y"] + player["height"]
+    covers = "([x, y]) => document.elementFromPoint(x, y).tagName"
+    assert page.evaluate(covers, [said_instead["x"] + 5, said_instead["y"] + 5]) == "IFRAME"
     before = frame.inner_text("#at")
     frame.click("#on")
     assert frame.inner_text("#at") != before
@@ -298,6 +303,42 @@ def test_nothing_sticks_out_at_the_side(page, width):
 def test_it_prints_every_window_s_parts_on_few_sheets(page):
     printed = page.pdf()
     assert 3 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 10
+
+
+def test_print_says_the_frame_and_keeps_colours(page):
+    page.locator("#frame").fill("5")
+    page.emulate_media(media="print")
+    assert page.locator("#at").is_visible()
+    assert not page.locator("#play").is_visible()
+    swatch = page.locator(".swatch.for").first
+    assert swatch.evaluate("each => getComputedStyle(each).printColorAdjust") == "exact"
+
+
+def test_rows_of_a_wide_confusion_keep_their_names(page):
+    """Scrolled sideways, as that of many classes is."""
+    box = page.locator("[aria-label=Confusion]")
+    box.evaluate("each => { each.style.width = '130px'; each.scrollLeft = 90; }")
+    assert box.evaluate("each => each.scrollLeft") > 30
+    left = box.bounding_box()["x"]
+    for head in page.locator("#confusion th:first-child").all():
+        assert head.bounding_box()["x"] == pytest.approx(left, abs=1)
+
+
+def test_a_single_method_s_body_lies_beside_its_map(browser, made, tmp_path):
+    file = tmp_path / "one.html"
+    name, one = next(iter(made.items()))
+    file.write_text(render_report({name: one}), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 900, "height": 720})
+    page.goto(file.as_uri())
+    page.wait_for_selector("body[data-shown='0']")
+    body, drawn = (page.locator(each).bounding_box() for each in (".body", ".map"))
+    assert body["x"] + body["width"] <= drawn["x"]
+    assert abs(body["y"] - drawn["y"]) < 40
+    assert drawn["y"] + drawn["height"] <= 720, "both are seen at once"
+    page.set_viewport_size({"width": 500, "height": 720})
+    body, drawn = (page.locator(each).bounding_box() for each in (".body", ".map"))
+    assert body["y"] + body["height"] <= drawn["y"]
+    page.close()
 
 
 def test_axe_finds_no_serious_fault(browser, made, tmp_path):
