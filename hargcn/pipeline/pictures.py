@@ -32,7 +32,7 @@ from hargcn.plots import (
     save_clip,
     save_figure,
 )
-from hargcn.plots.clips import is_clip
+from hargcn.plots.clips import expect_picture_or_clip, is_clip
 from hargcn.plots.panels import PANELS
 from hargcn.plots.rhythm import of_rhythm
 
@@ -340,6 +340,8 @@ def _draw(
             )
         save_figure((plot_edges if edges else plot_rhythm)(one, 0)[0], out, dpi)
         return out
+    if not heatmap:
+        expect_picture_or_clip(out)
     length = _length(source, one)
     name = str(one.dataset["sample"].to_numpy()[0])
     positions = one.dataset["positions"].to_numpy()[0]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hargcn.data.footage import pyav
 from hargcn.files import replacing
+from hargcn.plots.style import PICTURES
 
 CLIPS = (".gif", ".webp", ".mp4")
 """What a clip's name may end in."""
@@ -22,6 +23,14 @@ CLIPS = (".gif", ".webp", ".mp4")
 def is_clip(path: str | Path) -> bool:
     """Return whether a name is a clip's."""
     return Path(path).suffix.lower() in CLIPS
+
+
+def expect_picture_or_clip(path: str | Path) -> None:
+    """Refuse a file that is neither, before anything is drawn."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (*PICTURES, *CLIPS):
+        picture, clip = (f"{', '.join(each[:-1])} or {each[-1]}" for each in (PICTURES, CLIPS))
+        raise ValueError(f"{path}: expected a picture {picture}, or a clip {clip} (got {suffix!r})")
 
 
 def write_clip(pictures: Iterable[np.ndarray], path: str | Path, fps: float) -> None:

@@ -75,9 +75,11 @@ def test_a_strip_beside_the_ranking(shap, tmp_path):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_what_cannot_be_drawn_is_refused_in_one_line(shap, earlier):
-    line = refused("show", shap, "--out", earlier, "--frames", "3,99")
+def test_what_cannot_be_drawn_is_refused_in_one_line(shap, earlier, tmp_path):
+    line = refused("show", shap, "--out", tmp_path / "x.png", "--frames", "3,99")
     assert line == "Expected frames of 0..15 (got '3,99')"
+    line = refused("show", shap, "--out", earlier)
+    assert line.startswith(f"{earlier}: expected a picture .png, .svg or .pdf, or a clip .gif")
     assert "Expected class of class0" in refused("rank", shap, "--class", "x", "--out", earlier)
 
 

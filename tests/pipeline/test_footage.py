@@ -247,7 +247,7 @@ def test_the_commands_arguments_belong_together(files, tmp_path):
     wrong = refused(*both, "--set", OPTIONS[1], "--heatmap", "--out", tmp_path / "x.png")
     assert "x.png: expected a picture .png or .svg of a heatmap (got a video)" in wrong
     wrong = refused(*both, "--set", OPTIONS[1], "--out", tmp_path / "x.avi")
-    assert "x.avi: expected a picture .png, .svg or .pdf" in wrong
+    assert "x.avi: expected a picture .png, .svg or .pdf, or a clip .gif, .webp or .mp4" in wrong
     before = source.points.read_bytes()
     wrong = refused(*both, "--set", OPTIONS[1], "--out", source.points)
     assert "expected another file to write than an input" in wrong

@@ -29,7 +29,8 @@ def first(shap, position=0):
         ("x.png", {"frames": ","}, r"Expected frames of"),
         ("x.png", {"frames": []}, r"Expected frames of"),
         ("x.png", {"frames": [-1]}, r"Expected frames of"),
-        ("x.bmp", {}, r"x\.bmp: expected a picture"),
+        ("x.bmp", {}, r"x\.bmp: expected a picture .*, or a clip \.gif, \.webp or \.mp4 \(got"),
+        ("x.bmp", {"heatmap": True}, r"x\.bmp: expected a picture \.png, \.svg or \.pdf \(got"),
         ("x.gif", {"heatmap": True}, r"x\.gif: expected a picture \.png or \.svg of a heatmap"),
     ],
 )
