@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from hargcn.plots.skeletons import View, project
+from hargcn.plots.skeletons import View, facing, project
 from hargcn.plots.style import STYLE, all_drawn, canvas, wrapped
 from hargcn.skeleton import Skeleton
 
@@ -51,7 +51,7 @@ def plot_masked(
     frames
         Bodies side by side in a panel, at equal distances of time.
     view
-        See `skeletons.project`.
+        See `skeletons.project`; bodies are turned so that their front is in front.
     ax
         Axes to draw on, one per panel.
 
@@ -65,10 +65,11 @@ def plot_masked(
     figure, axes = canvas(
         ax, (2.3 * across, 1.75 * rows), len(panels), across, sharex=True, sharey=True
     )
-    base = _points(whole[:, at], skeleton, view)
+    turn = facing(_shown(whole), skeleton)
+    base = project(_shown(whole[:, at]), skeleton.up, view, turn)
     apart = 1.15 * float(np.nanmax(base[0]) - np.nanmin(base[0]))
     for axis, panel in zip(axes, panels, strict=True):
-        shown = _points(panel.positions[:, at], skeleton, view)
+        shown = project(_shown(panel.positions[:, at]), skeleton.up, view, turn)
         for points, colour, width in ((base, _WHOLE, 2.2), (shown, _SHOWN, 1.2)):
             lines = [
                 points[:, place, list(edge), person].T + [place * apart, 0]
@@ -85,7 +86,7 @@ def plot_masked(
     return figure, all_drawn(axes)
 
 
-def _points(positions: np.ndarray, skeleton: Skeleton, view: View) -> np.ndarray:
-    """Return (2, T, V, M) on the paper, NaN where a person is absent."""
+def _shown(positions: np.ndarray) -> np.ndarray:
+    """Return positions (C, T, V, M) with NaN where a person is absent."""
     absent = (positions == 0).all(axis=(0, 1, 2), keepdims=True)
-    return project(np.where(absent, np.nan, positions.astype(float)), skeleton.up, view)
+    return np.where(absent, np.nan, positions.astype(float))

@@ -44,7 +44,29 @@ HOLLOW = 0.35
 """Share of a marker's area that is white where nobody saw the joint."""
 
 
-def project(positions: np.ndarray, up: str, view: View = "front") -> np.ndarray:
+def facing(positions: np.ndarray, skeleton: Skeleton) -> float:
+    """Return by how many degrees to turn bodies so that they are seen from their front.
+
+    From there their left is on the right; a sensor's axes may show them from behind. The page's
+    `body.mjs` does the same.
+
+    Parameters
+    ----------
+    positions
+        (C, T, V, M) of a window, NaN where nobody is.
+
+    Returns
+    -------
+    float
+        0 or 180; 0 for bodies in the plane, which are a camera's picture.
+    """
+    if len(positions) < 3 or not skeleton.mirror:
+        return 0.0
+    left, right = np.array(skeleton.mirror).T
+    return 180.0 if np.nansum(positions[0][:, left] - positions[0][:, right]) < 0 else 0.0
+
+
+def project(positions: np.ndarray, up: str, view: View = "front", turn: float = 0.0) -> np.ndarray:
     """Project positions onto the paper.
 
     Parameters
@@ -55,8 +77,9 @@ def project(positions: np.ndarray, up: str, view: View = "front") -> np.ndarray:
         The axis that points up: "y", "-y" or "z".
     view
         "front", "side", "top" or (azimuth, elevation) in degrees: the camera goes round the body by
-        the first and is raised by the second; in front, x points right as
-        it was recorded. 2D positions have one view only.
+        the first and is raised by the second; in front, x points right. 2D positions have one view.
+    turn
+        Degrees by which the bodies are turned first, see `facing`.
 
     Returns
     -------
@@ -76,6 +99,7 @@ def project(positions: np.ndarray, up: str, view: View = "front") -> np.ndarray:
         return np.stack([right, height])
     depth = positions[1] if up == "z" else positions[2]
     azimuth, elevation = np.deg2rad(VIEWS[view] if isinstance(view, str) else view)
+    azimuth += np.deg2rad(turn)
     right, depth = (
         np.cos(azimuth) * right + np.sin(azimuth) * depth,
         np.cos(azimuth) * depth - np.sin(azimuth) * right,
@@ -149,7 +173,7 @@ def scene(
         (C, T, V, M) of this sample, by default those stored with the explanation; NaN, or zero
         for a whole person and frame, is not drawn.
     view
-        See `project`.
+        See `project`; bodies are turned so that their front is in front.
     limit
         Magnitude at the ends of the colour scale; default the sample's largest.
     fps
@@ -189,7 +213,8 @@ def scene(
         raise ValueError(f"Expected positions of {values.shape[-1]} persons (got {persons})")
     positions = np.where(np.isfinite(positions), positions, np.nan)
     absent = (np.nan_to_num(positions) == 0).all(axis=(0, 2), keepdims=True)
-    points = project(np.where(absent, np.nan, positions), skeleton.up, view)
+    positions = np.where(absent, np.nan, positions)
+    points = project(positions, skeleton.up, view, facing(positions, skeleton))
     values = np.broadcast_to(values, (*values.shape[:2], persons))
     return Scene(
         points,

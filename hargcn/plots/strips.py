@@ -63,7 +63,8 @@ def plot_strip(
         Frame numbers; or how many (default 6), evenly spaced, with the frame of the largest
         attribution among them.
     view
-        "front", "side", "top" or (azimuth, elevation) in degrees, for 3D positions.
+        "front", "side", "top" or (azimuth, elevation) in degrees, for 3D positions; in front the
+        person's left is on the right.
     fps
         Frames per second, to label frames in seconds too; default the stored time of each frame.
     limit

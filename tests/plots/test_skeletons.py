@@ -10,7 +10,8 @@ from matplotlib.text import Text
 
 from hargcn.analysis.recordings import of_recording
 from hargcn.plots import plot_layout
-from hargcn.plots.skeletons import title
+from hargcn.plots.masked import MaskedPanel, plot_masked
+from hargcn.plots.skeletons import facing, scene, title
 from hargcn.skeleton import Skeleton, names, skeleton
 
 
@@ -65,6 +66,47 @@ def test_each_part_of_many_has_a_look_of_its_own():
     dots = [each for each in axes.collections if each.get_label() in layout.parts]
     seen = {(*each.get_facecolor()[0], each.get_paths()[0].vertices.tobytes()) for each in dots}
     assert len(seen) == len(dots) == len(layout.parts) == 8
+
+
+def standing(left: float) -> np.ndarray:
+    """(C, T, V, M) of kinect20, a body's left at one side of its right."""
+    layout = skeleton("kinect20")
+    positions = np.random.default_rng(3).normal(0, 0.05, (3, 24, layout.n_joints, 1))
+    for pair in layout.mirror:
+        positions[0, :, list(pair)] += np.array([left, -left])[:, None, None]
+    return positions
+
+
+def test_bodies_are_seen_from_their_front():
+    """As the page's body.mjs has it: an absent joint says nothing, a camera's picture stays."""
+    layout = skeleton("kinect20")
+    assert facing(standing(1), layout) == 0
+    assert facing(standing(-1), layout) == 180
+    assert facing(standing(-1)[:2], layout) == 0
+    one = standing(1)
+    one[0, :, layout.mirror[0][0]] = -1e3
+    assert facing(one, layout) == 180
+    one[:, :, layout.mirror[0][0]] = np.nan
+    assert facing(one, layout) == 0
+
+
+@pytest.mark.parametrize("view", ["front", "side", "top", (30.0, 20.0)])
+def test_the_picture_does_not_depend_on_where_the_sensor_stood(view):
+    """A body turned by half a circle, x and z negative, is the same body."""
+    body, made = standing(1), shap_like(1)
+    assert (layout := made.skeleton) is not None
+    turned = body * np.array([-1, 1, -1])[:, None, None, None]
+    one, other = (scene(made, 0, each, view).points for each in (body, turned))
+    np.testing.assert_allclose(one, other, atol=1e-12)
+    masked = [
+        plot_masked([MaskedPanel("", each)], each, layout, 1, view=view)[1]
+        for each in (body, turned)
+    ]
+    drawn = [np.array([c.get_segments() for c in axes.collections]) for axes in masked]
+    np.testing.assert_allclose(*drawn, atol=1e-12)
+    if view == "front":
+        left, right = layout.mirror[0]
+        assert (one[0, :, left] > one[0, :, right]).all(), "the person's left is on the right"
 
 
 @pytest.mark.parametrize(

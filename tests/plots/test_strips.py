@@ -233,7 +233,8 @@ def test_the_persons_own_left_and_right_are_marked_beside_the_outermost_joints()
     layout = skeleton("kinect20")
     place = positions()
     left, right = (layout.index(f"{side}_hand") for side in ("left", "right"))
-    place[0, :, left], place[0, :, right] = -2, 3  # on whichever side of the picture they are
+    place[0, :, left], place[0, :, right] = -2, 3  # arms crossed; hips tell the front
+    place[0, :, layout.index("left_hip")], place[0, :, layout.index("right_hip")] = 20, -20
     _, axis = plot_strip(cam_like(1), 0, place, [4])
     found = letters(axis)
     assert found["L"] == [(place[0, 4, left, 0], place[1, 4, left, 0], -1)]
