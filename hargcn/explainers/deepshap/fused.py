@@ -71,6 +71,41 @@ def secants(
     return True
 
 
+RESTS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "silu": ("logistic_rest_loop", (True,)),
+    "sigmoid": ("logistic_rest_loop", (False,)),
+    "expit": ("logistic_rest_loop", (False,)),
+    "gelu": ("gelu_rest_loop", ()),
+}
+"""Loops, and what they are told, that find the digits which a function's results lost."""
+
+
+def lost_digits(name: str, x: Tensor, y: Tensor) -> Tensor | None:
+    """Give what results lost in single precision.
+
+    Parameters
+    ----------
+    name : str
+        The function, a key of `RESTS`; GELU is that of the error function.
+    x, y : Tensor
+        Inputs and results.
+
+    Returns
+    -------
+    Tensor or None
+        The double precision result less y, in memory as y is; nothing where it does not fit, as for
+        `secants`.
+    """
+    rest = torch.empty_like(y)
+    order = sorted(range(1, y.ndim), key=y.stride, reverse=True)
+    rows = [t.permute(0, *order) for t in (x, y, rest)]
+    if x.shape != y.shape or y.dtype != torch.float32 or not _fit(rows):
+        return None
+    loop, told = RESTS[name]
+    _in_parts(getattr(_loops(), loop), [], [t.view(len(t), -1).numpy() for t in rows], [], *told)
+    return rest
+
+
 def softmax_multipliers(
     x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, grad: Tensor, total0: Tensor
 ) -> Tensor | None:

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hargcn.explainers.deepshap.fused import secants
+from hargcn.explainers.deepshap.fused import RESTS, lost_digits, secants
 from hargcn.explainers.deepshap.rules import Operation, register_rule
 
 # Elements per step of the hot loop: its passes then meet their data in the cache.
@@ -115,6 +115,10 @@ def loses(name: str, y: Tensor) -> bool:
 
 def _lost(op: Operation, x: Tensor, y: Tensor) -> Tensor:
     """Return what results lost in single precision, in memory as they are."""
+    name = op.step.name.removesuffix("_")
+    plain = op.argument("approximate", 1, "none") == "none"
+    if name in RESTS and plain and (rest := lost_digits(name, x, y)) is not None:
+        return rest
     if y.numel() <= BLOCK:
         return (op.call(x.double()) - y).to(y.dtype)
     out, rows = torch.empty_like(y), max(1, BLOCK // y[0].numel())

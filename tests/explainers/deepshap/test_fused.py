@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hargcn.explainers.deepshap import fused, rules_nary, rules_norm, rules_unary
 from hargcn.explainers.deepshap.explainer import DeepSHAP
+from hargcn.explainers.deepshap.rules import Call, Operation, Step
 
 CHANNELS_LAST = torch.channels_last
 
@@ -54,6 +55,37 @@ def test_digits_that_results_lost_count(form):
     out = torch.empty_like(x0)
     assert fused.secants(x, y, x0, y0, grad, 0.0, nobody, out, lost)
     assert torch.equal(out, ((y - y0) + (lost[0] - lost[1])) / (x - x0) * grad)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, CHANNELS_LAST])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", fused.RESTS)
+def test_lost_digits_are_those_of_double_precision(name, form, threads):
+    function = {**vars(torch.special), **vars(torch.nn.functional)}[name]
+    x = (4 * drawn(7, (24, 33, 17))).to(memory_format=form)
+    x[0, 0, 0, :4] = torch.tensor([0.0, -90.0, 90.0, 1e-30])
+    y = function(x)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = fused.lost_digits(name, x, y)
+    finally:
+        torch.set_num_threads(before)
+    lost = function(x.double()) - y
+    assert lost.abs().max() > 1e-8
+    assert found.stride() == y.stride()
+    torch.testing.assert_close(found.double(), lost, rtol=1e-6, atol=5e-12)
+
+
+def test_digits_of_other_tensors_and_of_another_gelu_are_left_to_torch():
+    x, gelu = drawn(4, (80, 1000)), torch.nn.functional.gelu
+    for given in (x[:, :10], x.double(), x[:1, :8], x.half()):
+        assert fused.lost_digits("gelu", given, gelu(given)) is None
+    step = Step("gelu", slots=(0,))
+    called = {"approximate": "tanh"}
+    op = Operation(step, gelu, [None, "tanh"], Call(1, ("approximate",)), (x,))
+    found = rules_unary._lost(op, x, y := gelu(x, **called))
+    torch.testing.assert_close(found.double(), gelu(x.double(), **called) - y, rtol=1e-6, atol=0)
 
 
 def nobody(*_: Tensor) -> Tensor:

@@ -67,3 +67,17 @@ def test_a_norm_by_hand():
     )  # fmt: skip
     # a = (0, 3), c + c0 = (-3, 3): (a - 1.5) 0.75 - (c + c0) 4.5 (0.25 / 1.5) / 2 = 0
     assert out.ravel() == pytest.approx([0, 0])  # nothing changed, and nobody is credited
+
+
+def test_exponentials_and_what_results_lost_by_hand():
+    for z in (0.0, 1.0, -1.0, 0.3465, 88.7, -700.0, 700.0):
+        assert loops.exponential(z) == pytest.approx(math.exp(z), rel=1e-11)
+    x = np.array([[0.0, 1.0, -3.0, 40.0]], np.float32)
+    rest = np.empty_like(x)
+    for weighed in (False, True):
+        loops.logistic_rest_loop(x, np.zeros_like(x), rest, weighed)
+        known = [(v if weighed else 1) / (1 + math.exp(-v)) for v in x[0].tolist()]
+        assert rest[0].tolist() == pytest.approx(known, rel=1e-7)
+    loops.gelu_rest_loop(x, np.zeros_like(x), rest)
+    known = [v * math.erfc(-v * math.sqrt(0.5)) / 2 for v in x[0].tolist()]
+    assert rest[0].tolist() == pytest.approx(known, rel=1e-7, abs=1e-11)
