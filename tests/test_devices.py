@@ -41,14 +41,16 @@ def cuda() -> Iterator[None]:
     yield
 
 
+EXACT = 0.0  # the device in software does the CPU's own arithmetic
 DEVICES = [
-    pytest.param(elsewhere, THERE, 1e-5, id="software"),
+    pytest.param(elsewhere, THERE, EXACT, id="software"),
     pytest.param(cuda, torch.device("cuda"), 1e-3, id="cuda", marks=pytest.mark.gpu),
 ]
 COMMANDS = [
-    pytest.param(called_cuda, id="software"),
-    pytest.param(cuda, id="cuda", marks=pytest.mark.gpu),
+    pytest.param(called_cuda, 0, id="software"),
+    pytest.param(cuda, 1, id="cuda", marks=pytest.mark.gpu),
 ]
+"""Devices, and which of two tolerances is theirs."""
 
 
 def on(place: torch.device, model: torch.nn.Module) -> torch.nn.Module:
@@ -70,7 +72,7 @@ def test_a_method_explains_where_the_network_lies(name, device, place, atol):
     here = explained(model, x)
     with device():
         there = explained(on(place, small_model()), x.to(place))
-    np.testing.assert_allclose(there, here, atol=atol * np.abs(here).max())
+    np.testing.assert_allclose(there, here, rtol=0, atol=atol * np.abs(here).max())
 
 
 @pytest.mark.parametrize(("device", "place", "atol"), DEVICES)
@@ -88,25 +90,25 @@ def test_perturbations_are_made_where_the_network_lies(text, device, place, atol
     here = edited(small_model(), positions)
     with device():
         there = edited(on(place, small_model()), positions.to(place))
-    np.testing.assert_allclose(there, here, atol=atol)
+    np.testing.assert_allclose(there, here, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("device", COMMANDS)
+@pytest.mark.parametrize(("device", "at"), COMMANDS)
 @pytest.mark.parametrize(
     ("method", "of"),
     [("shap", "branches"), ("shap", "positions"), ("gradcam", "branches"), ("random", "branches")],
 )
-def test_explain_takes_a_device(method, of, device, checkpoint, waving, tmp_path):
+def test_explain_takes_a_device(method, of, device, at, checkpoint, waving, tmp_path):
     given = {"method": method, "background": 3, "limit": 2, "on": of}
     (here,) = explain(checkpoint, waving, tmp_path / "here.h5", **given)
     with device():
         (there,) = explain(checkpoint, waving, tmp_path / "there.h5", device="cuda", **given)
     found, wanted = (hargcn.Explanation.open(each).values.to_numpy() for each in (there, here))
-    np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=(EXACT, 1e-3)[at] * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("device", COMMANDS)
-def test_judges_take_a_device(device, checkpoint, waving, gradcams, tmp_path):
+@pytest.mark.parametrize(("device", "at"), COMMANDS)
+def test_judges_take_a_device(device, at, checkpoint, waving, gradcams, tmp_path):
     def judged(where: str) -> list[np.ndarray]:
         given = {"device": where, "progress": False}
         out = tmp_path / where
@@ -122,11 +124,12 @@ def test_judges_take_a_device(device, checkpoint, waving, gradcams, tmp_path):
     with device():
         found = judged("cuda")
     for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-2)
+        # In software some probabilities differ in their last digit (measured: 1e-8 at most).
+        np.testing.assert_allclose(one, other, rtol=0, atol=(1e-7, 1e-2)[at])
 
 
-@pytest.mark.parametrize("device", COMMANDS)
-def test_training_takes_a_device(device, waving, tmp_path):
+@pytest.mark.parametrize(("device", "at"), COMMANDS)
+def test_training_takes_a_device(device, at, waving, tmp_path):
     windows = hargcn.Windows.open(waving)
     stream = StreamConfig(blocks=1, depth=1, window=3)
     config = ModelConfig(
@@ -137,4 +140,5 @@ def test_training_takes_a_device(device, waving, tmp_path):
     with device():
         asked = settings.model_copy(update={"device": "cuda"})
         there = fit(config, windows, asked, tmp_path / "there", progress=False)
-    assert there.history[0]["train_loss"] == pytest.approx(here.history[0]["train_loss"], rel=1e-3)
+    loss, wanted = (each.history[0]["train_loss"] for each in (there, here))
+    assert loss == pytest.approx(wanted, rel=(EXACT, 1e-3)[at], abs=0)

@@ -157,6 +157,8 @@ def _windows(windows: Windows) -> str:
 
     if config.mode == "slide":
         return f"{long(config.length)}, each shares {long(config.shared)} with the next"
+    if config.mode == "first":
+        return f"the first {long(config.length)} of every recording"
     fit = "stretched" if config.fit == "resample" else "padded where shorter"
     return f"one per recording, {fit}, of {long(config.length)}"
 

@@ -60,6 +60,11 @@ def test_every_step_with_its_numbers(tmp_path) -> None:
     ]
 
 
+def test_first_frames_are_not_called_stretched(tmp_path) -> None:
+    windows = prepared(tmp_path / "w.h5", PreprocessConfig(), mode="first")
+    assert "windows: the first 40 frames (1.6 s) of every recording" in recipe(windows)
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_is_said_in_words(tmp_path, name) -> None:
     windows = prepared(tmp_path / "w.h5", PRESETS[name], mode="whole")
