@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import matplotlib as mpl
 from docutils import nodes
+from pygments.lexers.shell import BashLexer
 from pygments.lexers.special import TextLexer
+from pygments.token import Name, Text, _TokenType
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx_gallery.sorting import ExplicitOrder
@@ -99,6 +102,17 @@ sphinx_gallery_conf = {
 mpl.use("agg")
 
 
+class Commands(BashLexer):
+    """Shell commands whose options are words of their own, so that no line ends within one."""
+
+    def get_tokens_unprocessed(
+        self, text: str, *given: Any
+    ) -> Iterator[tuple[int, _TokenType, str]]:
+        """Tell options from the rest."""
+        for at, token, value in super().get_tokens_unprocessed(text, *given):
+            yield at, Name.Attribute if token is Text and value[:1] == "-" else token, value
+
+
 def setup(app: Sphinx) -> None:
     """Write the generated pages; let names in docstrings lead to where they are documented."""
     reference.write(HERE / "reference")
@@ -131,3 +145,4 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", unquoted, priority=100)  # before pictures are collected
     app.connect("autodoc-process-docstring", process)
     app.add_lexer("csv", TextLexer)
+    app.add_lexer("sh", Commands)

@@ -81,14 +81,15 @@ some = test_x[test_y == 1][:16]
 shap = DeepSHAP(x[:30])(adapted, some, target=1)
 cams = explain_all([GradCAM("temporal.3"), HiResCAM("temporal.3")], adapted, some, target=1)
 named = {"SHAP": shap, "Grad-CAM": cams[0], "HiResCAM": cams[1]}
-figure, _ = plot_ranking(named, top=10)
+figure, _ = plot_ranking(named, top=10, sort="SHAP")
 
 # %%
-# *What is seen:* in SHAP and HiResCAM the left hand leads, far from all others, as it must: it is
-# the one joint that tells the classes apart. In Grad-CAM it is *last*, far to the left of zero.
-# That is no defect of the network but of the match: Grad-CAM gives a feature one weight for all
-# joints, the mean of its gradients, and this network's head has a weight for each joint. Of the
-# 25 only the hand's matter. HiResCAM multiplies cell by cell, and SHAP needs no layer at all.
+# *What is seen:* in SHAP, whose order all three panels have, and in HiResCAM the left hand leads,
+# far from all others, as it must: it is the one joint that tells the classes apart. In Grad-CAM it
+# is *last*, far to the left of zero. That is no defect of the network but of the match: Grad-CAM
+# gives a feature one weight for all joints, the mean of its gradients, and this network's head has
+# a weight for each joint. Of the 25 only the hand's matter. HiResCAM multiplies cell by cell, and
+# SHAP needs no layer at all.
 
 scores = {name: each.joint_scores().mean("sample").to_series() for name, each in named.items()}
 assert scores["SHAP"].idxmax() == scores["HiResCAM"].idxmax() == "left_hand"

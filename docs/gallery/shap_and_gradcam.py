@@ -73,9 +73,9 @@ truth = truth.subset(truth.label == windows.classes.index("tremor")).subset(slic
 figure, _ = plot_heatmap(shap, 0)
 
 # %%
-# *What is seen in SHAP's map:* the rows of the right hand alone are coloured, red and blue side
-# by side. A tremor goes to and fro, and so does what single frames say; the sum of all cells,
-# with the base value, is the score.
+# *What is seen in SHAP's map:* the rows of the right hand are coloured, the elbow's a little, no
+# others; red and blue stand side by side. A tremor goes to and fro, and so does what single frames
+# say; the sum of all cells, with the base value, is the score.
 
 figure, _ = plot_heatmap(cam, 0)
 
