@@ -112,6 +112,7 @@ def test_infants(here):
         }.get(name, []),
     )
     assert walked[:4] == ["prepare", "train", "test", "crossfit"]
+    assert hargcn.Windows.open("data/cp29.h5").classes == ("healthy", "cp")  # the positive one last
     everybody = Explanation.open("runs/cp29_folds/explanations.h5")
     assert set(everybody.dataset["fold"].values) == {1, 2, 3}
     assert len(set(hargcn.Windows.open("data/mini_rgbd_planted.h5").group)) == 12
