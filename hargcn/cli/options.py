@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
 
 Checkpoint = Annotated[
     Path,
@@ -59,8 +62,27 @@ Picture = Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.p
 def table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], text: bool = False
 ) -> None:
-    """Print a table; the first column is left-aligned, the rest to the right (text to the left)."""
+    """Print a table; the first column is left-aligned, the rest to the right (text to the left).
+
+    Figures are never cut: where they do not fit, columns become rows, and what still does not fit
+    is wider than the terminal.
+    """
     from rich.console import Console
+
+    console, grid = Console(), _grid(title, header, rows, text)
+    if not text:
+        first, *others = zip(header, *rows, strict=True)
+        both = (title, header, rows), (title, first, others)
+        ways = [make(*each) for make in (_grid, _narrow) for each in both]
+        fitting = (each for each in ways if _width(each) <= console.width)
+        grid = next(fitting, min(ways, key=_width))
+        console.width = max(console.width, _width(grid))
+    console.print(grid)
+
+
+def _grid(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], text: bool = False
+) -> Grid:
     from rich.table import Table
 
     grid = Table(title=title, title_justify="left")
@@ -68,7 +90,22 @@ def table(
         grid.add_column(name, justify="left" if text or i == 0 else "right", no_wrap=i == 0)
     for row in rows:
         grid.add_row(*row)
-    Console().print(grid)
+    return grid
+
+
+def _narrow(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
+    """Return a table as narrow as its longest words: rich would cut some to leave others space."""
+    grid = _grid(title, header, rows)
+    for column in grid.columns[1:]:
+        texts = " ".join([str(column.header), *map(str, column.cells)])
+        column.width = max(map(len, texts.split()), default=1)
+    return grid
+
+
+def _width(grid: Grid) -> int:
+    from rich.console import Console
+
+    return Console(width=1 << 16).measure(grid).maximum
 
 
 def say(text: str) -> None:
