@@ -83,14 +83,14 @@ def branches(
     positions = positions * mask
     made: dict[str, Callable[[], list[Tensor]]] = {
         "J": lambda: _joints(positions, skeleton),
-        "V": lambda: _differences(positions, mask),
-        "B": lambda: _bones(positions, skeleton),
+        "V": lambda: _differences(positions, mask, mask),
+        "B": lambda: _bones(positions, skeleton, mask),
         "A": lambda: _acceleration(positions, mask, smooth),
     }
     # All quantities are laid down at once: branch by branch, each was written twice.
     parts = [part for name in names for part in made[name]()]
     out = torch.cat(parts, dim=1).unflatten(1, (len(names), -1))
-    return (_stretched(out, mask[:, None]) if rescale else out) * mask[:, None]
+    return _stretched(out, mask[:, None]) * mask[:, None] if rescale else out
 
 
 def channel_names(names: Sequence[str], ndim: int) -> dict[str, list[str]]:
@@ -165,36 +165,36 @@ def _joints(positions: Tensor, skeleton: Skeleton) -> list[Tensor]:
     return [positions, positions - positions[:, :, :, at : at + 1]]
 
 
-def _differences(values: Tensor, mask: Tensor) -> list[Tensor]:
+def _differences(values: Tensor, here: Tensor, there: Tensor) -> list[Tensor]:
     """Forward differences over one frame and half of those over two."""
-    return [_difference(values, mask, step) for step in (1, 2)]
+    return [_difference(values, here, there, step) for step in (1, 2)]
 
 
-def _difference(values: Tensor, mask: Tensor, step: int) -> Tensor:
-    """Mean forward difference over some frames, 0 where frames are missing."""
-    scaled = values / step if step > 1 else values
+def _difference(values: Tensor, here: Tensor, there: Tensor, step: int) -> Tensor:
+    """Mean forward difference over some frames, 0 where either end is missing."""
     missing = (0, 0, 0, 0, 0, min(step, values.shape[2]))
-    ahead = nn.functional.pad(scaled[:, :, step:], missing)
-    present = nn.functional.pad(mask[:, :, step:], missing)
+    ahead = nn.functional.pad(values[:, :, step:], missing)
+    both = here * nn.functional.pad(there[:, :, step:], missing)
     # Padded before, not after: relevance that lands on the last frames then stays on positions.
-    return (ahead - scaled) * present
+    return (ahead - values) * (both / step)
 
 
-def _bones(positions: Tensor, skeleton: Skeleton) -> list[Tensor]:
-    bone = positions - positions[:, :, :, list(skeleton.parents)]
+def _bones(positions: Tensor, skeleton: Skeleton, mask: Tensor) -> list[Tensor]:
+    parents = torch.tensor(skeleton.parents, device=positions.device)
+    bone = positions - positions.index_select(3, parents)
     # The root has no bone; a plain norm has no gradient at 0.
     length = (bone * bone).sum(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
-    return [bone, torch.acos(bone / (length + 1e-4))]
+    return [bone, torch.acos(bone / (length + 1e-4)) * mask]
 
 
 def _acceleration(positions: Tensor, mask: Tensor, smooth: bool) -> list[Tensor]:
-    velocity = _difference(positions, mask, 1)
+    velocity = _difference(positions, mask, mask, 1)
     if smooth:
         matrix = torch.as_tensor(_lowpass(velocity.shape[2]), dtype=velocity.dtype)
         velocity = torch.einsum("nctvm,ts->ncsvm", velocity, matrix.to(velocity.device))
     # Velocity is known up to the last frame but one only: no jump to 0 there.
     known = mask * nn.functional.pad(mask[:, :, 1:], (0, 0, 0, 0, 0, 1))
-    return _differences(velocity, known)
+    return _differences(velocity, mask, known)
 
 
 @lru_cache(maxsize=4)
