@@ -28,6 +28,7 @@ def test_a_map_becomes_means_over_bins_whatever_its_size():
             coarse(maps, bins)
 
 
+@pytest.mark.slow
 def test_eigenvalues_are_those_of_known_graphs():
     """Cliques of 4 joined with all others of theirs: 0 once per clique, then 4/3 (Chung 1997)."""
     rows, known = blobs(4, 4, 4)
@@ -37,6 +38,7 @@ def test_eigenvalues_are_those_of_known_graphs():
     assert told_apart(found.labels, known)["ari"] == 1
 
 
+@pytest.mark.slow
 def test_groups_that_touch_are_told_apart_and_one_group_stays_one():
     draw = np.random.default_rng(1).normal(size=(80, 12))
     known = np.arange(80) >= 30

@@ -34,6 +34,7 @@ def test_scripts_get_the_figures_and_people_tables(crossed):
     assert again.out.rstrip().endswith(str(out / "explanations.h5"))
 
 
+@pytest.mark.slow
 def test_what_reads_explanations_takes_everybodys(crossed, tmp_path):
     out = crossed[2]
     assert "(48 explanations)" in done("verify", out / "explanations.h5")

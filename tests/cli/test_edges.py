@@ -83,6 +83,7 @@ def test_ranked_they_are_bodies_and_a_table(edges, tmp_path):
     assert (tmp_path / "one.svg").read_text("utf-8").count("(n = ") == 1
 
 
+@pytest.mark.slow
 def test_one_window_is_drawn(edges, tmp_path):
     name = str(Explanation.open(edges).dataset["sample"].to_numpy()[1])
     done("show", edges, "--sample", name, "--out", tmp_path / "w.svg")
@@ -92,6 +93,7 @@ def test_one_window_is_drawn(edges, tmp_path):
         assert picture.size[0] > 100
 
 
+@pytest.mark.slow
 def test_what_needs_joints_or_time_refuses_them_in_a_line(
     edges, gradcams, checkpoint, waving, earlier
 ):

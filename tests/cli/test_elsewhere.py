@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from fixtures.command_line import done, refused, run
 from fixtures.object_store import object_store
 
@@ -31,6 +32,7 @@ def test_windows_from_a_server_are_explained_to_a_server(checkpoint, waving, tmp
     assert line.startswith("s3://bucket/w.h5: expected a URL that can be opened (Install s3fs")
 
 
+@pytest.mark.slow
 def test_sums_of_joints_alone_are_kept(checkpoint, waving, tmp_path):
     words = ("explain", checkpoint, waving, "--method", "occlusion", "--limit", 2, "--keep")
     for keep in ("full", "joint"):

@@ -43,6 +43,7 @@ def test_branches_and_their_channels_are_ranked_and_maps_have_none(shap, gradcam
     assert not list(tmp_path.glob("[nx]*"))
 
 
+@pytest.mark.slow
 def test_files_of_the_same_method_keep_apart(shap, tmp_path):
     for name in ("first", "second"):
         Explanation.open(shap).save(tmp_path / f"{name}.h5")
@@ -169,6 +170,7 @@ def test_a_picture_that_is_interrupted_half_way_leaves_the_earlier_one(
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([name, "x.h5"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["webp", "mp4"])
 def test_a_clip_is_of_the_kind_that_its_name_says(tmp_path, suffix):
     out = tmp_path / f"clip.{suffix}"
@@ -185,6 +187,7 @@ def test_an_mp4_without_pyav_is_refused_in_one_line(tmp_path, monkeypatch):
     assert line.endswith("pip install 'hargcn[video]'")
 
 
+@pytest.mark.slow
 def test_the_order_of_the_picture_is_chosen(tmp_path):
     path = drawable(tmp_path / "x.h5")
     other = Explanation(Explanation.open(path).dataset.assign(attribution=lambda d: -d.attribution))

@@ -246,6 +246,7 @@ def test_adcc_stands_beside_that_of_the_data_sets_means(judged):
     assert row(table, "adcc-of-means", "truth")["n"] == 0
 
 
+@pytest.mark.slow
 def test_runs_are_joined_with_intervals_over_runs_and_subjects(judged, tmp_path):
     table = judged[0]
     table.save(tmp_path / "table.csv")

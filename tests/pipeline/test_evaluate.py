@@ -35,6 +35,7 @@ def cam(checkpoint, waving, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_layers_correlate_with_the_last(checkpoint, waving, tmp_path):
     out = tmp_path / "layers.csv"
     found = correlate([checkpoint, waving], out, split="all", batch=24, **QUIET)
@@ -235,6 +236,7 @@ def test_windows_are_matched_by_name_and_strangers_refused(cam, checkpoint, wavi
             ExplainedWindows.open(checkpoint, waving, [strange])
 
 
+@pytest.mark.slow
 def test_decoys_may_be_what_is_looked_for(tmp_path):
     plant = ["synthetic.recordings=12", "synthetic.plant.distractors=1"]
     made = synthesise(tmp_path / "w.h5", {}, plant)

@@ -86,6 +86,7 @@ def test_shards_equal_the_whole(model, windows, tmp_path, kill):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5", "w.h5"]
 
 
+@pytest.mark.slow
 def test_shards_are_as_large_as_a_method_is_fast_but_explained_in_pieces(
     model, windows, tmp_path, kill, monkeypatch
 ):

@@ -103,6 +103,7 @@ def test_explanations_are_compared_with_every_annotator(
     assert float(pair["iou"]) == pytest.approx((a & b).sum() / (a | b).sum())
 
 
+@pytest.mark.slow
 def test_the_command_prints_how_far_annotators_agree(checkpoint, waving, gradcams, tmp_path):
     anna, ben = marked(tmp_path, anna=ANNA, ben=BEN)
     command = ("evaluate", checkpoint, waving, gradcams[0], "--metrics", "localisation")

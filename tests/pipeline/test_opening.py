@@ -63,6 +63,7 @@ def test_windows_are_all_a_set_or_the_first_of_a_set(waving):
         of_classes(few, ["class1"])
 
 
+@pytest.mark.slow
 def test_explanations_are_named_by_method_and_layer_else_by_file(shap, gradcams, tmp_path):
     layers = ["main.0.tcn", "main.0.attention"]
     found = open_explanations([shap, *gradcams])

@@ -48,6 +48,7 @@ def test_a_clip_shows_every_frame_and_a_map_is_a_picture(shap, gradcams, tmp_pat
     assert "right_wrist" in drawn.read_text("utf-8").replace(" ", "_")
 
 
+@pytest.mark.slow
 def test_a_window_is_found_by_its_name_or_its_recording(shap, tmp_path):
     def drawn(**given):
         return show(shap, tmp_path / "x.svg", frames=[0, 8], **given).read_text("utf-8")

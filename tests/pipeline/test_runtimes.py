@@ -16,6 +16,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_row_for_a_pass_and_for_every_method(checkpoint, waving, tmp_path):
     out = tmp_path / "runtimes.csv"
     found = runtimes(checkpoint, waving, out, methods=METHODS, limit=2, rounds=1)

@@ -63,6 +63,7 @@ def test_rank_and_show_warn_beyond_a_fifth(gradcams, tmp_path, share):
         assert len(said) == len(expected)
 
 
+@pytest.mark.slow
 def test_ranks_of_observed_cells_leave_out_what_was_interpolated(gradcams, tmp_path):
     path = guessed(gradcams[0], tmp_path / "g.h5", 0.9)
     layout = Explanation.open(path).skeleton.joints

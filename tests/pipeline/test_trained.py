@@ -66,6 +66,7 @@ def test_who_wants_the_network_that_another_task_trains_waits_for_it(once, tmp_p
     task.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["train.seed=2", "train.lr=0.1", "model.width=12"])
 def test_another_recipe_is_another_network(once, change):
     first, _ = once("a")

@@ -261,6 +261,7 @@ def test_a_hand_has_no_sides():
     assert axis.get_legend() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [[4], None])
 @pytest.mark.parametrize("wide", [0.1, 1, 10])
 def test_a_long_title_gets_room_and_lies_inside_the_figure(wide, frames):

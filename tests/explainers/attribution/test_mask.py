@@ -76,6 +76,7 @@ def formula(model, x, fill, target, task, bins, steps, rate=0.05, price=(1.0, 0.
     return kept[int(np.argmin(curve))][bin_of], curve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("rows", [0, 3])
 def test_it_is_what_torchs_adam_finds_on_the_formula(task, rows):

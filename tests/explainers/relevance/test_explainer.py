@@ -87,6 +87,7 @@ def test_epsilon_is_deepshap_against_zero_without_biases() -> None:
         close(LRP(**EXACT)(model, x, 1).values, shap.values, 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attention", "composite"),
     [
