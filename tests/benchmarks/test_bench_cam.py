@@ -200,7 +200,7 @@ def test_scorecam_against_the_package_as_each_is_used(judge):
     took = {whose: min(alone(whose) for _ in range(2)) for whose in ("ours", "theirs")}
     ratio = took["theirs"] / took["ours"]
     # What new memory costs, which the package takes for every pass, is the machine's.
-    judge("grad-cam's ScoreCAM, each as it is used", ratio, "scorecam", least=1.5, limit=1.1)
+    judge("grad-cam's ScoreCAM, each as it is used", ratio, "scorecam", least=1.5, limit=1.2)
 
 
 def forwards(model: nn.Module, x: Tensor, rows: int, size: int) -> None:

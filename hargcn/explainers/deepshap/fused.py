@@ -96,10 +96,12 @@ def lost_digits(name: str, x: Tensor, y: Tensor) -> Tensor | None:
         The double precision result less y, in memory as y is; nothing where it does not fit, as for
         `secants`.
     """
+    if x.shape != y.shape or y.dtype != torch.float32 or y.numel() < LEAST:
+        return None
     rest = torch.empty_like(y)
     order = sorted(range(1, y.ndim), key=y.stride, reverse=True)
     rows = [t.permute(0, *order) for t in (x, y, rest)]
-    if x.shape != y.shape or y.dtype != torch.float32 or not _fit(rows):
+    if not _fit(rows):
         return None
     loop, told = RESTS[name]
     _in_parts(getattr(_loops(), loop), [], [t.view(len(t), -1).numpy() for t in rows], [], *told)
