@@ -18,6 +18,12 @@ def test_seeds_are_compared_with_the_reference_and_with_each_other():
     assert found["rho"].item() == pytest.approx(1)
     assert found["first"].item() == 1
     assert _spread(np.stack([true, -true]), true)["rho"].item() == pytest.approx(-1)
+    rng = np.random.default_rng(0)
+    true = rng.random((3, 40))
+    noise = rng.normal(size=(5, 3, 40))
+    near, far = (_spread(true + scale * noise, true) for scale in (0.01, 0.1))
+    assert (near["rho"] > far["rho"]).all()
+    np.testing.assert_allclose(far["error"], 10 * near["error"])
 
 
 @pytest.mark.slow
@@ -32,7 +38,8 @@ def test_more_orders_come_nearer_and_few_players_need_none(checkpoint, waving, t
     at = found.set_index(["figure", "permutations"])["estimate"].sort_index()
     assert at["error", 400] < at["error", 4] / 3  # a tenth, give or take
     assert at["spread", 400] == pytest.approx(at["stored", 400], rel=0.3)
-    assert at["rho", 400] > at["rho", 4]
+    # Which is nearer is asked of the pairs above: here four orders may already rank every cell alike.
+    assert at["rho", 400] == pytest.approx(1, abs=1e-3)
     assert at["deletion of the mean", 400] <= at["deletion of the mean", 4] + 1e-9
     exact = samplings(
         checkpoint, waving, tmp_path / "e.csv", permutations=[4], reference=4,
