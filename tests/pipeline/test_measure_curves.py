@@ -9,7 +9,7 @@ import pytest
 from hargcn import Explanation, load_model
 from hargcn.explainers import GradCAM
 from hargcn.metrics.faithfulness import sensitivity_n
-from hargcn.metrics.masking import deletion
+from hargcn.metrics.masking import deletion, masked
 from hargcn.perturbation import InputEdit
 from hargcn.pipeline.case import ExplainedWindows
 from hargcn.pipeline.explain_windows import explain_windows
@@ -61,11 +61,16 @@ def test_every_figure_has_its_places_and_is_the_measure(files, tmp_path):
         assert at["deletion", method, 0] == pytest.approx(at["insertion", method, 1])
 
 
-def test_a_map_of_positive_cells_keeps_more_of_the_score_the_more_it_shows(files, tmp_path):
+def test_a_share_of_the_positive_cells_begins_with_none_and_ends_with_all(files, tmp_path):
     found = curves(*files, tmp_path / "c.csv", figures={"kept": [0, 1]}, random=1)
     at = found.set_index(["figure", "method", "x"])["estimate"].sort_index()["kept:average-drop"]
     assert np.ptp(at.xs(0, level="x")) < 1e-9  # nothing is kept, whatever the map
-    assert at["gradcam main.0.attention", 1] < at["gradcam main.0.attention", 0]
+    opened = ExplainedWindows.open(*files, progress=False)
+    every = Explanation.open(files[2][0]).upsample()
+    shown = Explanation(every.dataset.assign(attribution=every.values.clip(min=0)))
+    base = (opened.model, opened.positions, shown, InputEdit("freeze"))
+    own = masked(*base, run=opened.run)["average-drop"].mean().item()
+    assert at["gradcam main.0.attention", 1] == pytest.approx(own, rel=1e-3)
 
 
 def test_what_cannot_be_asked_is_refused(files, tmp_path):
