@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -80,6 +80,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def __getitem__(self, some: slice) -> Batch:
+        """Return neighbouring windows of these."""
+        own = ((each.name, getattr(self, each.name)) for each in fields(self))
+        taken: dict[str, Any] = {name: a if a is None else a[some] for name, a in own}
+        return Batch(**taken)
 
 
 @dataclass(frozen=True, eq=False)

@@ -157,7 +157,10 @@ class EdgeGraphConv(nn.Module):
 
 def _at_every_frame(matrix: Tensor, cells: Tensor) -> Tensor:
     """Multiply cells (R, T, b, C) by a matrix (a, b), or by one for each row (R, a, b)."""
-    return torch.matmul(matrix if matrix.ndim == 2 else matrix.unsqueeze(1), cells)
+    if matrix.ndim == 2:
+        return torch.matmul(matrix, cells)
+    # Row by row: one product of all would first copy each row's matrix to every frame.
+    return torch.stack([torch.matmul(*row) for row in zip(matrix, cells, strict=True)])
 
 
 class Basic(nn.Module):

@@ -202,24 +202,13 @@ class _Work:
 
     def __call__(self, number: int) -> dict[str, Explanation]:
         """Explain a shard, write it and return it, by layer."""
-        first, size = number * self.shard, self.size(number)
-        parts = [
-            self._explained(slice(first + at, first + min(at + AT_ONCE, size)))
-            for at in range(0, size, AT_ONCE)
-        ]
-        made = {
-            layer: Explanation.concat([each[layer] for each in parts]) if len(parts) > 1 else one
-            for layer, one in parts[0].items()
-        }
-        said = {name: e.assign(request=self.asked, kept=self.keep) for name, e in made.items()}
+        first = number * self.shard
+        some = self.windows.subset(slice(first, first + self.size(number)))
+        words = (self.target, self.layers, self.versus)
+        made = explain_batch(self.network, some, self.explainer, *words, keep=self.keep)
+        said = {name: each.assign(request=self.asked) for name, each in made.items()}
         self.shards.add(number, said)
         return said
-
-    def _explained(self, some: slice) -> dict[str, Explanation]:
-        """Explain windows at once and keep of it what is asked, by layer."""
-        words = (self.target, self.layers, self.versus)
-        made = explain_batch(self.network, self.windows.subset(some), self.explainer, *words)
-        return {name: reduced(one, self.keep) for name, one in made.items()}
 
     @cached_property
     def rows(self) -> int:
@@ -289,10 +278,40 @@ def explain_batch(
     target: str,
     layers: Sequence[str] = (),
     versus: str = "",
+    *,
+    keep: str = "full",
 ) -> dict[str, Explanation]:
-    """Explain windows at once; return explanations, described, by layer ("" for the input)."""
+    """Explain windows, `AT_ONCE` at once; return explanations, described, by layer ("": input)."""
     check_target(network, windows, target, versus)
     batch = windows.read()
+    parts = [
+        {
+            name: reduced(each, keep)
+            for name, each in _explained(
+                network, windows.subset(some), batch[some], explainer, target, layers, versus
+            ).items()
+        }
+        for some in (slice(at, at + AT_ONCE) for at in range(0, len(windows), AT_ONCE))
+    ]
+    # Describing costs the same for any number of windows: it comes last, once.
+    return {
+        name: described(
+            Explanation.concat([part[name] for part in parts]), network, windows, batch
+        ).assign(kept=keep)
+        for name in parts[0]
+    }
+
+
+def _explained(
+    network: Network,
+    windows: Windows,
+    batch: Batch,
+    explainer: Explainer,
+    target: str,
+    layers: Sequence[str],
+    versus: str,
+) -> dict[str, Explanation]:
+    """Explain windows at once; return explanations with what is known of the network's input."""
     x = network.inputs(batch)
     labels, known = true_classes(network, windows), outputs_of(network)
     wanted: Any = Later(lambda logits: named_classes(target, logits, labels, known))
@@ -305,11 +324,9 @@ def explain_batch(
         made = {"": explainer.at_rate(batch.fps)(asked, x, wanted)}
     if isinstance(asked, Contrast):
         made = {name: asked.named(one) for name, one in made.items()}
-    made = {name: described(one, network, windows, batch) for name, one in made.items()}
     if isinstance(wanted, Later):
         logits = wanted.told.to(x.dtype)
-    made = {name: one.assign(_probability(network, logits)) for name, one in made.items()}
-    return with_input(made, network, x, batch)
+    return with_input(made, network, x, batch, _probability(network, logits))
 
 
 def question(

@@ -67,10 +67,40 @@ def join(
         for file, rows in zip(files, parts if at is None else at, strict=True):
             with h5py.File(file, "r") as part:
                 for name in grown:
-                    if not hdf5.nothing_stored(part[name]):
-                        _put(made[name], part[name][()], axes[name].index(along), rows)
+                    axis = axes[name].index(along)
+                    if _as_they_are(made[name], part[name], axis, rows):
+                        _move(made[name], part[name], rows)
+                    elif not hdf5.nothing_stored(part[name]):
+                        _put(made[name], part[name][()], axis, rows)
             sink.expect_written()
     hdf5.seal(out)
+
+
+def _as_they_are(data: h5py.Dataset, part: h5py.Dataset, axis: int, rows: np.ndarray) -> bool:
+    """Whether packed chunks of a part are chunks of the whole, so that nothing is packed anew."""
+    if axis or part.chunks is None or _packing(part) != _packing(data):
+        return False
+    size = part.chunks[0]
+    inside = np.arange(len(rows)) % size
+    firsts = np.repeat(rows[::size], size)[: len(rows)]
+    # A chunk that is not full is one only at the end: elsewhere others share it.
+    full = len(rows) % size == 0 or rows[-1] == len(data) - 1
+    return full and bool((firsts % size == 0).all() and (rows - inside == firsts).all())
+
+
+def _packing(data: h5py.Dataset) -> tuple[Any, ...]:
+    return (data.chunks, data.compression, data.compression_opts, data.shuffle, data.fletcher32)
+
+
+def _move(data: h5py.Dataset, part: h5py.Dataset, rows: np.ndarray) -> None:
+    """Copy packed chunks, checksums and all, to where their rows go."""
+
+    def move(chunk: Any) -> None:
+        first, *others = chunk.chunk_offset
+        mask, packed = part.id.read_direct_chunk(chunk.chunk_offset)
+        data.id.write_direct_chunk((int(rows[first]), *others), packed, mask)
+
+    part.id.chunk_iter(move)
 
 
 def _put(data: h5py.Dataset, values: np.ndarray, axis: int, rows: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hargcn.analysis.comb import with_comb
@@ -18,7 +19,11 @@ _KEPT = ("sample", "branch", "channel")
 
 
 def with_input(
-    made: Mapping[str, Explanation], network: Any, x: Tensor, batch: Batch
+    made: Mapping[str, Explanation],
+    network: Any,
+    x: Tensor,
+    batch: Batch,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Explanation]:
     """Return explanations with the size of the input, the network's time step, and its comb.
 
@@ -32,12 +37,15 @@ def with_input(
         Its input.
     batch
         The windows that it was made of.
+    more
+        More variables of theirs.
     """
-    sizes = input_size(network.input_dims, x, batch.valid)
+    known = {**input_size(network.input_dims, x, batch.valid), **(more or {})}
+    frames = batch.valid.shape[1]
     on_positions = isinstance(network, PositionModel)
     own: Any = network.model if on_positions else network
     step = time_step(own, own.features(x[:1]) if on_positions else x, own.layer_names())
-    return {name: with_comb(each.assign(sizes), step) for name, each in made.items()}
+    return {name: with_comb(each.assign(known, frames=frames), step) for name, each in made.items()}
 
 
 def input_size(dims: tuple[str, ...], x: Tensor, valid: np.ndarray) -> dict[str, Any]:
@@ -48,7 +56,8 @@ def input_size(dims: tuple[str, ...], x: Tensor, valid: np.ndarray) -> dict[str,
     kept = [dim for dim in _KEPT if dim in dims]
     if len(dims) != x.ndim or len(kept) < 2:
         return {}
-    size = x.detach().abs().double().mean([i for i, dim in enumerate(dims) if dim not in kept])
+    over = [i for i, dim in enumerate(dims) if dim not in kept]
+    size = x.detach().abs().mean(over, dtype=torch.float64)
     there = valid.reshape(len(valid), -1).mean(axis=1).clip(min=1 / valid[0].size)
     order = [dim for dim in dims if dim in kept]
     size = size.permute([order.index(dim) for dim in kept])

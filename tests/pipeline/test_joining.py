@@ -10,8 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from hargcn import Explanation, hdf5
+from hargcn.pipeline import joining
 from hargcn.pipeline.joining import join
 
 
@@ -78,6 +80,38 @@ STORAGE = Path(__file__).parents[2] / "experiments" / "scale" / "storage.py"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "at", [None, [[0, 1, 6, 7], [2, 3, 4, 5, 8]], [[1, 2, 3, 8], [0, 4, 5, 6, 7]]]
+)
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_packed_chunks_are_copied_only_where_they_are_chunks_of_the_whole(
+    tmp_path, monkeypatch, size, at
+):
+    monkeypatch.setattr(hdf5, "chunks", lambda shape, _itemsize: (min(shape[0], size), *shape[1:]))
+    parts = [part(1, 4), part(2, 5)]
+    files, out = saved(tmp_path, parts), tmp_path / "joined.h5"
+    join(files, out, "sample", at=at and [np.array(rows) for rows in at])
+    hdf5.verify(out, "explanation file")  # also every chunk's checksum
+    order = np.argsort(np.concatenate(at)) if at else np.arange(9)
+    expected = Explanation.concat(parts).dataset.isel(sample=order)
+    xr.testing.assert_equal(Explanation.open(out).dataset, expected)
+    assert h5py.File(out)["state"].chunks[0] == size
+
+
+def test_chunks_of_parts_are_not_packed_anew(tmp_path, monkeypatch):
+    packed = []
+    monkeypatch.setattr(hdf5, "chunks", lambda shape, _itemsize: (min(shape[0], 2), *shape[1:]))
+    files = saved(tmp_path, [part(1, 4), part(2, 3)])
+    put = joining._put
+    monkeypatch.setattr(joining, "_put", lambda *given: packed.append(given[0].name) or put(*given))
+    join(files, tmp_path / "joined.h5", "sample")
+    with h5py.File(files[0]) as file:
+        chunked = {f"/{name}" for name in file if file[name].chunks and file[name].ndim > 1}
+        moved = chunked - {"/channel_name", "/edges"}  # of the first file
+    assert "/attribution" in moved
+    assert not moved & {*packed}
+
+
 def test_joining_takes_the_memory_of_one_part(tmp_path):
     """Parts of 7.3 MiB: 40 of them, 293 MiB together, are joined in the memory of a few."""
     more, script = {}, runpy.run_path(str(STORAGE))["JOIN"]

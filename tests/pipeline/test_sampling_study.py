@@ -38,7 +38,7 @@ def test_more_orders_come_nearer_and_few_players_need_none(checkpoint, waving, t
     at = found.set_index(["figure", "permutations"])["estimate"].sort_index()
     assert at["error", 400] < at["error", 4] / 3  # a tenth, give or take
     assert at["spread", 400] == pytest.approx(at["stored", 400], rel=0.3)
-    # Which is nearer is asked of the pairs above: here four orders may already rank every cell alike.
+    # Which is nearer is asked of the pairs above: here four orders may rank all cells alike.
     assert at["rho", 400] == pytest.approx(1, abs=1e-3)
     assert at["deletion of the mean", 400] <= at["deletion of the mean", 4] + 1e-9
     exact = samplings(
