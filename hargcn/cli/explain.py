@@ -107,8 +107,8 @@ FittingShard = Annotated[
     typer.Option(
         "--shard",
         min=1,
-        help="Windows per shard, by default 256 for methods of a few passes, else 32; a killed run "
-        "resumes.",
+        help="Windows per shard, by default about 256 for methods of a few passes, else 32; a "
+        "killed run resumes.",
     ),
 ]
 

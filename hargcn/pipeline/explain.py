@@ -113,7 +113,7 @@ def explain(
     device
         Where to compute.
     shard
-        Windows per shard; by default 256 for methods that take a few passes, else 32.
+        Windows per shard; by default about 256 for methods that take a few passes, else 32.
     part
         "K/N": only every N-th shard from the K-th on, counted from 0, on storage that all parts
         share; nothing is joined before the same call without it, which makes what is left.

@@ -43,7 +43,7 @@ AT_ONCE = 32
 """Windows in memory with all that explaining them takes."""
 
 LARGE = 256
-"""Windows of a shard of a fast method: describing and writing one costs the same for any number."""
+"""About how many windows a shard of a fast method has: writing one costs as much for fewer."""
 
 _FEW = 4  # passes of a window through the network
 
@@ -105,8 +105,8 @@ def explain_windows(
         Arguments of `explain`, stored with the explanations so that they can be made again;
         without, those of the explainer, which say nothing of where a background came from.
     shard
-        Windows per shard, `AT_ONCE` of which are explained at once; by default as many, or `LARGE`
-        where a window takes a few passes, so that writing takes little beside them.
+        Windows per shard, `AT_ONCE` of which are explained at once; by default as many, or evenly
+        about `LARGE` where a window takes a few passes, so that writing takes little beside them.
     keep, part, engine, address
         As for `explain`.
     progress
@@ -139,7 +139,8 @@ def explain_windows(
     out = Path(out)
     own = [*layers] or [getattr(explainer, "layer", "")]
     if shard is None:
-        shard = LARGE if 0 < _rows_each(network, explainer, windows) <= _FEW else AT_ONCE
+        fast = 0 < _rows_each(network, explainer, windows) <= _FEW
+        shard = -(-len(windows) // max(1, round(len(windows) / LARGE))) if fast else AT_ONCE
     asked = json.dumps(request or _asked(explainer, layers, (target, versus), network))
     job = {
         "code": code_of(explainer), "model": identity(network), "data": windows.digest,

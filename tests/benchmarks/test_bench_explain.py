@@ -21,7 +21,7 @@ from hargcn.pipeline.prepare import synthesise
 
 pytestmark = pytest.mark.slow
 BODIES = {
-    "synthetic": {"recordings": 288, "skeleton": "inmotion29", "frames": [150, 160]},
+    "synthetic": {"recordings": 384, "skeleton": "inmotion29", "frames": [150, 160]},
     "windows": {"mode": "whole", "length": 150},
 }
 
@@ -40,7 +40,7 @@ def one_thread():
     [
         (DeepSHAP(background(20)), "__call__", 32, 1, {"most": 1.05}),
         (GradCAM("main.1.attention"), "at_layers", 256, 2, {"most": 1.05, "limit": 1.3}),
-        (GradCAM("main.1.attention"), "at_layers", 288, 2, {"most": 1.05, "limit": 1.4}),
+        (GradCAM("main.1.attention"), "at_layers", 384, 2, {"most": 1.05, "limit": 1.3}),
     ],
     ids=["shap", "gradcam", "gradcam, two shards"],
 )

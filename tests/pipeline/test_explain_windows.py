@@ -108,6 +108,11 @@ def test_shards_are_as_large_as_a_method_is_fast_but_explained_in_pieces(
     explain_windows(model, windows, ScoreCAM(LAYERS[0]), tmp_path / "c.h5", progress=False)
     explain_windows(model, windows, shap, tmp_path / "x.h5", progress=False)
     assert counts == [1, 3, 3, 3]
+    for large, count in ((9, 1), (7, 2), (4, 3)):  # evenly: a last one of few costs as much as all
+        monkeypatch.setattr("hargcn.pipeline.explain_windows.LARGE", large)
+        kill.met.clear()
+        explain_windows(model, windows, GRADCAM, tmp_path / f"{large}.h5", progress=False)
+        assert (counts[-1], sum(kill.met)) == (count, 12)
     one, other = (Explanation.open(each[0]).dataset for each in (whole, parts))
     assert one.drop_attrs().identical(other.drop_attrs())
     assert {name for name in one.attrs if one.attrs[name] != other.attrs[name]} <= {"job"}
