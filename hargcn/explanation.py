@@ -130,7 +130,7 @@ class Explanation:
         dtype
             The float type of the computation; by default that of the values.
         coords
-            Names or positions along axes; of several axes as a tuple (dims, names).
+            Names or positions along axes, names of all "class"es; of several axes (dims, names).
         skeleton
             The key-point layout; pictures need nothing else. With one, axes are of `DIMS` and
             `EXTRA_DIMS`, or "axis1", "axis2", ... where nobody named them.
@@ -177,8 +177,8 @@ class Explanation:
             "hargcn": version("hargcn"),
             "torch": version("torch").split("+")[0],
         }
-        if frames is not None:
-            attrs["frames"] = frames
+        attrs |= {} if frames is None else {"frames": frames}
+        attrs |= {"classes": json.dumps(list(names["class"]))} if "class" in names else {}
         return cls(dataset.assign_coords({**known, **several}).assign_attrs(attrs))
 
     @property

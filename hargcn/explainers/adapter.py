@@ -361,13 +361,15 @@ def input_axes(model: nn.Module, x: Tensor, dims: Sequence[str] | None = None) -
 
 
 def axis_labels(model: nn.Module | ExplainableModel, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Return the names that a model knows along axes of these sizes, and its skeleton.
+    """Return the names that a model knows along axes of these sizes and of classes, its skeleton.
 
     As `Explanation.build` takes them: `coords` and `skeleton`.
     """
     names: Mapping[str, Sequence[str]] = getattr(model, "axis_names", {})
     skeleton = getattr(model, "skeleton", None)
-    coords: dict[str, Any] = {d: list(v) for d, v in names.items() if len(v) == sizes.get(d)}
+    coords: dict[str, Any] = {
+        d: list(v) for d, v in names.items() if d == "class" or len(v) == sizes.get(d)
+    }
     by_branch: Mapping[str, Sequence[str]] = getattr(model, "channel_names", {})
     if by_branch and {"branch", "channel"} <= coords.keys():
         rows = [list(by_branch[branch]) for branch in coords["branch"]]

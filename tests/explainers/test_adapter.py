@@ -8,8 +8,11 @@ from fixtures.methods import HEADLESS, cam
 from fixtures.small_model import ours, small_model
 from torch import nn
 
-from hargcn.explainers import GradCAM
+from hargcn.analysis.asked import asked_name
+from hargcn.explainers import DeepSHAP, GradCAM
 from hargcn.explainers.adapter import Adapter, adapted, axis_labels, input_axes, map_axes
+from hargcn.explainers.base import make
+from hargcn.explainers.baselines import Random
 from hargcn.explanation import DIMS
 
 
@@ -51,6 +54,23 @@ def test_what_an_adapter_cannot_know_it_says():
         adapter.unfold("x", torch.zeros(5, 3, 2, 2), 4)
     with pytest.raises(ValueError, match="with `fold` beside `unfold`"):
         Adapter(nn.ReLU(), unfold=lambda a, _: a).fold("x", torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        GradCAM("0"), DeepSHAP(torch.zeros(1, 2, 4, 3)), make("inputxgradient", {}), Random(0),
+        make("shapley-groups", {"by": "joint"}),
+    ],
+    ids=lambda method: method.name,
+)  # fmt: skip
+def test_names_of_classes_are_those_of_pictures(method):
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2))
+    names = {"class": ["sit", "wave"], "channel": ["x", "y"]}
+    adapter = Adapter(network, ("sample", "channel", "time", "joint"), axis_names=names)
+    found = method(adapter, torch.randn(2, 2, 4, 3), 1)
+    assert asked_name(found) == "wave"
+    assert "class" not in found.dataset.coords
 
 
 DIMS_OF_CLIPS = ("sample", "channel", "time", "joint", "person")
