@@ -94,13 +94,11 @@ def _packing(data: h5py.Dataset) -> tuple[Any, ...]:
 
 def _move(data: h5py.Dataset, part: h5py.Dataset, rows: np.ndarray) -> None:
     """Copy packed chunks, checksums and all, to where their rows go."""
-
-    def move(chunk: Any) -> None:
-        first, *others = chunk.chunk_offset
-        mask, packed = part.id.read_direct_chunk(chunk.chunk_offset)
+    stored: list[tuple[int, ...]] = []
+    part.id.chunk_iter(lambda chunk: stored.append(chunk.chunk_offset))
+    for first, *others in stored:
+        mask, packed = part.id.read_direct_chunk((first, *others))
         data.id.write_direct_chunk((int(rows[first]), *others), packed, mask)
-
-    part.id.chunk_iter(move)
 
 
 def _put(data: h5py.Dataset, values: np.ndarray, axis: int, rows: np.ndarray) -> None:
