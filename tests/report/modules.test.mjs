@@ -7,7 +7,7 @@ const modules = "../../hargcn/report/static";
 const { inflate, unpack } = await import(`${modules}/payload.mjs`);
 const { bounds, facing, project, projected, sides } = await import(`${modules}/body.mjs`);
 const { across, borders, byRow, frameAt, grouped, nearestCell, overTime, peak, stretches } = await import(`${modules}/map.mjs`);
-const { along, failed, isRight, passes, sorted } = await import(`${modules}/windows.mjs`);
+const { along, failed, isRight, passes, percent, sorted } = await import(`${modules}/windows.mjs`);
 const { csv, fileName } = await import(`${modules}/save.mjs`);
 const { seenText, sidedNames } = await import(`${modules}/window.mjs`);
 const { nearestWindow, spans } = await import(`${modules}/recording.mjs`);
@@ -24,6 +24,10 @@ const shape = {
   maps: data.maps,
 };
 const windows = await Promise.all(packed.map(async (text, i) => unpack(await inflate(text), shape, data.windows[i])));
+
+test("a probability that rounds to all is not all", () => {
+  assert.deepEqual([0.004, 0.5, 0.994, 0.995, 0.9999].map(percent), ["0%", "50%", "99%", ">99%", ">99%"]);
+});
 
 test("a window has the numbers that the fixture gave it", () => {
   for (const window of windows) {

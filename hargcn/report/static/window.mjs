@@ -5,7 +5,7 @@ import { across, drawAlong, drawLine, drawMap, frameAt, grouped, nearestCell, ov
 import { largestRows, mapRows, onlySize, partsOf } from "./panel.mjs";
 import { inflate, unpack } from "./payload.mjs";
 import { fileName, saveCsv, savePng, savers } from "./save.mjs";
-import { isRight } from "./windows.mjs";
+import { isRight, percent } from "./windows.mjs";
 
 /** @typedef {import("./data.mjs").WindowData} WindowData */
 
@@ -181,7 +181,7 @@ export function windowView(data, className, shown) {
   /** @param {import("./data.mjs").Row} window */
   function say(window) {
     const right = isRight(window);
-    const sure = window.probability === null ? "" : ` (${(100 * window.probability).toFixed(0)}%)`;
+    const sure = window.probability === null ? "" : ` (${percent(window.probability)})`;
     const facts = [
       window.subject === null ? "" : `subject ${window.subject}`,
       window.label === null ? "" : `true class ${className(window.label)}`,

@@ -18,6 +18,14 @@ export function isRight(row) {
 }
 
 /**
+ * @param {number} share
+ * @returns {string} how probable, as pictures say it: what rounds to all is not all
+ */
+export function percent(share) {
+  return share >= 0.995 ? ">99%" : `${(100 * share).toFixed(0)}%`;
+}
+
+/**
  * @param {Pick<Row, "checks">} row
  * @returns {boolean | null} whether a check failed, null where nothing was checked
  */
