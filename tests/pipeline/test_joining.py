@@ -79,7 +79,6 @@ def test_parts_unlike_the_first_are_refused(tmp_path, other, name):
 STORAGE = Path(__file__).parents[2] / "experiments" / "scale" / "storage.py"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "at", [None, [[0, 1, 6, 7], [2, 3, 4, 5, 8]], [[1, 2, 3, 8], [0, 4, 5, 6, 7]]]
 )
@@ -95,7 +94,8 @@ def test_packed_chunks_are_copied_only_where_they_are_chunks_of_the_whole(
     order = np.argsort(np.concatenate(at)) if at else np.arange(9)
     expected = Explanation.concat(parts).dataset.isel(sample=order)
     xr.testing.assert_equal(Explanation.open(out).dataset, expected)
-    assert h5py.File(out)["state"].chunks[0] == size
+    with h5py.File(out) as file:
+        assert file["state"].chunks[0] == size
 
 
 def test_chunks_of_parts_are_not_packed_anew(tmp_path, monkeypatch):
@@ -112,6 +112,7 @@ def test_chunks_of_parts_are_not_packed_anew(tmp_path, monkeypatch):
     assert not moved & {*packed}
 
 
+@pytest.mark.slow
 def test_joining_takes_the_memory_of_one_part(tmp_path):
     """Parts of 7.3 MiB: 40 of them, 293 MiB together, are joined in the memory of a few."""
     more, script = {}, runpy.run_path(str(STORAGE))["JOIN"]

@@ -83,7 +83,6 @@ class EdgeAttribution(Attribution):
     ) -> Explanation:
         sizes = dict(zip(input_axes(model, x), x.shape, strict=True))
         said = axis_labels(model, sizes)
-        classes = {dim: said["coords"][dim] for dim in ("class",) if dim in said["coords"]}
         dims = ("sample", *self.dims())
         names = {
             "layer": layers.names,
@@ -105,6 +104,6 @@ class EdgeAttribution(Attribution):
             settings=self.settings,
             variables={k: (shaped[k], v) if k in shaped else v for k, v in more.items()},
             frames=sizes.get("time"),
-            coords={**classes, **{dim: names[dim] for dim in self.dims()}},
+            coords={**axis_labels(model, {})["coords"], **{d: names[d] for d in self.dims()}},
             skeleton=said["skeleton"],
         )

@@ -12,6 +12,7 @@ from fixtures.outcomes import OUTPUTS, network
 from fixtures.small_model import half_trained, ours, small_model, traces
 from torch import nn
 
+from hargcn.analysis.asked import asked_name
 from hargcn.explainers import Adapter, make
 from hargcn.explainers.edges.graphs import ByEdges, graph_layers
 from hargcn.networks.branches import PositionModel
@@ -69,6 +70,7 @@ def test_products_of_every_form_say_from_where_to_where(kind):
 def test_gradient_x_edge_by_finite_differences():
     model, x, step = small_model().double(), inputs(1).double(), 1e-5
     found = make("edge-gradient", {})(model, x, 1)
+    assert asked_name(found) == model.classes[1]
     assert found.dims == ("sample", "layer", "partition", "source_joint", "target_joint")
     assert found.dataset["source_joint"].to_numpy().tolist() == list(model.skeleton.joints)
     edges = {name: edge.detach() for name, edge in model.edges().items()}
